@@ -1,0 +1,1 @@
+"""Control plane of the discovery service: API and domain. Imports neither torch, transformers, openai nor workers."""

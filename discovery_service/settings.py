@@ -1,0 +1,92 @@
+"""The one tree of settings, read from the environment: `DISCOVERY__DB__URL` is `settings.db.url`.
+
+The only module that looks at the environment.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from discovery_service.errors import UsageError
+
+
+def default_data_dir() -> Path:
+    """Where the local stack keeps its data when nobody says otherwise."""
+    return Path.home() / ".local" / "share" / "discovery-service"
+
+
+class DbSettings(BaseModel):
+    url: SecretStr | None = None
+    """The service's own login. Of another user than `discovery_service` each connection drops to that role."""
+    owner_url: SecretStr | None = None
+    """The login that owns the schema; only `discovery db upgrade` uses it. Falls back to `url`."""
+    pool_size: int = Field(default=10, ge=1)
+
+
+class RedisSettings(BaseModel):
+    url: SecretStr | None = None
+
+
+class ApiSettings(BaseModel):
+    host: str = "127.0.0.1"
+    port: int = Field(default=8020, ge=0, le=65535)
+    key_secret: SecretStr | None = None
+    """Key of the HMAC under which API keys are stored. Another one invalidates all of them."""
+    max_body_bytes: int = Field(default=1_048_576, ge=1)
+    creations_per_minute: int = Field(default=120, ge=1)
+    """POST requests that one API key may send in a minute."""
+
+
+class LogSettings(BaseModel):
+    format: Literal["json", "console"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class WorkerSettings(BaseModel):
+    slots: int | None = Field(default=None, ge=1)
+    """Evaluations at once on this machine; by default one a core."""
+
+
+class LocalSettings(BaseModel):
+    data_dir: Path = Field(default_factory=default_data_dir)
+
+
+class ClientSettings(BaseModel):
+    url: str | None = None
+    api_key: SecretStr | None = None
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="DISCOVERY__", env_nested_delimiter="__", extra="forbid")
+
+    db: DbSettings = DbSettings()
+    redis: RedisSettings = RedisSettings()
+    api: ApiSettings = ApiSettings()
+    log: LogSettings = LogSettings()
+    worker: WorkerSettings = WorkerSettings()
+    local: LocalSettings = Field(default_factory=LocalSettings)
+    client: ClientSettings = ClientSettings()
+
+    def redacted(self) -> dict[str, Any]:
+        """The tree as JSON, each secret shown as asterisks."""
+        return self.model_dump(mode="json")
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "__".join(["DISCOVERY", *(str(part).upper() for part in first["loc"])])
+        raise UsageError(f"The setting {name} cannot be used: {first['msg']}.") from error
+
+
+def required(value: SecretStr | None, name: str) -> str:
+    """The secret's text, or an error that names the variable to set."""
+    if value is None:
+        raise UsageError(f"{name} is not set. Set it, or run everything on this machine with `discovery up`.")
+    return value.get_secret_value()
