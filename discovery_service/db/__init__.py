@@ -1,0 +1,1 @@
+"""The database: tables in pipeline order, sessions, queries. Nothing here commits."""

@@ -1,0 +1,185 @@
+"""The spec of a campaign: what a user asks for, validated field by field, in words that say what is allowed."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from discovery_service.domain.arenas import ArenaSize, arena_names, find_arena
+from discovery_service.domain.families import Family
+from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
+
+MAX_COUNT = 1_000_000_000
+"""Above any budget that a person means, below what the database's integers hold."""
+
+
+def refuse_nul(value: str) -> str:
+    """PostgreSQL stores no NUL in text or JSON; better a 422 here than an error from the database."""
+    if "\x00" in value:
+        raise PydanticCustomError("nul_character", "may not contain the character NUL (U+0000)")
+    return value
+
+
+Text = Annotated[str, AfterValidator(refuse_nul)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(refuse_nul)]
+Notes = Annotated[str, Field(max_length=20_000), AfterValidator(refuse_nul)]
+Guidance = Annotated[str, Field(max_length=8_000), AfterValidator(refuse_nul)]
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+Amount = Annotated[float, Field(ge=0, le=MAX_COUNT, allow_inf_nan=False)]
+
+
+class Strict(BaseModel):
+    """An unknown key is an error, never ignored: a misspelt budget must not become an unlimited one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def normalise_arena(value: str) -> str:
+    """`panel` is short for `panel:mini`."""
+    name = value if ":" in value else f"{value}:{ArenaSize.MINI}"
+    if find_arena(name) is None:
+        raise PydanticCustomError(
+            "unknown_arena",
+            "names no arena; there are {allowed}",
+            {"allowed": ", ".join(arena_names())},
+        )
+    return name
+
+
+ArenaName = Annotated[str, Field(max_length=100), AfterValidator(normalise_arena)]
+
+
+class StrategyName(StrEnum):
+    EVOLVE = "evolve"
+    DISCOPOP = "discopop"
+    BEST_OF_N = "best_of_n"
+    BLIND = "blind"
+
+
+class Strategy(Strict):
+    name: StrategyName = StrategyName.EVOLVE
+    round_size: int = Field(default=4, ge=1, le=64)
+    """Proposals made from one snapshot of the archive."""
+    max_open_rounds: int = Field(default=2, ge=1, le=8)
+    """Rounds overlap so that the model's latency hides behind training."""
+
+
+class ModelWeight(Strict):
+    model: Text = Field(min_length=1, max_length=200)
+    weight: float = Field(default=1.0, gt=0, le=1e6, allow_inf_nan=False)
+
+
+class Share(Strict):
+    share: float = Field(default=1.0, gt=0, le=1e6, allow_inf_nan=False)
+    """Part of the proposals, relative to the other proposers' shares."""
+
+
+class LlmProposer(Share):
+    kind: Literal["llm"]
+    models: list[ModelWeight] = Field(min_length=1, max_length=16)
+
+
+class RecordedProposer(Share):
+    kind: Literal["recorded"]
+
+
+class SymbolicProposer(Share):
+    kind: Literal["symbolic"]
+
+
+Proposer = Annotated[LlmProposer | RecordedProposer | SymbolicProposer, Field(discriminator="kind")]
+
+
+class Tuning(Strict):
+    screen_draws: int = Field(default=3, ge=2, le=12)
+    """Draws of the screen; the settings to try are the arena's own plan, the same for every loss."""
+
+
+class Confirmation(Strict):
+    finalists: int = Field(default=3, ge=1, le=3)
+    detect: float = Field(default=0.2, gt=0, le=10, allow_inf_nan=False)
+    """Draws are added until a difference of this many units of J would be found with 80 % power."""
+    min_draws: int = Field(default=12, ge=9, le=60, multiple_of=3)
+    """Spread evenly over three base policies."""
+
+
+class Budgets(Strict):
+    """Hard stops. An absent one does not bind."""
+
+    candidates: Count = 12
+    evaluations: Count | None = None
+    tokens: Count | None = None
+    cost_usd: Amount | None = None
+    device_seconds: Amount | None = None
+    wall_time_s: Amount | None = None
+    target: float | None = Field(default=None, ge=-1e6, le=1e6, allow_inf_nan=False)
+    """Stop once a screened lower bound of the difference to DPO reaches this."""
+    patience: int | None = Field(default=None, ge=1, le=1_000)
+    """Stop after this many closed rounds without a better lower bound."""
+
+
+class CampaignSpec(Strict):
+    family: Family = Family.PAIRWISE
+    arena: ArenaName
+    """Where the search happens; one a campaign."""
+    held_out_arenas: list[ArenaName] = Field(default=[], max_length=8)
+    library: Literal["all"] | list[Annotated[Text, Field(max_length=100)]] = "all"
+    """The known losses of this campaign: in prompts, in the twin search, among the references."""
+    strategy: Strategy = Strategy()
+    proposers: list[Proposer] = Field(default=[SymbolicProposer(kind="symbolic")], min_length=1, max_length=8)
+    tuning: Tuning = Tuning()
+    confirmation: Confirmation = Confirmation()
+    budgets: Budgets = Budgets()
+    seed: int = Field(default=0, ge=0, le=2**53)
+    guidance: Guidance = ""
+    """Free text that goes into every prompt."""
+
+    @field_validator("proposers")
+    @classmethod
+    def one_of_a_kind(cls, value: list[Proposer]) -> list[Proposer]:
+        kinds = [proposer.kind for proposer in value]
+        if len(set(kinds)) < len(kinds):
+            raise PydanticCustomError("repeated_proposer", "names a kind of proposer twice; give it one share")
+        return value
+
+    @field_validator("arena")
+    @classmethod
+    def arena_fits_family(cls, value: str, info: ValidationInfo) -> str:
+        return _of_family(value, info)
+
+    @field_validator("held_out_arenas")
+    @classmethod
+    def held_out_arenas_fit(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        if len({info.data.get("arena"), *value}) <= len(value):
+            raise PydanticCustomError("repeated_arena", "names an arena twice; a held-out one must be fresh")
+        return [_of_family(name, info) for name in value]
+
+    @field_validator("library")
+    @classmethod
+    def library_is_known(cls, value: Literal["all"] | list[str], info: ValidationInfo) -> Literal["all"] | list[str]:
+        family = info.data.get("family")
+        if value == "all" or family is None:
+            return value
+        allowed = KNOWN_LOSSES[family]
+        unknown = [name for name in value if name not in allowed]
+        if unknown:
+            raise PydanticCustomError(
+                "unknown_loss",
+                "names no loss of the family {family}: {unknown}; there are {allowed}",
+                {"family": family.value, "unknown": ", ".join(unknown), "allowed": ", ".join(allowed)},
+            )
+        if family is Family.PAIRWISE and REFERENCE_LOSS not in value:
+            raise PydanticCustomError("no_reference", "must hold dpo, which everything is compared with")
+        return value
+
+
+def _of_family(name: str, info: ValidationInfo) -> str:
+    arena, family = find_arena(name), info.data.get("family")
+    if arena is None or family is None or arena.family == family:
+        return name
+    raise PydanticCustomError(
+        "arena_of_another_family",
+        "{name} is not of the family {family}; of that family there are {allowed}",
+        {"name": name, "family": family.value, "allowed": ", ".join(arena_names(family)) or "none"},
+    )

@@ -1,0 +1,19 @@
+"""The losses that the library knows by name. Their sources pass the gate like any other candidate's."""
+
+from collections.abc import Mapping
+
+from discovery_service.domain.families import Family
+
+REFERENCE_LOSS = "dpo"
+
+KNOWN_LOSSES: Mapping[Family, tuple[str, ...]] = {
+    Family.PAIRWISE: (
+        *("dpo", "cdpo", "robust_dpo", "ipo", "ipo_avg", "slic", "kto_pair", "exp", "simpo", "orpo"),
+        *("length_dpo", "dpop", "dpo_nll", "cal_dpo", "chi_po", "sppo", "exo", "nca_pair", "aot"),
+        *("apo_zero", "apo_down", "sign"),
+        *("dbaql", "aql", "padll", "aqfl", "cell", "lrml", "pfl"),
+    ),
+    Family.AUXILIARY: ("upo_dpo", "upo_kto", "modpo"),
+    Family.OUTCOME: ("sft_best_half", "oo_rlhf", "cpo", "dr_cpo"),
+    Family.MATCHING: ("kl_pg", "pm", "conditional_pm"),
+}

@@ -1,0 +1,1 @@
+"""The only writer of status columns: what moves a campaign's rows from one state to the next."""

@@ -1,0 +1,236 @@
+"""What a user may do to a campaign. Each command is idempotent, legal by `domain/states.py`, and writes its event."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session, joinedload
+
+from discovery_service.db.tables import Campaign, CampaignProgress, Proposal, Round
+from discovery_service.domain.campaign import Budgets, CampaignSpec
+from discovery_service.domain.states import CampaignStatus, ProposalStatus, RoundStatus, is_final, is_legal
+from discovery_service.engine.dispatch import ring
+from discovery_service.engine.events import notify, record
+from discovery_service.engine.work import WORK_KINDS
+from discovery_service.errors import Conflict, IllegalTransition, NotFound
+
+CANCEL_CHANNEL = "cancel"
+
+
+def create_campaign(
+    session: Session,
+    *,
+    name: str,
+    notes: str,
+    spec: CampaignSpec,
+    created_by: UUID | None,
+    cloned_from: UUID | None = None,
+) -> Campaign:
+    campaign = Campaign(
+        name=name,
+        notes=notes,
+        spec=spec.model_dump(mode="json"),
+        created_by=created_by,
+        cloned_from=cloned_from,
+        progress=CampaignProgress(),
+    )
+    session.add(campaign)
+    session.flush()
+    session.refresh(campaign)
+    session.refresh(campaign.progress)
+    record(session, campaign.id, "campaign.created", campaign.id, status=campaign.status)
+    return campaign
+
+
+def get_campaign(session: Session, campaign_id: UUID, *, lock: bool = False) -> Campaign:
+    query = select(Campaign).where(Campaign.id == campaign_id, Campaign.deleted_at.is_(None))
+    query = query.options(joinedload(Campaign.progress, innerjoin=True))
+    if lock:
+        # Only the campaign's row, and not its key: neither progress nor an event that refers to it has to wait.
+        query = query.with_for_update(of=Campaign, key_share=True).execution_options(populate_existing=True)
+    campaign = session.scalar(query)
+    if campaign is None:
+        raise NotFound(f"There is no campaign {campaign_id}.")
+    return campaign
+
+
+def edit_campaign(
+    session: Session,
+    campaign_id: UUID,
+    *,
+    name: str | None,
+    notes: str | None,
+    guidance: str | None,
+    budgets: Budgets | None,
+) -> Campaign:
+    """Change what may change while it runs; an absent field stays as it is."""
+    campaign = get_campaign(session, campaign_id, lock=True)
+    before = {"name": campaign.name, "notes": campaign.notes, **campaign.spec}
+    campaign.name = before["name"] if name is None else name
+    campaign.notes = before["notes"] if notes is None else notes
+    spec = dict(campaign.spec)
+    if guidance is not None:
+        spec["guidance"] = guidance
+    if budgets is not None:
+        spec["budgets"] = budgets.model_dump(mode="json")
+    campaign.spec = spec
+    after = {"name": campaign.name, "notes": campaign.notes, **spec}
+    changed = sorted(key for key in after if after[key] != before[key])
+    if changed:
+        record(session, campaign.id, "campaign.edited", campaign.id, fields=changed)
+    return campaign
+
+
+def pause_campaign(session: Session, campaign_id: UUID) -> Campaign:
+    """Nothing new starts from the next claim on; what runs may finish."""
+    campaign = get_campaign(session, campaign_id, lock=True)
+    if campaign.status is not CampaignStatus.PAUSED:
+        move(session, campaign, CampaignStatus.PAUSED)
+    return campaign
+
+
+def pause_for(session: Session, campaign_id: UUID, reason: str) -> None:
+    """Pause by ourselves with a visible reason; a campaign that does not run stays as it is."""
+    campaign = get_campaign(session, campaign_id, lock=True)
+    if is_legal(campaign.status, CampaignStatus.PAUSED):
+        move(session, campaign, CampaignStatus.PAUSED, reason)
+
+
+def resume_campaign(session: Session, campaign_id: UUID) -> Campaign:
+    """Go on where it was paused; waiting work is rung for at once."""
+    campaign = get_campaign(session, campaign_id, lock=True)
+    target = CampaignStatus.QUEUED if campaign.started_at is None else CampaignStatus.RUNNING
+    if campaign.status is target:
+        return campaign
+    if campaign.status is not CampaignStatus.PAUSED:
+        raise IllegalTransition(f"A {campaign.status} campaign cannot be resumed; only a paused one can.")
+    move(session, campaign, target)
+    for kind in WORK_KINDS:
+        waiting = select(kind.table.id).where(kind.table.campaign_id == campaign.id, kind.table.status == kind.waiting)
+        ring(session, kind, *session.scalars(waiting))
+    return campaign
+
+
+def cancel_campaign(session: Session, campaign_id: UUID) -> Campaign:
+    """Waiting work ends now; what runs is told to stop, and the campaign is cancelled when the last of it has."""
+    campaign = get_campaign(session, campaign_id, lock=True)
+    if campaign.status in (CampaignStatus.CANCELLING, CampaignStatus.CANCELLED):
+        return campaign
+    move(session, campaign, CampaignStatus.CANCELLING)
+    for kind in WORK_KINDS:
+        ended = session.scalars(
+            update(kind.table)
+            .where(kind.table.campaign_id == campaign.id, kind.table.status == kind.waiting)
+            .values(status=kind.cancelled, finished_at=func.now())
+            .returning(kind.table.id)
+            .execution_options(synchronize_session=False)
+        ).all()
+        for row_id in ended:
+            record(session, campaign.id, f"{kind.name}.{kind.cancelled}", row_id)
+        session.execute(
+            update(kind.table)
+            .where(kind.table.campaign_id == campaign.id, kind.table.status == kind.held)
+            .values(cancel_requested_at=func.now())
+            .execution_options(synchronize_session=False)
+        )
+    notify(session, CANCEL_CHANNEL, str(campaign.id))
+    settle_cancelling(session, campaign.id)
+    return campaign
+
+
+def settle_cancelling(session: Session, campaign_id: UUID) -> None:
+    """Finish a cancellation once nothing of the campaign is held any more."""
+    session.flush()
+    status = session.scalar(select(Campaign.status).where(Campaign.id == campaign_id))
+    if status is not CampaignStatus.CANCELLING:
+        return
+    # Locked before the look: of two workers that finish at once the second sees the first one's commit.
+    campaign = get_campaign(session, campaign_id, lock=True)
+    if campaign.status is not CampaignStatus.CANCELLING or holds_work(session, campaign_id):
+        return
+    _close_rounds(session, campaign_id)
+    move(session, campaign, CampaignStatus.CANCELLED)
+
+
+def clone_campaign(session: Session, campaign_id: UUID, *, name: str | None, created_by: UUID | None) -> Campaign:
+    """A new campaign with the same spec."""
+    original = get_campaign(session, campaign_id)
+    return create_campaign(
+        session,
+        name=name or f"{original.name[:190]} (clone)",
+        notes=original.notes,
+        spec=CampaignSpec.model_validate(original.spec),
+        created_by=created_by,
+        cloned_from=original.id,
+    )
+
+
+def archive_campaign(session: Session, campaign_id: UUID, *, archived: bool) -> Campaign:
+    """Take a campaign out of the ordinary list, or put it back."""
+    campaign = get_campaign(session, campaign_id, lock=True)
+    if (campaign.archived_at is not None) == archived:
+        return campaign
+    if archived and not is_final(campaign.status):
+        raise Conflict(f"The campaign is {campaign.status}; only one that has ended can be archived.")
+    campaign.archived_at = func.now() if archived else None
+    record(session, campaign.id, "campaign.archived" if archived else "campaign.unarchived", campaign.id)
+    session.flush()
+    session.refresh(campaign, ["archived_at"])
+    return campaign
+
+
+def delete_campaign(session: Session, campaign_id: UUID) -> None:
+    """Take a campaign off every list. Its rows stay, because measurements are shared and never lost."""
+    campaign = get_campaign(session, campaign_id, lock=True)
+    runs = campaign.status in (CampaignStatus.RUNNING, CampaignStatus.CANCELLING)
+    if runs or holds_work(session, campaign.id):
+        raise Conflict(f"The campaign is {campaign.status} and something of it runs; cancel it first, then delete it.")
+    campaign.deleted_at = func.now()
+    record(session, campaign.id, "campaign.deleted", campaign.id)
+
+
+def move(session: Session, campaign: Campaign, target: CampaignStatus, reason: str | None = None) -> None:
+    """The one place where a campaign's status changes."""
+    before = campaign.status
+    if not is_legal(before, target):
+        raise IllegalTransition(f"A {before} campaign cannot become {target}.", status_now=before.value)
+    campaign.status = target
+    campaign.status_reason = reason
+    if target is CampaignStatus.RUNNING and campaign.started_at is None:
+        campaign.started_at = func.now()
+    if is_final(target):
+        campaign.finished_at = func.now()
+    payload: dict[str, Any] = {"from": before, "reason": reason} if reason else {"from": before}
+    record(session, campaign.id, f"campaign.{target}", campaign.id, **payload)
+    session.flush()
+    session.refresh(campaign, ["status", "started_at", "finished_at"])
+
+
+def holds_work(session: Session, campaign_id: UUID) -> bool:
+    """Whether some worker holds a piece of this campaign's work."""
+    held = (
+        select(kind.table.id).where(kind.table.campaign_id == campaign_id, kind.table.status == kind.held).exists()
+        for kind in WORK_KINDS
+    )
+    return any(session.scalar(select(exists)) for exists in held)
+
+
+def _close_rounds(session: Session, campaign_id: UUID) -> None:
+    rounds = session.scalars(
+        update(Round)
+        .where(Round.campaign_id == campaign_id, Round.status != RoundStatus.CLOSED)
+        .values(status=RoundStatus.CLOSED, closed_at=func.now())
+        .returning(Round.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    proposals = session.scalars(
+        update(Proposal)
+        .where(Proposal.round_id.in_(rounds), Proposal.status.in_((ProposalStatus.QUEUED, ProposalStatus.ASKING)))
+        .values(status=ProposalStatus.CANCELLED)
+        .returning(Proposal.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for proposal_id in proposals:
+        record(session, campaign_id, f"proposal.{ProposalStatus.CANCELLED}", proposal_id)
+    for round_id in rounds:
+        record(session, campaign_id, f"round.{RoundStatus.CLOSED}", round_id)

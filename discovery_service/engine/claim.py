@@ -1,0 +1,149 @@
+"""Claim, renew, finish and crash: how one worker holds one piece of work, fenced by the attempt.
+
+Every write carries (id, attempt); a zombie's late result therefore changes no row.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import Session
+
+from discovery_service.db.tables import Campaign
+from discovery_service.domain.states import CampaignStatus, is_legal
+from discovery_service.engine.campaigns import get_campaign, pause_for, settle_cancelling
+from discovery_service.engine.dispatch import ring
+from discovery_service.engine.events import record
+from discovery_service.engine.work import WorkKind
+from discovery_service.errors import IllegalTransition
+
+log = structlog.get_logger(__name__)
+
+LEASE = timedelta(seconds=15)
+MAX_CRASHES = 3
+# Lost workers are not the work's crashes; but work that takes its worker along each time must end too (celery#9082).
+MAX_ATTEMPTS = 12
+
+
+@dataclass(frozen=True)
+class Claim:
+    kind: WorkKind
+    id: UUID
+    attempt: int
+    campaign_id: UUID
+
+
+@dataclass(frozen=True)
+class Renewal:
+    is_held: bool
+    cancel_requested: bool
+
+
+def claim(session: Session, kind: WorkKind, row_id: UUID, worker_id: UUID) -> Claim | None:
+    """Take the row if it waits and its campaign runs; None is normal and means that somebody else was faster."""
+    table = kind.table
+    row = session.execute(
+        update(table)
+        .where(
+            table.id == row_id,
+            table.status == kind.waiting,
+            table.cancel_requested_at.is_(None),
+            select(Campaign.id).where(Campaign.id == table.campaign_id, _is_running()).exists(),
+        )
+        .values(
+            status=kind.held,
+            attempt=table.attempt + 1,
+            lease_owner=worker_id,
+            lease_expires_at=func.now() + LEASE,
+            started_at=func.coalesce(table.started_at, func.now()),
+        )
+        .returning(table.attempt, table.campaign_id)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if row is None:
+        log.debug("claim.lost", kind=kind.name, id=str(row_id))
+        return None
+    record(session, row.campaign_id, f"{kind.name}.{kind.held}", row_id, attempt=row.attempt)
+    return Claim(kind, row_id, row.attempt, row.campaign_id)
+
+
+def renew(session: Session, held: Claim) -> Renewal:
+    """Extend the lease by the database's clock, and learn in the same statement whether to stop."""
+    table = held.kind.table
+    row = session.execute(
+        update(table)
+        .where(*_is_ours(held))
+        .values(lease_expires_at=func.now() + LEASE)
+        .returning(table.cancel_requested_at)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    return Renewal(is_held=row is not None, cancel_requested=row is not None and row.cancel_requested_at is not None)
+
+
+def finish(session: Session, held: Claim, status: StrEnum, **values: Any) -> bool:
+    """Write the outcome under (id, attempt). False: the lease was lost meanwhile and nothing was written."""
+    if not is_legal(held.kind.held, status):
+        raise IllegalTransition(f"A {held.kind.name} cannot go from {held.kind.held} to {status}.")
+    if not _let_go(session, held, status, finished_at=func.now(), **values):
+        log.info("claim.fenced", kind=held.kind.name, id=str(held.id), attempt=held.attempt)
+        return False
+    record(session, held.campaign_id, f"{held.kind.name}.{status}", held.id, attempt=held.attempt)
+    settle_cancelling(session, held.campaign_id)
+    return True
+
+
+def crash(session: Session, held: Claim, reason: str, *, counts: bool = True) -> bool:
+    """End the attempt by our own fault: back to waiting, or abandoned after too many. False: already lost."""
+    # The campaign first, as `cancel_campaign` does, or the two could wait for each other.
+    get_campaign(session, held.campaign_id, lock=True)
+    table = held.kind.table
+    row = session.execute(
+        select(table.crashes, table.cancel_requested_at).where(*_is_ours(held)).with_for_update()
+    ).one_or_none()
+    if row is None:
+        return False
+    kind, crashes = held.kind, row.crashes + counts
+    if row.cancel_requested_at is not None:
+        target = kind.cancelled
+    elif crashes >= MAX_CRASHES or held.attempt >= MAX_ATTEMPTS:
+        target = kind.abandoned
+    else:
+        target = kind.waiting
+    ended: dict[str, Any] = {} if target is kind.waiting else {"finished_at": func.now()}
+    _let_go(session, held, target, crashes=crashes, **ended)
+    facts = {"attempt": held.attempt, "reason": reason, "counts": counts}
+    record(session, held.campaign_id, f"{kind.name}.crashed", held.id, **facts)
+    record(session, held.campaign_id, f"{kind.name}.{target}", held.id, attempt=held.attempt)
+    if target is kind.waiting:
+        ring(session, kind, held.id)
+        return True
+    if target is kind.abandoned:
+        why = f"The {kind.name} {held.id} was abandoned after attempt {held.attempt}: {reason}."
+        pause_for(session, held.campaign_id, why)
+    settle_cancelling(session, held.campaign_id)
+    return True
+
+
+def _let_go(session: Session, held: Claim, status: StrEnum, **values: Any) -> bool:
+    table = held.kind.table
+    let_go = session.execute(
+        update(table)
+        .where(*_is_ours(held))
+        .values(status=status, lease_owner=None, lease_expires_at=None, **values)
+        .returning(table.id)
+        .execution_options(synchronize_session=False)
+    )
+    return let_go.one_or_none() is not None
+
+
+def _is_ours(held: Claim) -> tuple[ColumnElement[bool], ...]:
+    table = held.kind.table
+    return (table.id == held.id, table.attempt == held.attempt, table.status == held.kind.held)
+
+
+def _is_running() -> ColumnElement[bool]:
+    return Campaign.status == CampaignStatus.RUNNING

@@ -1,0 +1,75 @@
+"""What beat runs: expired leases end, work that nobody came for is rung for again, cancellations settle.
+
+Safe to run twice at once: every step re-checks its row under a lock.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import delete, func, or_, select
+from sqlalchemy.orm import Session
+
+from discovery_service.db.tables import Campaign, GateCheck, Idempotency, Worker
+from discovery_service.domain.states import CampaignStatus
+from discovery_service.engine.campaigns import settle_cancelling
+from discovery_service.engine.claim import LEASE, Claim, crash
+from discovery_service.engine.dispatch import ring
+from discovery_service.engine.work import WORK_KINDS, WorkKind
+
+RING_AGAIN_AFTER = timedelta(seconds=60)
+# A backlog is rung for piece by piece, so that repeated messages cannot fill the broker.
+RING_AT_MOST = 100
+IDEMPOTENCY_KEPT = timedelta(hours=24)
+GATE_CHECKS_KEPT = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Swept:
+    expired: int
+    rung: int
+
+
+def sweep(session: Session, *, ring_again_after: timedelta = RING_AGAIN_AFTER) -> Swept:
+    expired = sum(_end_expired(session, kind) for kind in WORK_KINDS)
+    rung = sum(_ring_again(session, kind, ring_again_after) for kind in WORK_KINDS)
+    for campaign_id in session.scalars(select(Campaign.id).where(Campaign.status == CampaignStatus.CANCELLING)).all():
+        settle_cancelling(session, campaign_id)
+    session.execute(delete(Idempotency).where(Idempotency.created_at < func.now() - IDEMPOTENCY_KEPT))
+    session.execute(delete(GateCheck).where(GateCheck.created_at < func.now() - GATE_CHECKS_KEPT))
+    return Swept(expired=expired, rung=rung)
+
+
+def _end_expired(session: Session, kind: WorkKind) -> int:
+    """A lease that lapsed under a living worker is the work's own crash; one of a lost worker is not."""
+    table = kind.table
+    worker_lives = (Worker.stopped_at.is_(None)) & (Worker.seen_at > func.now() - LEASE)
+    rows = session.execute(
+        select(table.id, table.attempt, table.campaign_id, worker_lives.label("worker_lives"))
+        .join(Worker, Worker.id == table.lease_owner)
+        .where(table.status == kind.held, table.lease_expires_at < func.now())
+        .order_by(table.id)
+    ).all()
+    ended = 0
+    for row in rows:
+        held = Claim(kind, row.id, row.attempt, row.campaign_id)
+        reason = "its lease lapsed under a living worker" if row.worker_lives else "its worker was lost"
+        ended += crash(session, held, reason, counts=row.worker_lives)
+    return ended
+
+
+def _ring_again(session: Session, kind: WorkKind, ring_again_after: timedelta) -> int:
+    table = kind.table
+    row_ids = session.scalars(
+        select(table.id)
+        .join(Campaign, Campaign.id == table.campaign_id)
+        .where(
+            table.status == kind.waiting,
+            Campaign.status == CampaignStatus.RUNNING,
+            or_(table.rung_at.is_(None), table.rung_at < func.now() - ring_again_after),
+        )
+        .order_by(table.rung_at.nulls_first(), table.id)
+        .limit(RING_AT_MOST)
+        .with_for_update(of=table, skip_locked=True)
+    ).all()
+    ring(session, kind, *row_ids)
+    return len(row_ids)

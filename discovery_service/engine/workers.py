@@ -1,0 +1,52 @@
+"""The fleet: a worker's row while it lives, and its earlier incarnation's leases when it starts again."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from discovery_service.db.tables import Worker
+from discovery_service.engine.claim import Claim, crash
+from discovery_service.engine.work import WORK_KINDS
+
+LOST_AFTER = timedelta(seconds=60)
+
+
+def register_worker(
+    session: Session, *, name: str, queues: list[str], slots: int, devices: list[dict[str, Any]]
+) -> Worker:
+    """A new incarnation. What an earlier one of the same name still holds is given back without counting."""
+    earlier = session.scalars(
+        update(Worker)
+        .where(Worker.name == name, Worker.stopped_at.is_(None))
+        .values(stopped_at=func.now())
+        .returning(Worker.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for worker_id in earlier:
+        free_leases(session, worker_id, "the worker was started again")
+    worker = Worker(name=name, queues=queues, slots=slots, devices=devices)
+    session.add(worker)
+    session.flush()
+    return worker
+
+
+def see_worker(session: Session, worker_id: UUID) -> None:
+    session.execute(update(Worker).where(Worker.id == worker_id).values(seen_at=func.now()))
+
+
+def stop_worker(session: Session, worker_id: UUID) -> None:
+    """An orderly stop: whatever is still held goes back to waiting at once."""
+    session.execute(update(Worker).where(Worker.id == worker_id).values(stopped_at=func.now(), seen_at=func.now()))
+    free_leases(session, worker_id, "the worker stopped")
+
+
+def free_leases(session: Session, worker_id: UUID, reason: str) -> None:
+    for kind in WORK_KINDS:
+        held = select(kind.table.id, kind.table.attempt, kind.table.campaign_id).where(
+            kind.table.lease_owner == worker_id, kind.table.status == kind.held
+        )
+        for row in session.execute(held).all():
+            crash(session, Claim(kind, row.id, row.attempt, row.campaign_id), reason, counts=False)
