@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 def _config(connection: Connection | None = None) -> "Config":
-    import migrations
     from alembic.config import Config
+
+    import migrations
 
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))

@@ -1,10 +1,20 @@
 """The spec of a campaign: what a user asks for, validated field by field, in words that say what is allowed."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from discovery_service.domain.arenas import ArenaSize, arena_names, find_arena
 from discovery_service.domain.families import Family
@@ -33,6 +43,23 @@ class Strict(BaseModel):
     """An unknown key is an error, never ignored: a misspelt budget must not become an unlimited one."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def tell_what_is_allowed(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(data)
+        except ValidationError as error:
+            raise ValidationError.from_exception_data(
+                cls.__name__, [_told(each, ", ".join(cls.model_fields)) for each in error.errors(include_url=False)]
+            ) from error
+
+
+def _told(error: ErrorDetails, allowed: str) -> InitErrorDetails:
+    is_unknown_key = error["type"] == "extra_forbidden" and len(error["loc"]) == 1
+    message = f"is no field here; there are {allowed}" if is_unknown_key else error["msg"]
+    told = PydanticCustomError(error["type"], "{message}", {"message": message})
+    return InitErrorDetails(type=told, loc=error["loc"], input=error["input"])
 
 
 def normalise_arena(value: str) -> str:

@@ -37,7 +37,7 @@ def create_campaign(
     session.add(campaign)
     session.flush()
     session.refresh(campaign)
-    session.refresh(campaign.progress)
+    session.refresh(campaign, ["progress"])
     record(session, campaign.id, "campaign.created", campaign.id, status=campaign.status)
     return campaign
 

@@ -12,6 +12,7 @@ import structlog
 from celery import Celery
 from kombu import Queue
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
@@ -52,15 +53,26 @@ class CeleryBell:
     """Rings through a Celery app; a broker that is away is logged and left to the sweeper."""
 
     def __init__(self, app: Celery) -> None:
-        self._app = app
+        self.app = app
 
     def ring(self, rings: Iterable[Ring]) -> None:
         for task, queue, row_id in rings:
             try:
-                self._app.send_task(task, args=[row_id], queue=queue)
+                self.app.send_task(task, args=[row_id], queue=queue)
             except OperationalError as error:
                 log.warning("bell.broker_away", task=task, error=str(error))
                 return
+
+
+def is_broker_there(bell: CeleryBell) -> bool:
+    """Whether the broker answers just now."""
+    try:
+        with bell.app.connection_for_write() as connection, connection.channel() as channel:
+            channel.client.ping()
+    except (OperationalError, RedisError) as error:
+        log.warning("broker.away", error=str(error))
+        return False
+    return True
 
 
 def make_bell(redis_url: str) -> CeleryBell:

@@ -15,7 +15,7 @@ depends_on: str | Sequence[str] | None = None
 SEALING = """
 CREATE FUNCTION lock_freeze() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    PERFORM 1 FROM freeze WHERE id = NEW.freeze_id FOR UPDATE;
+    PERFORM 1 FROM "freeze" WHERE id = NEW.freeze_id FOR UPDATE;
     IF TG_TABLE_NAME = 'finalist' AND EXISTS (SELECT 1 FROM seal WHERE freeze_id = NEW.freeze_id) THEN
         RAISE EXCEPTION 'freeze % is sealed; its finalists are fixed', NEW.freeze_id
             USING ERRCODE = 'restrict_violation';
@@ -29,7 +29,7 @@ CREATE TRIGGER lock_freeze BEFORE INSERT ON seal FOR EACH ROW EXECUTE FUNCTION l
 
 RIGHTS = """
 GRANT SELECT, INSERT, UPDATE ON round, proposal, exchange, candidate, evaluation TO discovery_service;
-GRANT SELECT, INSERT ON lineage, freeze, finalist, seal, measurement TO discovery_service;
+GRANT SELECT, INSERT ON lineage, "freeze", finalist, seal, measurement TO discovery_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON standing TO discovery_service;
 """
 

@@ -1,0 +1,96 @@
+"""Builds the application: state for its lifetime, middleware, routes, and an OpenAPI document that tells the truth."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry
+
+from discovery_service.api.listener import Listener
+from discovery_service.api.metrics import HttpMetrics, PipelineMetrics
+from discovery_service.api.middleware import BodyLimit, KeyAtTheDoor, RequestContext
+from discovery_service.api.problems import install_problems
+from discovery_service.api.rate import CreationRate
+from discovery_service.api.routes import campaigns, events, keys, service
+from discovery_service.api.schemas.problems import FieldError, Problem
+from discovery_service.api.state import ApiState
+from discovery_service.db.sessions import make_sessions
+from discovery_service.engine.dispatch import make_bell
+from discovery_service.settings import Settings, required
+from discovery_service.version import VERSION
+
+TAGS = [
+    {"name": "campaigns", "description": "A search with a family, an arena, a strategy and a budget."},
+    {"name": "events", "description": "What happened to a campaign, in order, never skipping one."},
+    {"name": "keys", "description": "API keys and their scopes."},
+    {"name": "service", "description": "Health, readiness, metrics."},
+]
+
+
+def _operation_id(route: APIRoute) -> str:
+    """`campaigns_create`: stable, because it is made of what the SDK calls it."""
+    return f"{route.tags[0]}_{route.name}"
+
+
+def create_app(settings: Settings) -> FastAPI:
+    sessions = make_sessions(required(settings.db.url, "DISCOVERY__DB__URL"), pool_size=settings.db.pool_size)
+    state = ApiState(
+        settings=settings,
+        key_secret=required(settings.api.key_secret, "DISCOVERY__API__KEY_SECRET"),
+        sessions=sessions,
+        bell=make_bell(required(settings.redis.url, "DISCOVERY__REDIS__URL")),
+        listener=Listener(required(settings.db.url, "DISCOVERY__DB__URL")),
+        creation_rate=CreationRate(settings.api.creations_per_minute),
+    )
+    registry = CollectorRegistry()
+    http_metrics = HttpMetrics(registry)
+    registry.register(PipelineMetrics(sessions))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        listening = asyncio.create_task(state.listener.run())
+        yield
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
+        sessions.kw["bind"].dispose()
+
+    app = FastAPI(
+        title="Objective discovery",
+        version=VERSION,
+        lifespan=lifespan,
+        openapi_tags=TAGS,
+        generate_unique_id_function=_operation_id,
+        docs_url=None,  # its page loads scripts from elsewhere, and is blank on a machine without the internet
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.api = state
+    app.state.registry = registry
+    install_problems(app)
+    for router in (campaigns.router, events.router, keys.router, service.router):
+        app.include_router(router)
+    # The last one added is the first that a request meets.
+    app.add_middleware(BodyLimit, max_bytes=settings.api.max_body_bytes)
+    app.add_middleware(KeyAtTheDoor)
+    app.add_middleware(RequestContext, metrics=http_metrics)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, and the schema of problems, which it does not see because handlers send them."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, routes=app.routes, tags=app.openapi_tags)
+        schemas = document["components"]["schemas"]
+        for model in (FieldError, Problem):
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schema.pop("$defs", None)
+            schemas[model.__name__] = schema
+        document["components"]["schemas"] = dict(sorted(schemas.items()))
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,57 @@
+"""One LISTENing connection a process that wakes everybody who waits for a campaign's events."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import psycopg
+import structlog
+from sqlalchemy.engine import make_url
+
+from discovery_service.engine.events import CHANNEL
+
+log = structlog.get_logger(__name__)
+
+RECONNECT_AFTER_S = 1.0
+
+
+class Listener:
+    def __init__(self, url: str) -> None:
+        self._conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+
+    @contextmanager
+    def subscription(self, campaign_id: UUID) -> Iterator[asyncio.Event]:
+        """An event that is set whenever the campaign may have news; the reader clears it before it looks."""
+        key, news = str(campaign_id), asyncio.Event()
+        self._waiting[key].add(news)
+        try:
+            yield news
+        finally:
+            self._waiting[key].discard(news)
+            if not self._waiting[key]:
+                del self._waiting[key]
+
+    async def run(self) -> None:
+        """Listen until cancelled. After a lost connection everybody is woken, for news may have been missed."""
+        while True:
+            try:
+                await self._listen()
+            except psycopg.OperationalError as error:
+                log.warning("listener.connection_lost", error=str(error).strip())
+                await asyncio.sleep(RECONNECT_AFTER_S)
+
+    async def _listen(self) -> None:
+        connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
+        async with connection:
+            await connection.execute(f"LISTEN {CHANNEL}")
+            self._wake(list(self._waiting))
+            async for notice in connection.notifies():
+                self._wake([notice.payload])
+
+    def _wake(self, keys: list[str]) -> None:
+        for key in keys:
+            for news in self._waiting.get(key, ()):
+                news.set()

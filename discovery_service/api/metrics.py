@@ -1,0 +1,97 @@
+"""Prometheus metrics: requests as this process saw them, and the pipeline's state as the database has it."""
+
+from collections.abc import Iterator
+
+import structlog
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from discovery_service.db.sessions import Sessions
+from discovery_service.db.tables import Campaign, CampaignProgress, Worker
+from discovery_service.engine.work import WORK_KINDS
+from discovery_service.engine.workers import LOST_AFTER
+
+log = structlog.get_logger(__name__)
+
+
+class HttpMetrics:
+    """Rate, errors and duration by route template; a path with ids in it would make a series of each."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seconds = Histogram(
+            "discovery_http_request_seconds",
+            "Duration of HTTP requests.",
+            ("method", "route", "status"),
+            registry=registry,
+        )
+
+    def observe(self, *, method: str, route: str, status: int, seconds: float) -> None:
+        known = method if method in _METHODS else "OTHER"
+        self._seconds.labels(known, route, str(status)).observe(seconds)
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class PipelineMetrics(Collector):
+    """Queried at scrape time, so that any API process tells the same and none keeps counters of its own."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("discovery_database_up", "Whether the database answered this scrape.")
+        try:
+            with self._sessions() as session:
+                families = [*_work(session), *_campaigns(session)]
+        except DBAPIError as error:
+            log.warning("metrics.database_away", error=str(error.orig))
+            families = []
+        up.add_metric([], float(bool(families)))
+        yield up
+        yield from families
+
+
+def _work(session: Session) -> list[Metric]:
+    rows = GaugeMetricFamily("discovery_work", "Pieces of work by kind and status.", labels=("kind", "status"))
+    oldest = GaugeMetricFamily(
+        "discovery_oldest_waiting_seconds", "Age of the oldest waiting piece of work.", labels=("kind",)
+    )
+    for kind in WORK_KINDS:
+        for status, count in session.execute(select(kind.table.status, func.count()).group_by(kind.table.status)):
+            rows.add_metric([kind.name, status.value], count)
+        waiting = select(func.min(kind.table.created_at)).where(kind.table.status == kind.waiting)
+        age = session.scalar(select(func.extract("epoch", func.now() - waiting.scalar_subquery())))
+        oldest.add_metric([kind.name], float(age or 0))
+    crashes = CounterMetricFamily("discovery_crashes", "Attempts that ended by our own fault.", labels=("kind",))
+    for kind in WORK_KINDS:
+        crashes.add_metric([kind.name], session.scalar(select(func.sum(kind.table.crashes))) or 0)
+    return [rows, oldest, crashes]
+
+
+def _campaigns(session: Session) -> list[Metric]:
+    campaigns = GaugeMetricFamily("discovery_campaigns", "Campaigns by status.", labels=("status",))
+    counts = select(Campaign.status, func.count()).where(Campaign.deleted_at.is_(None)).group_by(Campaign.status)
+    for status, count in session.execute(counts):
+        campaigns.add_metric([status.value], count)
+    spent = session.execute(
+        select(
+            func.coalesce(func.sum(CampaignProgress.cost_usd), 0),
+            func.coalesce(func.sum(CampaignProgress.tokens), 0),
+            func.coalesce(func.sum(CampaignProgress.device_seconds), 0),
+        )
+    ).one()
+    cost = CounterMetricFamily("discovery_llm_cost_usd", "Dollars spent on language models.", value=float(spent[0]))
+    tokens = CounterMetricFamily("discovery_llm_tokens", "Tokens read and written by language models.", value=spent[1])
+    device = CounterMetricFamily("discovery_device_seconds", "Seconds that devices trained.", value=spent[2])
+    alive = select(func.count()).select_from(Worker)
+    alive = alive.where(Worker.stopped_at.is_(None), Worker.seen_at > func.now() - LOST_AFTER)
+    workers = GaugeMetricFamily("discovery_workers", "Workers seen within a minute.", value=session.scalar(alive) or 0)
+    return [campaigns, cost, tokens, device, workers]

@@ -1,0 +1,146 @@
+"""What happens around every request: an id and a log line, the limit on bodies, and the key at the door.
+
+Plain ASGI, so that streams pass through untouched.
+"""
+
+import re
+import time
+from uuid import uuid4
+
+import structlog
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from discovery_service.api.metrics import HttpMetrics
+from discovery_service.api.problems import database_problem, problem_response
+from discovery_service.api.state import state_of
+from discovery_service.domain.access import Principal
+from discovery_service.engine.keys import find_principal
+from discovery_service.errors import BodyTooLarge, ServiceError, Unauthorized
+
+log = structlog.get_logger(__name__)
+
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestContext:
+    """Outermost: binds the request id to logs and answer, measures, and answers what nobody foresaw."""
+
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        given = request.headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+        request.state.request_id = request_id
+        status: int | None = None
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        started = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self.app(scope, receive, send_with_id)
+            except Exception:
+                log.exception("request.failed", path=scope["path"])
+                if status is not None:
+                    raise
+                answer = problem_response(
+                    ServiceError(f"The service failed; its log has more under request id {request_id}."),
+                    path=scope["path"],
+                    request_id=request_id,
+                )
+                await answer(scope, receive, send_with_id)
+            finally:
+                seconds, method = time.perf_counter() - started, scope["method"]
+                route = getattr(scope.get("route"), "path", "unmatched")
+                self.metrics.observe(method=method, route=route, status=status or 500, seconds=seconds)
+                log.info("request", method=method, path=scope["path"], status=status, seconds=round(seconds, 4))
+
+
+class BodyLimit:
+    """Refuses a body by its declared length, and cuts off one that lied or declared none."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > self.max_bytes:
+            await self._refuse(request, receive, send)
+            return
+        taken = 0
+
+        async def receive_counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self.max_bytes:
+                raise _TooMuch
+            return message
+
+        try:
+            await self.app(scope, receive_counted, send)
+        except _TooMuch:
+            await self._refuse(request, receive, send)
+
+    async def _refuse(self, request: Request, receive: Receive, send: Send) -> None:
+        error = BodyTooLarge(f"The body may have at most {self.max_bytes:,} bytes.")
+        answer = problem_response(error, path=request.url.path, request_id=request.state.request_id)
+        await answer(request.scope, receive, send)
+
+
+class _TooMuch(BaseException):
+    """Not an Exception, so that no parser between here and the route takes it for a malformed body."""
+
+
+class KeyAtTheDoor:
+    """Looks at the API key before anything else is done for a request; without one only health answers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in PUBLIC_PATHS:
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        try:
+            request.state.principal = await run_in_threadpool(_authenticate, request)
+        except ServiceError as error:
+            answer = problem_response(error, path=request.url.path, request_id=request.state.request_id)
+            await answer(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def _authenticate(request: Request) -> Principal:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthorized("Send an API key: `Authorization: Bearer dls_…`.")
+    state = state_of(request)
+    try:
+        with state.sessions.begin() as session:
+            principal = find_principal(session, token.strip(), state.key_secret)
+    except Exception as error:
+        raise database_problem(error) from error
+    if principal is None:
+        raise Unauthorized("This API key is mistyped, unknown, expired or revoked.")
+    return principal

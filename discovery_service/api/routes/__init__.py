@@ -1,0 +1,1 @@
+"""One module a resource, in the order of the pipeline."""

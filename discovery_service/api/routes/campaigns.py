@@ -1,0 +1,131 @@
+"""Campaigns: create, list, read, edit, and the commands that a user gives them."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, status
+
+from discovery_service.api.dependencies import Reader, Unit, Writer, admitted
+from discovery_service.api.idempotency import CreateOnce
+from discovery_service.api.pagination import DEFAULT_LIMIT, Limit, Page, PageOf, page_of
+from discovery_service.api.schemas.campaigns import CampaignClone, CampaignCreate, CampaignRead, CampaignUpdate
+from discovery_service.api.schemas.problems import ALWAYS, problems
+from discovery_service.db.queries import list_campaigns
+from discovery_service.db.tables import Campaign
+from discovery_service.domain.states import CampaignStatus
+from discovery_service.engine import campaigns as engine
+
+router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"], responses=problems(*ALWAYS))
+
+_MISSING = problems(404)
+_COMMAND = problems(404, 409)
+_CREATION = {200: {"model": CampaignRead, "description": "The same key was sent before."}, **problems(409, 413, 429)}
+
+
+def location_of(campaign: CampaignRead) -> str:
+    return f"/v1/campaigns/{campaign.id}"
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=CampaignRead,
+    responses=_CREATION,
+    dependencies=[Depends(admitted)],
+)
+def create(body: CampaignCreate, unit: Unit, once: CreateOnce, writer: Writer) -> object:
+    """Start a campaign. It is queued at once and runs as soon as workers take it up."""
+
+    def make() -> CampaignRead:
+        made = engine.create_campaign(
+            unit, name=body.name, notes=body.notes, spec=body.spec, created_by=writer.api_key_id
+        )
+        return CampaignRead.model_validate(made)
+
+    return once.make(body, make, location_of)
+
+
+@router.get("", name="list", response_model=Page[CampaignRead])
+def list_all(
+    unit: Unit,
+    _: Reader,
+    status: Annotated[list[CampaignStatus], Query(description="Repeat it for one or the other.")] = [],  # noqa: B006
+    archived: Annotated[bool, Query(description="The archived ones instead of the others.")] = False,
+    after: Annotated[UUID | None, Query(description="The `next` of the page before.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> PageOf[Campaign]:
+    """The newest first."""
+    return page_of(list_campaigns(unit, statuses=status, archived=archived, after=after, limit=limit + 1), limit)
+
+
+@router.get("/{campaign_id}", response_model=CampaignRead, responses=_MISSING)
+def read(campaign_id: UUID, unit: Unit, _: Reader) -> Campaign:
+    """One campaign with its spec and its progress."""
+    return engine.get_campaign(unit, campaign_id)
+
+
+@router.patch("/{campaign_id}", response_model=CampaignRead, responses=problems(404, 413))
+def edit(campaign_id: UUID, body: CampaignUpdate, unit: Unit, _: Writer) -> Campaign:
+    """Change name, notes, guidance or budgets; the next prompt and the next stop rule use them."""
+    return engine.edit_campaign(
+        unit, campaign_id, name=body.name, notes=body.notes, guidance=body.guidance, budgets=body.budgets
+    )
+
+
+@router.post(
+    "/{campaign_id}/pause", status_code=status.HTTP_202_ACCEPTED, response_model=CampaignRead, responses=_COMMAND
+)
+def pause(campaign_id: UUID, unit: Unit, _: Writer) -> Campaign:
+    """Start nothing new; what runs may finish."""
+    return engine.pause_campaign(unit, campaign_id)
+
+
+@router.post(
+    "/{campaign_id}/resume", status_code=status.HTTP_202_ACCEPTED, response_model=CampaignRead, responses=_COMMAND
+)
+def resume(campaign_id: UUID, unit: Unit, _: Writer) -> Campaign:
+    """Go on where it was paused."""
+    return engine.resume_campaign(unit, campaign_id)
+
+
+@router.post(
+    "/{campaign_id}/cancel", status_code=status.HTTP_202_ACCEPTED, response_model=CampaignRead, responses=_COMMAND
+)
+def cancel(campaign_id: UUID, unit: Unit, _: Writer) -> Campaign:
+    """End it: waiting work is dropped, running work told to stop. What was measured stays."""
+    return engine.cancel_campaign(unit, campaign_id)
+
+
+@router.post(
+    "/{campaign_id}/clone",
+    status_code=status.HTTP_201_CREATED,
+    response_model=CampaignRead,
+    responses={**_CREATION, **_MISSING},
+    dependencies=[Depends(admitted)],
+)
+def clone(campaign_id: UUID, body: CampaignClone, unit: Unit, once: CreateOnce, writer: Writer) -> object:
+    """A new campaign with the same spec."""
+
+    def make() -> CampaignRead:
+        made = engine.clone_campaign(unit, campaign_id, name=body.name, created_by=writer.api_key_id)
+        return CampaignRead.model_validate(made)
+
+    return once.make(body, make, location_of)
+
+
+@router.post("/{campaign_id}/archive", response_model=CampaignRead, responses=_COMMAND)
+def archive(campaign_id: UUID, unit: Unit, _: Writer) -> Campaign:
+    """Take an ended campaign out of the ordinary list."""
+    return engine.archive_campaign(unit, campaign_id, archived=True)
+
+
+@router.post("/{campaign_id}/unarchive", response_model=CampaignRead, responses=_MISSING)
+def unarchive(campaign_id: UUID, unit: Unit, _: Writer) -> Campaign:
+    """Put it back on the list."""
+    return engine.archive_campaign(unit, campaign_id, archived=False)
+
+
+@router.delete("/{campaign_id}", status_code=status.HTTP_204_NO_CONTENT, responses=_COMMAND)
+def delete(campaign_id: UUID, unit: Unit, _: Writer) -> None:
+    """Take a campaign off every list, if nothing of it runs. What was measured stays."""
+    engine.delete_campaign(unit, campaign_id)

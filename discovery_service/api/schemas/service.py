@@ -1,0 +1,27 @@
+"""Health over the wire."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Health(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok", "version": "0.1.0"}]})
+
+    status: Literal["ok"]
+    version: str
+
+
+class Readiness(BaseModel):
+    """Without the broker work still queues, so that is degraded, not dead."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"status": "ready", "database": "ok", "schema_revision": "0002", "broker": "ok"}]
+        }
+    )
+
+    status: Literal["ready", "degraded", "unavailable"]
+    database: Literal["ok", "behind", "away"]
+    schema_revision: str | None
+    broker: Literal["ok", "away"]

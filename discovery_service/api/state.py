@@ -1,0 +1,30 @@
+"""What the running API holds for the length of its life, reachable from every request."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from starlette.requests import HTTPConnection
+
+from discovery_service.api.listener import Listener
+from discovery_service.api.rate import CreationRate
+from discovery_service.db.sessions import Sessions
+from discovery_service.engine.dispatch import CeleryBell
+from discovery_service.settings import Settings
+
+
+@dataclass(frozen=True)
+class ApiState:
+    settings: Settings
+    key_secret: str
+    sessions: Sessions
+    bell: CeleryBell
+    listener: Listener
+    creation_rate: CreationRate
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by the stop signal: open streams end, which uvicorn otherwise waits for."""
+
+
+def state_of(connection: HTTPConnection) -> ApiState:
+    state = connection.app.state.api
+    assert isinstance(state, ApiState)
+    return state

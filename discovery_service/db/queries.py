@@ -1,0 +1,38 @@
+"""Reads that more than one page of the API asks for."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session, joinedload
+
+from discovery_service.db.tables import ApiKey, Campaign
+from discovery_service.domain.states import CampaignStatus
+
+
+def list_campaigns(
+    session: Session, *, statuses: Sequence[CampaignStatus], archived: bool, after: UUID | None, limit: int
+) -> Sequence[Campaign]:
+    """The newest first, behind `after`."""
+    query = (
+        select(Campaign)
+        .options(joinedload(Campaign.progress, innerjoin=True))
+        .where(Campaign.deleted_at.is_(None), Campaign.archived_at.is_not(None) == archived)
+        .order_by(Campaign.created_at.desc(), Campaign.id.desc())
+        .limit(limit)
+    )
+    if statuses:
+        query = query.where(Campaign.status.in_(statuses))
+    if after is not None:
+        last = select(Campaign.created_at, Campaign.id).where(Campaign.id == after).scalar_subquery()
+        query = query.where(tuple_(Campaign.created_at, Campaign.id) < last)
+    return session.scalars(query).all()
+
+
+def list_keys(session: Session, *, after: UUID | None, limit: int) -> Sequence[ApiKey]:
+    """The newest first, behind `after`."""
+    query = select(ApiKey).order_by(ApiKey.created_at.desc(), ApiKey.id.desc()).limit(limit)
+    if after is not None:
+        last = select(ApiKey.created_at, ApiKey.id).where(ApiKey.id == after).scalar_subquery()
+        query = query.where(tuple_(ApiKey.created_at, ApiKey.id) < last)
+    return session.scalars(query).all()

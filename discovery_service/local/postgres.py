@@ -1,0 +1,202 @@
+"""PostgreSQL from its wheel in a directory of ours: checks before the start, initdb, the command, the URLs.
+
+The server works in its data directory as /proc/self/cwd and never looks at a path above it, so the directory may lie
+where the server's account cannot go (root's home), and nothing above it is changed.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import structlog
+
+from discovery_service.errors import UsageError
+from discovery_service.local import guarded
+from discovery_service.local.account import Account, check_owner, make_directory, server_account
+from discovery_service.local.binaries import find_postgres
+from discovery_service.local.directory import check_socket_path, find_processes_in, open_data_dir
+
+log = structlog.get_logger(__name__)
+
+OWNER = "discovery"
+SERVICE = "discovery_service"
+DATABASE = "discovery"
+MAJOR = "18"
+PORT = 5432
+HERE = "/proc/self/cwd"
+ENV = {"PATH": os.defpath, "LANG": "C.UTF-8", "TZ": "UTC"}
+INITDB_DEADLINE_S = 60.0
+READY_DEADLINE_S = 10.0
+LEFTOVERS_DEADLINE_S = 5.0
+
+SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_directories": ".",
+    "port": str(PORT),
+    "max_connections": "200",
+    "idle_in_transaction_session_timeout": "30s",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "",
+}
+# For tests: nobody mourns their data after a power cut.
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """The server on `data_dir`/postgres, running or not."""
+
+    data_dir: Path
+    durable: bool
+    account: Account
+    binaries: Path
+
+    @property
+    def directory(self) -> Path:
+        return self.data_dir / "postgres"
+
+    @property
+    def owner_url(self) -> str:
+        """The login that owns the schema: for migrations, never for a worker."""
+        return self.url(OWNER, DATABASE)
+
+    @property
+    def service_url(self) -> str:
+        """The service's own login; its role is made by the migrations."""
+        return self.url(SERVICE, DATABASE)
+
+    def url(self, user: str, database: str) -> str:
+        return f"postgresql://{user}@/{database}?host={quote(str(self.directory))}&port={PORT}"
+
+    def program(self) -> guarded.Program:
+        settings = SETTINGS if self.durable else SETTINGS | NOT_DURABLE
+        options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
+        return guarded.Program(
+            name="postgres",
+            argv=(str(self.binaries / "postgres"), "-D", HERE, *options),
+            env=ENV,
+            user=self.account.change_to,
+            directory=self.directory,
+            stop_signal=signal.SIGINT,  # "fast": ends open transactions, does not wait for clients
+            grace_s=1.5,
+        )
+
+    def is_ready(self) -> bool:
+        """Whether it lets us in; on the first time that it does, the database is made."""
+        try:
+            with psycopg.connect(self.url(OWNER, "postgres"), autocommit=True, connect_timeout=2) as connection:
+                if connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
+                    connection.execute(f"CREATE DATABASE {DATABASE}")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def clear_leftovers(self) -> None:
+        """Remove the pid file of a killed server and wait until its children, who share the data, have ended."""
+        pid_file = self.directory / "postmaster.pid"
+        if pid_file.exists():
+            line = pid_file.read_text().partition("\n")[0]
+            if line in map(str, find_processes_in(self.directory, "postgres")):
+                raise UsageError(
+                    f"PostgreSQL runs on {self.directory} already (process {line}). Stop it, or choose another --data."
+                )
+            pid_file.unlink()
+            log.info("removed the pid file of a PostgreSQL that is gone", directory=str(self.directory), gone_pid=line)
+        deadline = time.monotonic() + LEFTOVERS_DEADLINE_S
+        while leftovers := find_processes_in(self.directory, "postgres"):
+            if time.monotonic() > deadline:
+                raise UsageError(
+                    f"PostgreSQL processes {leftovers} still work in {self.directory}. End them and start again."
+                )
+            time.sleep(0.05)
+
+
+def prepare_postgres(data_dir: Path, *, durable: bool, hold_fds: Sequence[int] = ()) -> Postgres:
+    """Check the directory, run initdb on the first start, clear what a killed server left.
+
+    UsageError says what to mend.
+    """
+    data_dir = open_data_dir(data_dir)
+    account = server_account()
+    postgres = Postgres(data_dir, durable, account, find_postgres(account))
+    check_socket_path(postgres.directory / f".s.PGSQL.{PORT}")
+    if _is_initialised(postgres):
+        check_owner(postgres.directory, account)
+        postgres.clear_leftovers()
+    else:
+        _initialise(postgres, hold_fds)
+    return postgres
+
+
+def _is_initialised(postgres: Postgres) -> bool:
+    directory = postgres.directory
+    try:
+        if not directory.exists() or not any(directory.iterdir()):
+            return False
+        if not (directory / "global" / "pg_control").exists():
+            raise UsageError(
+                f"{directory} is half-written or not ours: it is not empty and holds no database. "
+                "Move it away, or choose another --data."
+            )
+        major = (directory / "PG_VERSION").read_text().strip()
+    except OSError as error:
+        raise UsageError(
+            f"{directory} cannot be used as a database: {error.strerror}. Choose another --data."
+        ) from error
+    if major != MAJOR:
+        raise UsageError(f"{directory} was made by PostgreSQL {major}, this is {MAJOR}. Choose another --data.")
+    return True
+
+
+def _initialise(postgres: Postgres, hold_fds: Sequence[int]) -> None:
+    """Run initdb beside the directory's final name, so that a start cut short leaves nothing under that name."""
+    fresh = postgres.data_dir / "postgres.new"
+    if fresh.exists():
+        shutil.rmtree(fresh)
+    make_directory(fresh, postgres.account)
+    program = guarded.Program(
+        name="initdb",
+        argv=(
+            str(postgres.binaries / "initdb"),
+            f"--pgdata={HERE}",
+            f"--username={OWNER}",
+            "--auth-local=trust",
+            "--auth-host=reject",
+            "--encoding=UTF8",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--locale=C",
+            "--no-instructions",
+            *(() if postgres.durable else ("--no-sync",)),
+        ),
+        env=ENV,
+        user=postgres.account.change_to,
+        directory=fresh,
+    )
+    with tempfile.NamedTemporaryFile(prefix="initdb.") as output:
+        process = guarded.spawn(program, output.fileno(), hold_fds)
+        try:
+            status = process.wait(INITDB_DEADLINE_S)
+        finally:
+            guarded.stop(process, program)
+        if status != 0:
+            lines = guarded.tail(Path(output.name))
+            raise guarded.ProgramFailed(f"initdb ended with status {status}; its last lines:\n{lines}")
+    fresh.rename(postgres.directory)
+
+
+@contextlib.contextmanager
+def running_postgres(data_dir: Path, *, durable: bool) -> Iterator[Postgres]:
+    """A server with its database, for as long as the block runs; its log is `data_dir`/postgres.log."""
+    postgres = prepare_postgres(data_dir, durable=durable)
+    with guarded.running(postgres.program(), postgres.is_ready, postgres.data_dir / "postgres.log", READY_DEADLINE_S):
+        yield postgres
