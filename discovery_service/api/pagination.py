@@ -31,7 +31,8 @@ class PageOf(Generic[Item]):
 
 def _example(schema: dict[str, Any], model: type[BaseModel]) -> None:
     (item,) = get_args(model.model_fields["data"].annotation)
-    schema["examples"] = [{"data": item.model_config["json_schema_extra"]["examples"], "has_more": False, "next": None}]
+    data = item.model_config["json_schema_extra"]["examples"]
+    schema["examples"] = [{"data": data, "has_more": True, "next": data[-1]["id"]}]
 
 
 class Page(BaseModel, Generic[Item]):

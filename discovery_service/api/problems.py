@@ -12,6 +12,7 @@ from psycopg import OperationalError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from discovery_service.api.schemas.problems import PROBLEM_MEDIA_TYPE, FieldError, Problem
 from discovery_service.errors import ServiceError, Unavailable, Unprocessable
@@ -71,11 +72,24 @@ async def _on_validation_error(request: Request, error: Exception) -> ProblemRes
 async def _on_http_exception(request: Request, error: Exception) -> ProblemResponse:
     """What Starlette raises itself: no such route, a method that the route lacks, an unreadable body."""
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's word for bytes that are no UTF-8
+        return _answer(request, Unprocessable("The body cannot be read; send JSON in UTF-8."))
     status = HTTPStatus(error.status_code)
     is_bare = error.detail == status.phrase
     problem = ServiceError(f"{status.description or status.phrase}." if is_bare else str(error.detail))
     problem.status, problem.slug, problem.title = status.value, status.name.lower(), status.phrase
-    return _answer(request, problem, headers=error.headers)
+    headers = {"Allow": _allowed_methods(request)} if status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    return _answer(request, problem, headers=headers)
+
+
+def _allowed_methods(request: Request) -> str:
+    """All of them; Starlette names only those of the first route with the path."""
+    routes = request.app.routes
+    return ", ".join(
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    )
 
 
 async def _on_database_error(request: Request, error: Exception) -> ProblemResponse:

@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from discovery_service.domain.arenas import ArenaSize, arena_names, find_arena
+from discovery_service.domain.arenas import ARENAS, ArenaSize, arena_names, find_arena
 from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
 
@@ -24,25 +24,31 @@ MAX_COUNT = 1_000_000_000
 """Above any budget that a person means, below what the database's integers hold."""
 
 
-def refuse_nul(value: str) -> str:
-    """PostgreSQL stores no NUL in text or JSON; better a 422 here than an error from the database."""
+def refuse_unstorable(value: str) -> str:
+    """PostgreSQL stores neither NUL nor lone surrogates; better a 422 here than an error from the database."""
     if "\x00" in value:
         raise PydanticCustomError("nul_character", "may not contain the character NUL (U+0000)")
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise PydanticCustomError("lone_surrogate", "may not contain half of a surrogate pair")
     return value
 
 
-Text = Annotated[str, AfterValidator(refuse_nul)]
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(refuse_nul)]
-Notes = Annotated[str, Field(max_length=20_000), AfterValidator(refuse_nul)]
-Guidance = Annotated[str, Field(max_length=8_000), AfterValidator(refuse_nul)]
+# The pattern tells a reader of the OpenAPI document; the validator says it in words.
+Text = Annotated[str, AfterValidator(refuse_unstorable), Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})]
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
+Notes = Annotated[Text, Field(max_length=20_000)]
+Guidance = Annotated[Text, Field(max_length=8_000)]
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Amount = Annotated[float, Field(ge=0, le=MAX_COUNT, allow_inf_nan=False)]
 
 
 class Strict(BaseModel):
-    """An unknown key is an error, never ignored: a misspelt budget must not become an unlimited one."""
+    """An unknown key is an error, never ignored: a misspelt budget must not become an unlimited one.
 
-    model_config = ConfigDict(extra="forbid")
+    Nor is a type guessed: `true` is no seed. Enums are the exception, since JSON has none.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -53,6 +59,11 @@ class Strict(BaseModel):
             raise ValidationError.from_exception_data(
                 cls.__name__, [_told(each, ", ".join(cls.model_fields)) for each in error.errors(include_url=False)]
             ) from error
+
+
+def example(**fields: Any) -> ConfigDict:
+    """For the OpenAPI document: an instance as a user would write it."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
 def _told(error: ErrorDetails, allowed: str) -> InitErrorDetails:
@@ -74,7 +85,11 @@ def normalise_arena(value: str) -> str:
     return name
 
 
-ArenaName = Annotated[str, Field(max_length=100), AfterValidator(normalise_arena)]
+ArenaName = Annotated[
+    str,
+    AfterValidator(normalise_arena),
+    Field(max_length=100, json_schema_extra={"enum": [*ARENAS, *arena_names()]}),
+]
 
 
 class StrategyName(StrEnum):
@@ -85,7 +100,9 @@ class StrategyName(StrEnum):
 
 
 class Strategy(Strict):
-    name: StrategyName = StrategyName.EVOLVE
+    model_config = example(name="evolve", round_size=4, max_open_rounds=2)
+
+    name: Annotated[StrategyName, Field(strict=False)] = StrategyName.EVOLVE
     round_size: int = Field(default=4, ge=1, le=64)
     """Proposals made from one snapshot of the archive."""
     max_open_rounds: int = Field(default=2, ge=1, le=8)
@@ -93,6 +110,8 @@ class Strategy(Strict):
 
 
 class ModelWeight(Strict):
+    model_config = example(model="gpt-5-mini", weight=1.0)
+
     model: Text = Field(min_length=1, max_length=200)
     weight: float = Field(default=1.0, gt=0, le=1e6, allow_inf_nan=False)
 
@@ -103,15 +122,21 @@ class Share(Strict):
 
 
 class LlmProposer(Share):
+    model_config = example(kind="llm", share=3.0, models=[{"model": "gpt-5-mini", "weight": 1.0}])
+
     kind: Literal["llm"]
     models: list[ModelWeight] = Field(min_length=1, max_length=16)
 
 
 class RecordedProposer(Share):
+    model_config = example(kind="recorded", share=1.0)
+
     kind: Literal["recorded"]
 
 
 class SymbolicProposer(Share):
+    model_config = example(kind="symbolic", share=1.0)
+
     kind: Literal["symbolic"]
 
 
@@ -119,11 +144,15 @@ Proposer = Annotated[LlmProposer | RecordedProposer | SymbolicProposer, Field(di
 
 
 class Tuning(Strict):
+    model_config = example(screen_draws=3)
+
     screen_draws: int = Field(default=3, ge=2, le=12)
     """Draws of the screen; the settings to try are the arena's own plan, the same for every loss."""
 
 
 class Confirmation(Strict):
+    model_config = example(finalists=3, detect=0.2, min_draws=12)
+
     finalists: int = Field(default=3, ge=1, le=3)
     detect: float = Field(default=0.2, gt=0, le=10, allow_inf_nan=False)
     """Draws are added until a difference of this many units of J would be found with 80 % power."""
@@ -132,6 +161,8 @@ class Confirmation(Strict):
 
 
 class Budgets(Strict):
+    model_config = example(candidates=24, cost_usd=5.0, wall_time_s=3600, patience=3)
+
     """Hard stops. An absent one does not bind."""
 
     candidates: Count = 12
@@ -147,7 +178,11 @@ class Budgets(Strict):
 
 
 class CampaignSpec(Strict):
-    family: Family = Family.PAIRWISE
+    model_config = example(
+        family="pairwise", arena="panel:mini", held_out_arenas=["fog:mini"], budgets={"candidates": 12}, seed=1
+    )
+
+    family: Annotated[Family, Field(strict=False)] = Family.PAIRWISE
     arena: ArenaName
     """Where the search happens; one a campaign."""
     held_out_arenas: list[ArenaName] = Field(default=[], max_length=8)

@@ -29,7 +29,7 @@ EXAMPLE_CREATE: dict[str, Any] = {
 
 
 class CampaignCreate(Strict):
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE_CREATE]})
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_CREATE]})
 
     name: Name
     notes: Notes = ""
@@ -40,8 +40,10 @@ class CampaignUpdate(Strict):
     """What may change after creation; an absent field stays as it is."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"notes": "now with more budget", "budgets": {"candidates": 24}}]},
+        json_schema_extra={
+            "examples": [{"notes": "now with more budget", "budgets": {"candidates": 24}}],
+            "minProperties": 1,
+        },
     )
 
     name: Name | None = None
@@ -61,7 +63,7 @@ class CampaignUpdate(Strict):
 
 
 class CampaignClone(Strict):
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "panel, second look"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "panel, second look"}]})
 
     name: Name | None = None
 
@@ -100,14 +102,14 @@ class CampaignRead(BaseModel):
                     **EXAMPLE_CREATE,
                     "spec": CampaignSpec.model_validate(EXAMPLE_CREATE["spec"]).model_dump(mode="json"),
                     "id": _ID,
-                    "status": "queued",
-                    "status_reason": None,
+                    "status": "failed",
+                    "status_reason": "The language model's account has no funds left.",
                     "progress": ProgressRead.model_config["json_schema_extra"]["examples"][0],  # type: ignore[index]
-                    "cloned_from": None,
+                    "cloned_from": "019aa0a1-01c2-7d7e-8f43-1c2b6a9d0e5f",
                     "created_at": "2026-11-21T10:00:00Z",
-                    "started_at": None,
-                    "finished_at": None,
-                    "archived_at": None,
+                    "started_at": "2026-11-21T10:00:01Z",
+                    "finished_at": "2026-11-21T10:04:00Z",
+                    "archived_at": "2026-11-22T09:00:00Z",
                 }
             ]
         },

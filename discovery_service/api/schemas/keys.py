@@ -1,9 +1,10 @@
 """API keys over the wire. The token itself appears once, in the answer that creates it."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from discovery_service.domain.access import Scope
 from discovery_service.domain.campaign import Name, Strict
@@ -15,20 +16,26 @@ _EXAMPLE: dict[str, Any] = {
     "last_four": "x2aq",
     "scopes": ["campaigns:read"],
     "created_at": "2026-11-21T10:00:00Z",
-    "expires_at": None,
-    "revoked_at": None,
-    "last_used_at": None,
+    "expires_at": "2027-11-21T10:00:00Z",
+    "revoked_at": "2027-01-05T08:00:00Z",
+    "last_used_at": "2026-12-24T18:00:00Z",
 }
 
 
 class KeyCreate(Strict):
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"name": "ci", "scopes": ["campaigns:read"]}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "ci", "scopes": ["campaigns:read"]}]})
 
     name: Name
-    scopes: list[Scope] = Field(min_length=1, max_length=len(Scope))
-    expires_at: AwareDatetime | None = None
+    scopes: list[Annotated[Scope, Field(strict=False)]] = Field(min_length=1, max_length=len(Scope))
+    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
+
+    @field_validator("expires_at", mode="before")
+    @classmethod
+    def written_as_text(cls, value: object) -> object:
+        """A bare number would be read as seconds since 1970, or as milliseconds, by its size."""
+        if value is not None and not isinstance(value, str):
+            raise PydanticCustomError("not_a_time", "must be a time with its zone, such as 2027-01-31T12:00:00Z")
+        return value
 
 
 class KeyRead(BaseModel):
