@@ -3,14 +3,17 @@
 The only module that looks at the environment.
 """
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from discovery_service.errors import UsageError
+
+PREFIX = "DISCOVERY__"
 
 
 def default_data_dir() -> Path:
@@ -18,7 +21,13 @@ def default_data_dir() -> Path:
     return Path.home() / ".local" / "share" / "discovery-service"
 
 
-class DbSettings(BaseModel):
+class Section(BaseModel):
+    """A misspelt name is an error: nobody should believe that they set what nothing reads."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class DbSettings(Section):
     url: SecretStr | None = None
     """The service's own login. Of another user than `discovery_service` each connection drops to that role."""
     owner_url: SecretStr | None = None
@@ -26,11 +35,11 @@ class DbSettings(BaseModel):
     pool_size: int = Field(default=10, ge=1)
 
 
-class RedisSettings(BaseModel):
+class RedisSettings(Section):
     url: SecretStr | None = None
 
 
-class ApiSettings(BaseModel):
+class ApiSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(default=8020, ge=0, le=65535)
     key_secret: SecretStr | None = None
@@ -40,27 +49,27 @@ class ApiSettings(BaseModel):
     """POST requests that one API key may send in a minute."""
 
 
-class LogSettings(BaseModel):
+class LogSettings(Section):
     format: Literal["json", "console"] = "json"
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class WorkerSettings(BaseModel):
+class WorkerSettings(Section):
     slots: int | None = Field(default=None, ge=1)
     """Evaluations at once on this machine; by default one a core."""
 
 
-class LocalSettings(BaseModel):
+class LocalSettings(Section):
     data_dir: Path = Field(default_factory=default_data_dir)
 
 
-class ClientSettings(BaseModel):
+class ClientSettings(Section):
     url: str | None = None
     api_key: SecretStr | None = None
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="DISCOVERY__", env_nested_delimiter="__", extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid")
 
     db: DbSettings = DbSettings()
     redis: RedisSettings = RedisSettings()
@@ -77,6 +86,9 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
+    for name in os.environ:  # of a section that is not there pydantic-settings does not even hear
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX).split("__")[0].lower() not in Settings.model_fields:
+            raise UsageError(f"There is no setting {name}; `discovery settings show` lists them.")
     try:
         return Settings()
     except ValidationError as error:
