@@ -1,5 +1,6 @@
 """What a user may do to a campaign. Each command is idempotent, legal by `domain/states.py`, and writes its event."""
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +41,12 @@ def create_campaign(
     session.refresh(campaign, ["progress"])
     record(session, campaign.id, "campaign.created", campaign.id, status=campaign.status)
     return campaign
+
+
+def lock_campaigns(session: Session, campaign_ids: Collection[UUID]) -> None:
+    """Take several campaigns at once, always in the same order, or two that do so could wait for each other."""
+    query = select(Campaign.id).where(Campaign.id.in_(campaign_ids)).order_by(Campaign.id)
+    session.execute(query.with_for_update(key_share=True)).all()
 
 
 def get_campaign(session: Session, campaign_id: UUID, *, lock: bool = False) -> Campaign:

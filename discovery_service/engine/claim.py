@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Campaign
 from discovery_service.domain.states import CampaignStatus, is_legal
-from discovery_service.engine.campaigns import get_campaign, pause_for, settle_cancelling
+from discovery_service.engine.campaigns import lock_campaigns, pause_for, settle_cancelling
 from discovery_service.engine.dispatch import ring
 from discovery_service.engine.events import record
 from discovery_service.engine.work import WorkKind
@@ -46,13 +46,15 @@ class Renewal:
 def claim(session: Session, kind: WorkKind, row_id: UUID, worker_id: UUID) -> Claim | None:
     """Take the row if it waits and its campaign runs; None is normal and means that somebody else was faster."""
     table = kind.table
+    # The lock makes a pause that is under way decide: whoever was told "paused" sees nothing start any more.
+    runs = select(Campaign.id).where(Campaign.id == table.campaign_id, Campaign.status == CampaignStatus.RUNNING)
     row = session.execute(
         update(table)
         .where(
             table.id == row_id,
             table.status == kind.waiting,
             table.cancel_requested_at.is_(None),
-            select(Campaign.id).where(Campaign.id == table.campaign_id, _is_running()).exists(),
+            runs.with_for_update(read=True).exists(),
         )
         .values(
             status=kind.held,
@@ -88,6 +90,8 @@ def finish(session: Session, held: Claim, status: StrEnum, **values: Any) -> boo
     """Write the outcome under (id, attempt). False: the lease was lost meanwhile and nothing was written."""
     if not is_legal(held.kind.held, status):
         raise IllegalTransition(f"A {held.kind.name} cannot go from {held.kind.held} to {status}.")
+    # The campaign first, here and in `crash`, as `cancel_campaign` does; or two of them could wait for each other.
+    lock_campaigns(session, [held.campaign_id])
     if not _let_go(session, held, status, finished_at=func.now(), **values):
         log.info("claim.fenced", kind=held.kind.name, id=str(held.id), attempt=held.attempt)
         return False
@@ -98,8 +102,7 @@ def finish(session: Session, held: Claim, status: StrEnum, **values: Any) -> boo
 
 def crash(session: Session, held: Claim, reason: str, *, counts: bool = True) -> bool:
     """End the attempt by our own fault: back to waiting, or abandoned after too many. False: already lost."""
-    # The campaign first, as `cancel_campaign` does, or the two could wait for each other.
-    get_campaign(session, held.campaign_id, lock=True)
+    lock_campaigns(session, [held.campaign_id])
     table = held.kind.table
     row = session.execute(
         select(table.crashes, table.cancel_requested_at).where(*_is_ours(held)).with_for_update()
@@ -143,7 +146,3 @@ def _let_go(session: Session, held: Claim, status: StrEnum, **values: Any) -> bo
 def _is_ours(held: Claim) -> tuple[ColumnElement[bool], ...]:
     table = held.kind.table
     return (table.id == held.id, table.attempt == held.attempt, table.status == held.kind.held)
-
-
-def _is_running() -> ColumnElement[bool]:
-    return Campaign.status == CampaignStatus.RUNNING

@@ -3,6 +3,7 @@
 Safe to run twice at once: every step re-checks its row under a lock.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,13 +12,14 @@ from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Campaign, GateCheck, Idempotency, Worker
 from discovery_service.domain.states import CampaignStatus
-from discovery_service.engine.campaigns import settle_cancelling
+from discovery_service.engine.campaigns import lock_campaigns, settle_cancelling
 from discovery_service.engine.claim import LEASE, Claim, crash
 from discovery_service.engine.dispatch import ring
 from discovery_service.engine.work import WORK_KINDS, WorkKind
 
 RING_AGAIN_AFTER = timedelta(seconds=60)
-# A backlog is rung for piece by piece, so that repeated messages cannot fill the broker.
+# A backlog is rung for piece by piece, and not while as many messages still wait: a queue behind trainings of hours
+# would otherwise grow by a message for every row and minute.
 RING_AT_MOST = 100
 IDEMPOTENCY_KEPT = timedelta(hours=24)
 GATE_CHECKS_KEPT = timedelta(hours=1)
@@ -29,17 +31,31 @@ class Swept:
     rung: int
 
 
-def sweep(session: Session, *, ring_again_after: timedelta = RING_AGAIN_AFTER) -> Swept:
-    expired = sum(_end_expired(session, kind) for kind in WORK_KINDS)
-    rung = sum(_ring_again(session, kind, ring_again_after) for kind in WORK_KINDS)
-    for campaign_id in session.scalars(select(Campaign.id).where(Campaign.status == CampaignStatus.CANCELLING)).all():
+def sweep(
+    session: Session, *, messages_waiting: Mapping[str, int], ring_again_after: timedelta = RING_AGAIN_AFTER
+) -> Swept:
+    """One round of upkeep; `messages_waiting` tells how many messages the broker holds for each queue."""
+    lapsed = [lease for kind in WORK_KINDS for lease in _list_lapsed(session, kind)]
+    cancelling = session.scalars(select(Campaign.id).where(Campaign.status == CampaignStatus.CANCELLING)).all()
+    lock_campaigns(session, {*cancelling, *(lease.held.campaign_id for lease in lapsed)})
+    expired = sum(crash(session, lease.held, lease.reason, counts=lease.counts) for lease in lapsed)
+    for campaign_id in cancelling:
         settle_cancelling(session, campaign_id)
+    quiet = [kind for kind in WORK_KINDS if messages_waiting.get(kind.queue, 0) < RING_AT_MOST]
+    rung = sum(_ring_again(session, kind, ring_again_after) for kind in quiet)
     session.execute(delete(Idempotency).where(Idempotency.created_at < func.now() - IDEMPOTENCY_KEPT))
     session.execute(delete(GateCheck).where(GateCheck.created_at < func.now() - GATE_CHECKS_KEPT))
     return Swept(expired=expired, rung=rung)
 
 
-def _end_expired(session: Session, kind: WorkKind) -> int:
+@dataclass(frozen=True)
+class LapsedLease:
+    held: Claim
+    reason: str
+    counts: bool
+
+
+def _list_lapsed(session: Session, kind: WorkKind) -> list[LapsedLease]:
     """A lease that lapsed under a living worker is the work's own crash; one of a lost worker is not."""
     table = kind.table
     worker_lives = (Worker.stopped_at.is_(None)) & (Worker.seen_at > func.now() - LEASE)
@@ -47,14 +63,15 @@ def _end_expired(session: Session, kind: WorkKind) -> int:
         select(table.id, table.attempt, table.campaign_id, worker_lives.label("worker_lives"))
         .join(Worker, Worker.id == table.lease_owner)
         .where(table.status == kind.held, table.lease_expires_at < func.now())
-        .order_by(table.id)
     ).all()
-    ended = 0
-    for row in rows:
-        held = Claim(kind, row.id, row.attempt, row.campaign_id)
-        reason = "its lease lapsed under a living worker" if row.worker_lives else "its worker was lost"
-        ended += crash(session, held, reason, counts=row.worker_lives)
-    return ended
+    return [
+        LapsedLease(
+            held=Claim(kind, row.id, row.attempt, row.campaign_id),
+            reason="its lease lapsed under a living worker" if row.worker_lives else "its worker was lost",
+            counts=row.worker_lives,
+        )
+        for row in rows
+    ]
 
 
 def _ring_again(session: Session, kind: WorkKind, ring_again_after: timedelta) -> int:

@@ -8,6 +8,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Worker
+from discovery_service.engine.campaigns import lock_campaigns
 from discovery_service.engine.claim import Claim, crash
 from discovery_service.engine.work import WORK_KINDS
 
@@ -33,8 +34,16 @@ def register_worker(
     return worker
 
 
-def see_worker(session: Session, worker_id: UUID) -> None:
-    session.execute(update(Worker).where(Worker.id == worker_id).values(seen_at=func.now()))
+def see_worker(session: Session, worker_id: UUID) -> bool:
+    """Note that the worker lives. False: another one of its name has taken its place."""
+    seen = session.execute(
+        update(Worker)
+        .where(Worker.id == worker_id, Worker.stopped_at.is_(None))
+        .values(seen_at=func.now())
+        .returning(Worker.id)
+        .execution_options(synchronize_session=False)
+    )
+    return seen.one_or_none() is not None
 
 
 def stop_worker(session: Session, worker_id: UUID) -> None:
@@ -44,9 +53,15 @@ def stop_worker(session: Session, worker_id: UUID) -> None:
 
 
 def free_leases(session: Session, worker_id: UUID, reason: str) -> None:
-    for kind in WORK_KINDS:
-        held = select(kind.table.id, kind.table.attempt, kind.table.campaign_id).where(
-            kind.table.lease_owner == worker_id, kind.table.status == kind.held
+    held = [
+        Claim(kind, row.id, row.attempt, row.campaign_id)
+        for kind in WORK_KINDS
+        for row in session.execute(
+            select(kind.table.id, kind.table.attempt, kind.table.campaign_id).where(
+                kind.table.lease_owner == worker_id, kind.table.status == kind.held
+            )
         )
-        for row in session.execute(held).all():
-            crash(session, Claim(kind, row.id, row.attempt, row.campaign_id), reason, counts=False)
+    ]
+    lock_campaigns(session, {claim.campaign_id for claim in held})
+    for claim in held:
+        crash(session, claim, reason, counts=False)

@@ -16,7 +16,9 @@ depends_on: str | Sequence[str] | None = None
 CREATE_ROLE = """
 DO $$
 BEGIN
-    CREATE ROLE discovery_service LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'discovery_service') THEN
+        CREATE ROLE discovery_service LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE;
+    END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN
     NULL;
 END
@@ -44,7 +46,9 @@ $$;
 CREATE TRIGGER notify_of_event AFTER INSERT ON event FOR EACH ROW EXECUTE FUNCTION notify_of_event();
 """
 
+# The service has no DDL; everybody may make tables here before PostgreSQL 15, and temporary ones in any version.
 RIGHTS = """
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO discovery_service;
 GRANT SELECT ON alembic_version TO discovery_service;
 GRANT SELECT, INSERT, UPDATE ON api_key, worker, arena, campaign, campaign_progress TO discovery_service;
@@ -187,6 +191,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_idempotency_created_at"), "idempotency", ["created_at"], unique=False)
     op.execute(NOTIFY_OF_EVENT)
+    op.execute(_on_this_database("REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC"))
     op.execute(RIGHTS)
 
 
@@ -194,5 +199,10 @@ def downgrade() -> None:
     for table in ("idempotency", "gate_check", "event", "campaign_progress", "campaign", "arena", "worker", "api_key"):
         op.drop_table(table)
     op.execute("DROP FUNCTION notify_of_event()")
+    op.execute(_on_this_database("GRANT TEMPORARY ON DATABASE %I TO PUBLIC"))
     op.execute("REVOKE SELECT ON alembic_version FROM discovery_service")
     op.execute("REVOKE USAGE ON SCHEMA public FROM discovery_service")
+
+
+def _on_this_database(statement: str) -> str:
+    return f"DO $$ BEGIN EXECUTE format('{statement}', current_database()); END $$"

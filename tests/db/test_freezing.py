@@ -1,0 +1,151 @@
+"""What is frozen stays frozen: finalists, seals, and the evaluations that confirm them."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from discovery_service.db.sessions import Sessions
+from discovery_service.db.tables import Campaign, Candidate, Finalist, Freeze, Seal
+from discovery_service.domain.states import Purpose
+from tests import rows
+from tests.waiting import wait_for_blocked
+
+SEALED = "is sealed; its finalists are fixed"
+
+
+@pytest.fixture
+def frozen(sessions: Sessions) -> tuple[Campaign, Freeze, Candidate]:
+    """A campaign with a freeze that is not sealed yet, and a candidate that could become its finalist."""
+    with sessions.begin() as session:
+        campaign = rows.add_campaign(session)
+        return campaign, rows.add_freeze(session, campaign), rows.add_candidate(session, campaign)
+
+
+def add_finalist(session: Session, freeze: Freeze, candidate: Candidate) -> None:
+    session.add(Finalist(freeze_id=freeze.id, candidate_id=candidate.id, role="finalist", setting={"beta": 0.1}))
+    session.flush()
+
+
+def add_seal(session: Session, freeze: Freeze) -> None:
+    session.add(Seal(freeze_id=freeze.id, digest=rows.sha256("finalists")))
+    session.flush()
+
+
+def test_a_finalist_after_the_seal_is_refused(sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]) -> None:
+    _, freeze, candidate = frozen
+    with sessions.begin() as session:
+        add_seal(session, freeze)
+    with sessions() as session, pytest.raises(IntegrityError, match=SEALED):
+        add_finalist(session, freeze, candidate)
+
+
+def test_a_finalist_after_the_seal_is_refused_within_one_transaction(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]
+) -> None:
+    _, freeze, candidate = frozen
+    with sessions() as session:
+        add_seal(session, freeze)
+        with pytest.raises(IntegrityError, match=SEALED):
+            add_finalist(session, freeze, candidate)
+
+
+def test_even_the_owner_adds_no_finalist_after_the_seal(
+    owner_sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]
+) -> None:
+    _, freeze, candidate = frozen
+    with owner_sessions() as session:
+        add_seal(session, freeze)
+        with pytest.raises(IntegrityError, match=SEALED):
+            add_finalist(session, freeze, candidate)
+
+
+def test_another_freeze_of_the_arena_takes_finalists_still(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]
+) -> None:
+    campaign, freeze, candidate = frozen
+    with sessions.begin() as session:
+        add_seal(session, freeze)
+        extension = Freeze(campaign_id=campaign.id, arena_id=freeze.arena_id, extension=1, plan={})
+        session.add(extension)
+        session.flush()
+        add_finalist(session, extension, candidate)
+
+
+def race(sessions: Sessions, first: Callable[[Session], None], second: Callable[[Session], None]) -> Exception | None:
+    """Run `second` while `first` has done its part and not committed; what `second` failed with."""
+    failures: list[Exception] = []
+
+    def run() -> None:
+        try:
+            with sessions.begin() as session:
+                second(session)
+        except IntegrityError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    with sessions.begin() as session:
+        first(session)
+        thread.start()
+        wait_for_blocked(sessions, 1)
+    thread.join()
+    return failures[0] if failures else None
+
+
+def test_a_finalist_that_races_a_seal_waits_for_it_and_is_refused(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]
+) -> None:
+    _, freeze, candidate = frozen
+    failure = race(
+        sessions,
+        lambda session: add_seal(session, freeze),
+        lambda session: add_finalist(session, freeze, candidate),
+    )
+    assert SEALED in str(failure)
+
+
+def test_a_seal_that_races_a_finalist_waits_until_it_is_there(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]
+) -> None:
+    _, freeze, candidate = frozen
+    failure = race(
+        sessions,
+        lambda session: add_finalist(session, freeze, candidate),
+        lambda session: add_seal(session, freeze),
+    )
+    assert failure is None
+    with sessions() as session:
+        assert session.scalar(select(func.count()).select_from(Finalist)) == 1
+        assert session.scalar(select(func.count()).select_from(Seal)) == 1
+
+
+def test_a_freeze_is_sealed_once(sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]) -> None:
+    _, freeze, _ = frozen
+    with sessions.begin() as session:
+        add_seal(session, freeze)
+    with sessions() as session, pytest.raises(IntegrityError, match="pk_seal"):
+        add_seal(session, freeze)
+
+
+def test_a_confirming_evaluation_needs_a_seal(sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]) -> None:
+    campaign, freeze, _ = frozen
+    with sessions() as session, pytest.raises(IntegrityError, match="ck_evaluation_confirm_is_sealed"):
+        rows.add_evaluation(session, campaign, purpose=Purpose.CONFIRM)
+    with sessions() as session, pytest.raises(IntegrityError, match="fk_evaluation_seal_id"):
+        rows.add_evaluation(session, campaign, purpose=Purpose.CONFIRM, seal_id=freeze.id)
+    with sessions.begin() as session:
+        add_seal(session, freeze)
+        rows.add_evaluation(session, campaign, purpose=Purpose.CONFIRM, seal_id=freeze.id)
+
+
+def test_only_a_confirming_evaluation_refers_to_a_seal(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]
+) -> None:
+    campaign, freeze, _ = frozen
+    with sessions() as session:
+        add_seal(session, freeze)
+        with pytest.raises(IntegrityError, match="ck_evaluation_confirm_is_sealed"):
+            rows.add_evaluation(session, campaign, purpose=Purpose.SCREEN, seal_id=freeze.id)

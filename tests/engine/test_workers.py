@@ -1,0 +1,67 @@
+from sqlalchemy import func, select
+
+from discovery_service.db.sessions import Sessions
+from discovery_service.db.tables import Worker
+from discovery_service.domain.states import CampaignStatus, EvaluationStatus
+from discovery_service.engine.campaigns import cancel_campaign
+from discovery_service.engine.dispatch import unit_of_work
+from discovery_service.engine.work import WORK_KINDS
+from discovery_service.engine.workers import register_worker, see_worker, stop_worker
+from tests.conftest import RecordingBell
+from tests.engine.conftest import Stage
+
+
+def register(sessions: Sessions, bell: RecordingBell, name: str) -> Worker:
+    with unit_of_work(sessions, bell) as session:
+        return register_worker(session, name=name, queues=["evaluate"], slots=1, devices=[])
+
+
+def test_a_restarting_worker_frees_what_its_earlier_incarnation_held(stage: Stage, bell: RecordingBell) -> None:
+    held = {kind: stage.add_held(kind) for kind in WORK_KINDS}
+    register(stage.sessions, bell, stage.get_worker().name)
+    for kind, claim in held.items():
+        row = stage.get(claim)
+        assert (row.status, row.crashes, row.lease_owner) == (kind.waiting, 0, None)
+    assert sorted(bell.rings) == sorted((kind.task, kind.queue, str(claim.id)) for kind, claim in held.items())
+    assert stage.get_worker().stopped_at is not None
+
+
+def test_a_worker_of_another_name_frees_nothing(stage: Stage, bell: RecordingBell) -> None:
+    held = stage.add_held()
+    register(stage.sessions, bell, "another")
+    assert stage.get(held).lease_owner == stage.worker_id
+    assert stage.get_worker().stopped_at is None
+    assert bell.rings == []
+
+
+def test_a_stopping_worker_gives_its_leases_back_without_a_crash(stage: Stage, bell: RecordingBell) -> None:
+    held = stage.add_held()
+    with unit_of_work(stage.sessions, bell) as session:
+        stop_worker(session, stage.worker_id)
+    row = stage.get(held)
+    assert (row.status, row.crashes) == (EvaluationStatus.QUEUED, 0)
+    assert [row_id for _, _, row_id in bell.rings] == [str(held.id)]
+    assert stage.get_worker().stopped_at is not None
+
+
+def test_a_worker_that_stops_during_a_cancellation_ends_it(stage: Stage, bell: RecordingBell) -> None:
+    held = stage.add_held()
+    with stage.sessions.begin() as session:
+        cancel_campaign(session, stage.campaign_id)
+        stop_worker(session, stage.worker_id)
+    assert stage.get(held).status is EvaluationStatus.CANCELLED
+    assert stage.get_campaign().status is CampaignStatus.CANCELLED
+
+
+def test_a_living_worker_is_seen_and_a_replaced_one_learns_of_it(stage: Stage, bell: RecordingBell) -> None:
+    before = stage.get_worker().seen_at
+    with stage.sessions.begin() as session:
+        assert see_worker(session, stage.worker_id)
+    assert stage.get_worker().seen_at > before
+
+    newer = register(stage.sessions, bell, stage.get_worker().name)
+    with stage.sessions.begin() as session:
+        assert not see_worker(session, stage.worker_id)
+        assert see_worker(session, newer.id)
+        living = select(func.count()).select_from(Worker).where(Worker.stopped_at.is_(None))
+        assert session.scalar(living) == 1

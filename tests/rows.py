@@ -1,0 +1,167 @@
+"""Rows to start a test from: a campaign in any state, and work that waits with everything above it."""
+
+import hashlib
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from discovery_service.db.columns import Base
+from discovery_service.db.tables import (
+    Arena,
+    Campaign,
+    Candidate,
+    Evaluation,
+    Exchange,
+    Freeze,
+    Measurement,
+    Proposal,
+    Round,
+    Seal,
+    Worker,
+)
+from discovery_service.domain.campaign import CampaignSpec
+from discovery_service.domain.families import Family
+from discovery_service.domain.ids import uuid7
+from discovery_service.domain.states import (
+    CampaignStatus,
+    CandidateStatus,
+    EvaluationStatus,
+    ProposalStatus,
+    Purpose,
+    RoundStatus,
+)
+from discovery_service.engine.campaigns import create_campaign
+from discovery_service.engine.work import CANDIDATE, EVALUATION, EXCHANGE, WorkKind
+
+Row = TypeVar("Row", bound=Base)
+
+ARENA = "plain:mini"
+SOURCE = "def loss(policy_chosen_logps, policy_rejected_logps, beta):\n    return -beta * policy_chosen_logps\n"
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def add_campaign(
+    session: Session, *, status: CampaignStatus = CampaignStatus.RUNNING, name: str = "a search", **spec: Any
+) -> Campaign:
+    """A campaign as the API would create it, put into the given state without its events."""
+    campaign = create_campaign(session, name=name, notes="", spec=CampaignSpec(arena=ARENA, **spec), created_by=None)
+    if status is not CampaignStatus.QUEUED:
+        campaign.status, campaign.started_at = status, func.now()
+        session.flush()
+        session.refresh(campaign, ["started_at"])
+    return campaign
+
+
+def add_round(session: Session, campaign: Campaign, *, status: RoundStatus = RoundStatus.EVALUATING) -> Round:
+    number = session.scalar(select(func.count()).select_from(Round).where(Round.campaign_id == campaign.id))
+    return _added(session, Round(campaign_id=campaign.id, number=number, status=status))
+
+
+def add_proposal(session: Session, campaign: Campaign, *, status: ProposalStatus = ProposalStatus.ANSWERED) -> Proposal:
+    """A proposal in a round of its own."""
+    made_in = add_round(session, campaign)
+    return _added(session, Proposal(round_id=made_in.id, slot=0, proposer="symbolic", status=status))
+
+
+def add_exchange(session: Session, campaign: Campaign) -> Exchange:
+    """A prompt that waits to be sent."""
+    proposal = add_proposal(session, campaign, status=ProposalStatus.ASKING)
+    return _added(session, Exchange(campaign_id=campaign.id, proposal_id=proposal.id, turn=0))
+
+
+def add_candidate(
+    session: Session, campaign: Campaign, *, status: CandidateStatus = CandidateStatus.ACCEPTED
+) -> Candidate:
+    proposal = add_proposal(session, campaign)
+    candidate = Candidate(
+        campaign_id=campaign.id,
+        proposal_id=proposal.id,
+        turn=0,
+        name="a_loss",
+        author="symbolic",
+        status=status,
+        source=SOURCE,
+        source_sha256=sha256(SOURCE),
+        graph_sha256=sha256(str(proposal.id)),
+    )
+    return _added(session, candidate)
+
+
+def find_or_add_arena(session: Session, name: str = ARENA) -> Arena:
+    content = sha256(name)
+    arena = session.scalar(select(Arena).where(Arena.name == name, Arena.content_sha256 == content))
+    return arena or _added(
+        session, Arena(name=name, content_sha256=content, family=Family.PAIRWISE.value, spec={"name": name})
+    )
+
+
+def add_evaluation(
+    session: Session, campaign: Campaign, *, candidate: Candidate | None = None, **values: Any
+) -> Evaluation:
+    """An evaluation that waits, of a draw of its own; `values` override its columns."""
+    candidate = candidate or add_candidate(session, campaign)
+    setting = {"beta": 0.1, "learning_rate": 0.001, "steps": 8}
+    columns = {
+        "campaign_id": campaign.id,
+        "candidate_id": candidate.id,
+        "arena_id": find_or_add_arena(session).id,
+        "base_policy": 0,
+        "setting": setting,
+        "setting_sha256": sha256(repr(setting)),
+        "purpose": Purpose.SCREEN,
+        "draw": str(uuid7()),
+        "status": EvaluationStatus.QUEUED,
+    }
+    return _added(session, Evaluation(**columns | values))
+
+
+def add_measurement(session: Session, key: str | None = None) -> Measurement:
+    """A stored outcome, under a key of its own unless one is given."""
+    key = key or str(uuid7())
+    return _added(
+        session,
+        Measurement(
+            key_sha256=sha256(key),
+            key={"draw": key},
+            graph_sha256=sha256(SOURCE),
+            arena_id=find_or_add_arena(session).id,
+            metrics={"objective": 0.5},
+            series={"loss": [0.7, 0.6]},
+            device_seconds=1.0,
+        ),
+    )
+
+
+def add_freeze(session: Session, campaign: Campaign, *, sealed: bool = False) -> Freeze:
+    frozen = _added(
+        session, Freeze(campaign_id=campaign.id, arena_id=find_or_add_arena(session).id, plan={"draws": 12})
+    )
+    if sealed:
+        _added(session, Seal(freeze_id=frozen.id, digest=sha256("no finalists")))
+    return frozen
+
+
+def add_worker(session: Session, name: str = "evaluate@here") -> Worker:
+    return _added(session, Worker(name=name, queues=["evaluate"], slots=1, devices=[]))
+
+
+def add_work(session: Session, kind: WorkKind, campaign: Campaign) -> UUID:
+    """A waiting row of the kind."""
+    if kind is EXCHANGE:
+        return add_exchange(session, campaign).id
+    if kind is CANDIDATE:
+        return add_candidate(session, campaign, status=CandidateStatus.PROPOSED).id
+    assert kind is EVALUATION
+    return add_evaluation(session, campaign).id
+
+
+def _added(session: Session, row: Row) -> Row:
+    session.add(row)
+    session.flush()
+    session.refresh(row)
+    return row

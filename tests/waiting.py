@@ -1,0 +1,36 @@
+"""Waits for what other processes and connections do, where no event tells of it."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import text
+
+from discovery_service.db.sessions import Sessions
+
+T = TypeVar("T")
+
+DEADLINE_S = 20.0
+PAUSE_S = 0.02
+
+
+def wait_until(look: Callable[[], T], *, deadline_s: float = DEADLINE_S) -> T:
+    """What `look` returns as soon as that is true; a failed assertion tells what it was at the deadline."""
+    ends = time.monotonic() + deadline_s
+    while not (seen := look()):
+        assert time.monotonic() < ends, f"after {deadline_s} s still {seen!r}"
+        time.sleep(PAUSE_S)
+    return seen
+
+
+def wait_for_blocked(sessions: Sessions, count: int) -> None:
+    """Until so many connections of this database wait for a lock of another one."""
+    blocked = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+
+    def is_so() -> bool:
+        with sessions() as session:
+            return session.scalar(blocked) == count
+
+    wait_until(is_so)
