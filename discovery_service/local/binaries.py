@@ -70,9 +70,12 @@ def _is_open_to_all(path: Path) -> bool:
     """Whether everyone can read this, everything in it, and pass through all that lies above."""
     path = path.resolve()
     below = path.rglob("*") if path.is_dir() else ()
-    return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents) and all(
-        entry.stat().st_mode & stat.S_IROTH for entry in (path, *below)
-    )
+    return _is_passable(path.parent) and all(entry.stat().st_mode & stat.S_IROTH for entry in (path, *below))
+
+
+def _is_passable(directory: Path) -> bool:
+    """Whether everyone can pass through this directory and all above it."""
+    return all(each.stat().st_mode & stat.S_IXOTH for each in (directory, *directory.parents))
 
 
 def _make_cache(cache: Path) -> None:
@@ -90,10 +93,8 @@ def _make_cache(cache: Path) -> None:
 
 def _check_cache(cache: Path) -> None:
     status = cache.stat()
-    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or not _is_open_to_all(cache):
-        raise UsageError(
-            f"{cache} must belong to root, be readable by all and writable by root alone. Mend or remove it."
-        )
+    if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or not _is_passable(cache):
+        raise UsageError(f"{cache} must belong to root, be open to all and writable by root alone. Mend or remove it.")
 
 
 def _copy(root: Path, parts: tuple[Path, ...], copy: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def spawn(program: Program, output: IO[bytes] | int, hold_fds: Sequence[int] = (
         [sys.executable, "-I", "-S", guard.__file__, *options, "--", *program.argv],
         stdin=subprocess.PIPE,
         stdout=output,
-        stderr=output,
+        stderr=subprocess.STDOUT,
         env=dict(program.env),
         pass_fds=hold_fds,
         start_new_session=True,
@@ -66,6 +67,18 @@ def stop(process: subprocess.Popen[bytes], program: Program) -> None:
     except subprocess.TimeoutExpired:
         guard.kill_tree(process.pid)
         process.wait()
+
+
+def run(program: Program) -> None:
+    """Run the program to its end; ProgramFailed with its last lines unless it ends well."""
+    with tempfile.NamedTemporaryFile(prefix=f"{program.name}.") as output:
+        process = spawn(program, output.fileno())
+        try:
+            status = process.wait()
+        finally:
+            stop(process, program)
+        if status != 0:
+            raise ProgramFailed(f"{program.name} ended with status {status}:\n{tail(Path(output.name))}")
 
 
 @contextlib.contextmanager

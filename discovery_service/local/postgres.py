@@ -8,9 +8,8 @@ import contextlib
 import os
 import shutil
 import signal
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -31,11 +30,13 @@ SERVICE = "discovery_service"
 DATABASE = "discovery"
 MAJOR = "18"
 PORT = 5432
+SOCKET = f".s.PGSQL.{PORT}"
 HERE = "/proc/self/cwd"
 ENV = {"PATH": os.defpath, "LANG": "C.UTF-8", "TZ": "UTC"}
-INITDB_DEADLINE_S = 60.0
 READY_DEADLINE_S = 10.0
 LEFTOVERS_DEADLINE_S = 5.0
+STATUS_LINE = 8
+"""Of postmaster.pid, as in PostgreSQL's pidfile.h."""
 
 SETTINGS = {
     "listen_addresses": "",
@@ -46,6 +47,7 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "",
+    "log_checkpoints": "off",
 }
 # For tests: nobody mourns their data after a power cut.
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -87,11 +89,14 @@ class Postgres:
             user=self.account.change_to,
             directory=self.directory,
             stop_signal=signal.SIGINT,  # "fast": ends open transactions, does not wait for clients
-            grace_s=1.5,
+            grace_s=4.0,
         )
 
     def is_ready(self) -> bool:
         """Whether it lets us in; on the first time that it does, the database is made."""
+        # As pg_ctl does: an attempt before that would be a FATAL line in the log.
+        if not self._says_ready():
+            return False
         try:
             with psycopg.connect(self.url(OWNER, "postgres"), autocommit=True, connect_timeout=2) as connection:
                 if connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
@@ -100,17 +105,28 @@ class Postgres:
             return False
         return True
 
+    def _says_ready(self) -> bool:
+        try:
+            lines = (self.directory / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) >= STATUS_LINE and lines[STATUS_LINE - 1].strip() == "ready"
+
     def clear_leftovers(self) -> None:
-        """Remove the pid file of a killed server and wait until its children, who share the data, have ended."""
-        pid_file = self.directory / "postmaster.pid"
+        """Remove the pid files of a killed server and wait until its children, who share the data, have ended.
+
+        PostgreSQL takes any process that has the old number now, even a dead one not yet reaped, for a server.
+        """
+        pid_file, socket_lock = self.directory / "postmaster.pid", self.directory / f"{SOCKET}.lock"
         if pid_file.exists():
-            line = pid_file.read_text().partition("\n")[0]
-            if line in map(str, find_processes_in(self.directory, "postgres")):
+            pid = pid_file.read_text().partition("\n")[0]
+            if pid in map(str, find_processes_in(self.directory, "postgres")):
                 raise UsageError(
-                    f"PostgreSQL runs on {self.directory} already (process {line}). Stop it, or choose another --data."
+                    f"PostgreSQL runs on {self.directory} already (process {pid}). Stop it, or choose another --data."
                 )
-            pid_file.unlink()
-            log.info("removed the pid file of a PostgreSQL that is gone", directory=str(self.directory), gone_pid=line)
+            log.info("removed the pid file of a PostgreSQL that is gone", directory=str(self.directory), gone_pid=pid)
+        pid_file.unlink(missing_ok=True)
+        socket_lock.unlink(missing_ok=True)
         deadline = time.monotonic() + LEFTOVERS_DEADLINE_S
         while leftovers := find_processes_in(self.directory, "postgres"):
             if time.monotonic() > deadline:
@@ -120,20 +136,22 @@ class Postgres:
             time.sleep(0.05)
 
 
-def prepare_postgres(data_dir: Path, *, durable: bool, hold_fds: Sequence[int] = ()) -> Postgres:
-    """Check the directory, run initdb on the first start, clear what a killed server left.
+def prepare_postgres(
+    data_dir: Path, *, durable: bool, run: Callable[[guarded.Program], None] = guarded.run
+) -> Postgres:
+    """Check the directory, `run` initdb on the first start, clear what a killed server left.
 
     UsageError says what to mend.
     """
     data_dir = open_data_dir(data_dir)
     account = server_account()
     postgres = Postgres(data_dir, durable, account, find_postgres(account))
-    check_socket_path(postgres.directory / f".s.PGSQL.{PORT}")
+    check_socket_path(postgres.directory / SOCKET)
     if _is_initialised(postgres):
         check_owner(postgres.directory, account)
         postgres.clear_leftovers()
     else:
-        _initialise(postgres, hold_fds)
+        _initialise(postgres, run)
     return postgres
 
 
@@ -157,7 +175,7 @@ def _is_initialised(postgres: Postgres) -> bool:
     return True
 
 
-def _initialise(postgres: Postgres, hold_fds: Sequence[int]) -> None:
+def _initialise(postgres: Postgres, run: Callable[[guarded.Program], None]) -> None:
     """Run initdb beside the directory's final name, so that a start cut short leaves nothing under that name."""
     fresh = postgres.data_dir / "postgres.new"
     if fresh.exists():
@@ -182,15 +200,7 @@ def _initialise(postgres: Postgres, hold_fds: Sequence[int]) -> None:
         user=postgres.account.change_to,
         directory=fresh,
     )
-    with tempfile.NamedTemporaryFile(prefix="initdb.") as output:
-        process = guarded.spawn(program, output.fileno(), hold_fds)
-        try:
-            status = process.wait(INITDB_DEADLINE_S)
-        finally:
-            guarded.stop(process, program)
-        if status != 0:
-            lines = guarded.tail(Path(output.name))
-            raise guarded.ProgramFailed(f"initdb ended with status {status}; its last lines:\n{lines}")
+    run(program)
     fresh.rename(postgres.directory)
 
 

@@ -57,6 +57,7 @@ class Redis:
             "save": "60 1",
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
+            "loglevel": "warning",
         }
         options = [option for name, value in settings.items() for option in (f"--{name}", *value.split())]
         return guarded.Program(
@@ -65,7 +66,7 @@ class Redis:
             env=ENV,
             user=self.account.change_to,
             directory=self.directory,
-            grace_s=0.8,
+            grace_s=0.5,
         )
 
     def is_ready(self) -> bool:

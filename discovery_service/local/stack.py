@@ -75,8 +75,8 @@ def run_stack(options: StackOptions) -> int:
 
 def _start(supervisor: Supervisor, options: StackOptions, claim: state.Claim, address: Address) -> None:
     """Bring everything up, in the order in which each needs the other, until the API can serve."""
-    owner_url, service_url = _start_postgres(supervisor, options, claim)
-    redis_url = _start_redis(supervisor, options, claim)
+    owner_url, service_url = _start_postgres(supervisor, options, claim.data_dir)
+    redis_url = _start_redis(supervisor, options, claim.data_dir)
     secret = options.environment.get("DISCOVERY__API__KEY_SECRET") or state.get_secret(claim.data_dir)
     supervisor.run_beside(lambda: upgrade(owner_url, service_url))
     supervisor.run_beside(lambda: _issue_key(service_url, claim.data_dir, address.url, secret))
@@ -91,25 +91,23 @@ def _start(supervisor: Supervisor, options: StackOptions, claim: state.Claim, ad
     supervisor.run_beside(lambda: _wait_for("The API", address.is_ready))
 
 
-def _start_postgres(supervisor: Supervisor, options: StackOptions, claim: state.Claim) -> tuple[str, str]:
+def _start_postgres(supervisor: Supervisor, options: StackOptions, data_dir: Path) -> tuple[str, str]:
     """The owner's and the service's URL, of our server or of the one that was given."""
     if options.database_url is not None:
         return options.owner_url or options.database_url, options.database_url
-    postgres = supervisor.run_beside(
-        lambda: prepare_postgres(claim.data_dir, durable=True, hold_fds=(claim.guards_fd,))
-    )
+    postgres = prepare_postgres(data_dir, durable=True, run=supervisor.run)
     supervisor.start(postgres.program(), before_restart=postgres.clear_leftovers)
     supervisor.run_beside(lambda: _wait_for("postgres", postgres.is_ready))
     return postgres.owner_url, postgres.service_url
 
 
-def _start_redis(supervisor: Supervisor, options: StackOptions, claim: state.Claim) -> str:
+def _start_redis(supervisor: Supervisor, options: StackOptions, data_dir: Path) -> str:
     """The broker's URL, of our server or of the one that was given."""
     given_url = options.redis_url
     if given_url is not None:
         supervisor.run_beside(lambda: _check_broker(given_url))
         return given_url
-    redis = prepare_redis(claim.data_dir)
+    redis = prepare_redis(data_dir)
     supervisor.start(redis.program())
     supervisor.run_beside(lambda: _wait_for("redis", redis.is_ready))
     return redis.broker_url

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from discovery_service.errors import UsageError
 
@@ -40,7 +41,7 @@ class Claim:
 @contextlib.contextmanager
 def claimed(data_dir: Path) -> Iterator[Claim]:
     """Take the data directory for one stack. UsageError tells where another one runs."""
-    with (data_dir / "stack.lock").open("ab") as own, (data_dir / "guards.lock").open("ab") as guards:
+    with _open_lock(data_dir / "stack.lock") as own, _open_lock(data_dir / "guards.lock") as guards:
         if not _try_lock(own.fileno()):
             raise UsageError(f"A local stack runs on {data_dir} already: {_running(data_dir)}.")
         deadline = time.monotonic() + LEFTOVERS_DEADLINE_S
@@ -49,6 +50,15 @@ def claimed(data_dir: Path) -> Iterator[Claim]:
                 raise UsageError(f"Processes of an earlier stack still run on {data_dir}. End them and start again.")
             time.sleep(0.05)
         yield Claim(data_dir, guards.fileno())
+
+
+def _open_lock(path: Path) -> BinaryIO:
+    try:
+        return path.open("ab")
+    except PermissionError as error:
+        raise UsageError(
+            f"{path} belongs to another user. Start as the user who made it, or choose another --data."
+        ) from error
 
 
 def _try_lock(fd: int) -> bool:

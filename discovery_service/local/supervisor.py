@@ -1,7 +1,7 @@
 """Runs programs below guards: streams their lines, restarts those that die, stops them in order.
 
-One loop in the main thread starts and watches everything; what blocks (initdb, migrations, polling) runs in a thread
-beside it, so that Ctrl-C is heard at any moment. Every other child of this process is taken for a stray and killed.
+One loop in the main thread starts and watches everything; what blocks (migrations, polling) runs in a thread beside it,
+so that Ctrl-C is heard at any moment. Every other child of this process is taken for a stray and killed.
 """
 
 import contextlib
@@ -26,7 +26,11 @@ FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 10.0
 # A child that lived this long is taken for healthy: its next death starts the delays anew.
 HEALTHY_AFTER_S = 30.0
+# What is not gone by then is killed; PostgreSQL, the last, gets all that the others left. The interpreter's own end
+# takes .5 s after that, and the whole may take 5.
+STOP_WITHIN_S = 4.0
 TURN_S = 0.5
+KILL_TURN_S = 0.02
 
 
 class StopRequested(Exception):
@@ -36,7 +40,9 @@ class StopRequested(Exception):
 @dataclass
 class Child:
     program: guarded.Program
-    before_restart: Callable[[], None] | None
+    before_restart: Callable[[], None] | None = None
+    is_restarted: bool = True
+    status: int | None = None
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     restart_at: float | None = None
@@ -72,7 +78,10 @@ class Supervisor:
         self._selector.register(self._wake, selectors.EVENT_READ)
         self._old_wakeup_fd = signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
         self._old_handlers = {
-            number: signal.signal(number, lambda *_: None) for number in (*guard.STOP_SIGNALS, signal.SIGCHLD)
+            number: signal.signal(number, lambda *_: None)
+            for number in (*guard.STOP_SIGNALS, signal.SIGCHLD)
+            # nohup means to go on after a hangup.
+            if not (number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN)
         }
         return self
 
@@ -96,6 +105,17 @@ class Supervisor:
         self._groups.append(group)
         for child in group:
             self._start(child)
+
+    def run(self, program: guarded.Program) -> None:
+        """Run a program to its end and look after the others meanwhile; ProgramFailed unless it ends well."""
+        child = Child(program, is_restarted=False)
+        self._groups.append([child])
+        self._start(child)
+        while child.process is not None:
+            self._turn(TURN_S)
+        self._groups.pop()
+        if child.status != 0:
+            raise guarded.ProgramFailed(f"{child.name} ended with status {child.status}; its lines above say why.")
 
     def run_beside(self, work: Callable[[], T]) -> T:
         """Do something that blocks in a thread and look after the children meanwhile."""
@@ -145,15 +165,13 @@ class Supervisor:
             if number == signal.SIGINT:
                 self._interrupts += 1
 
-    def _forward(self, reader: LineReader) -> bool:
-        """Pass on what has come; False when there was nothing."""
+    def _forward(self, reader: LineReader) -> None:
         lines = reader.read()
         if reader.is_at_end:
             self._selector.unregister(reader.fd)
             os.close(reader.fd)
         for line in lines:
             self._output.write(reader.name, line)
-        return bool(lines) and not reader.is_at_end
 
     def _start(self, child: Child) -> None:
         read_end, write_end = os.pipe()
@@ -184,9 +202,10 @@ class Supervisor:
         assert child.process is not None
         guarded.ask_to_stop(child.process)  # closes our end of its stdin
         child.process = None
+        child.status = status
         if status < 0:
             self._kill_strays()
-        if self._is_stopping:
+        if self._is_stopping or not child.is_restarted:
             return
         if now - child.started_at >= HEALTHY_AFTER_S:
             child.delay_s = FIRST_DELAY_S
@@ -215,19 +234,21 @@ class Supervisor:
         self._is_stopping = True
         for child in self._children():
             child.restart_at = None
+        kill_at = time.monotonic() + STOP_WITHIN_S
         for group in reversed(self._groups):
             for child in group:
                 if child.process is not None:
                     guarded.ask_to_stop(child.process)
-            deadline = time.monotonic() + max(child.program.grace_s for child in group) + 1
-            while any(child.process is not None for child in group) and time.monotonic() < deadline:
-                if self.was_killed:
+            while any(child.process is not None for child in group):
+                left_s = kill_at - time.monotonic()
+                if self.was_killed or left_s <= 0:
                     guard.kill_tree(os.getpid())
-                self._turn(TURN_S)
-        for child in self._children():
-            child.process = None
+                self._turn(min(TURN_S, max(left_s, KILL_TURN_S)))
         self._kill_strays()
-        for key in list(self._selector.get_map().values()):
-            # A pipe holds no more than one read takes; the second finds its end.
-            while isinstance(key.data, LineReader) and self._forward(key.data):
-                pass
+        self._drain()
+
+    def _drain(self) -> None:
+        """Pass on the last lines. A pipe holds no more than one read takes; the second read finds its end."""
+        for reader in [key.data for key in self._selector.get_map().values() if key.data is not None] * 2:
+            if not reader.is_at_end:
+                self._forward(reader)

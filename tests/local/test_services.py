@@ -1,0 +1,59 @@
+"""Each process is told what it needs and nothing more."""
+
+from pathlib import Path
+
+from discovery_service.local.address import Address
+from discovery_service.local.services import service_programs, stack_settings
+
+SHELL = {
+    "PATH": "/bin",
+    "HOME": "/home/me",
+    "OPENAI_API_KEY": "model-secret",
+    "OPENAI_BASE_URL": "http://model",
+    "AWS_SECRET_ACCESS_KEY": "cloud-secret",
+    "VIRTUAL_ENV": "/venv",
+    "PYTHONPATH": "/elsewhere",
+    "DISCOVERY__LOG__LEVEL": "debug",
+    "DISCOVERY__DB__OWNER_URL": "postgresql://owner",
+    "DISCOVERY__DB__URL": "postgresql://stale",
+    "DISCOVERY__CLIENT__API_KEY": "dls_personal",
+}
+SETTINGS = stack_settings(
+    Path("/data"), database_url="postgresql://service", redis_url="redis://r", key_secret="hmac", slots=3
+)
+PROGRAMS = {
+    program.name: program for program in service_programs(("discovery",), SHELL, SETTINGS, Address("0.0.0.0", 8020))
+}
+
+
+def test_the_commands() -> None:
+    assert {name: program.argv[1:] for name, program in PROGRAMS.items()} == {
+        "api": ("api", "--host", "0.0.0.0", "--port", "8020"),
+        "beat": ("beat",),
+        "propose": ("worker", "propose"),
+        "gate": ("worker", "gate"),
+        "evaluate": ("worker", "evaluate"),
+    }
+
+
+def test_only_the_process_that_asks_the_model_gets_the_model_key() -> None:
+    assert [name for name, program in PROGRAMS.items() if "model-secret" in program.env.values()] == ["propose"]
+    assert PROGRAMS["propose"].env["OPENAI_BASE_URL"] == "http://model"
+
+
+def test_no_process_gets_the_owner_or_what_else_the_shell_holds() -> None:
+    for program in PROGRAMS.values():
+        for withheld in ("AWS_SECRET_ACCESS_KEY", "VIRTUAL_ENV", "PYTHONPATH", "DISCOVERY__DB__OWNER_URL"):
+            assert withheld not in program.env
+        assert "DISCOVERY__CLIENT__API_KEY" not in program.env
+
+
+def test_the_settings_of_the_stack_and_of_the_person_arrive() -> None:
+    for program in PROGRAMS.values():
+        assert program.env["DISCOVERY__DB__URL"] == "postgresql://service"
+        assert program.env["DISCOVERY__REDIS__URL"] == "redis://r"
+        assert program.env["DISCOVERY__API__KEY_SECRET"] == "hmac"
+        assert program.env["DISCOVERY__WORKER__SLOTS"] == "3"
+        assert program.env["DISCOVERY__LOCAL__DATA_DIR"] == "/data"
+        assert program.env["DISCOVERY__LOG__LEVEL"] == "debug"
+        assert program.env["DISCOVERY__LOG__FORMAT"] == "console"
