@@ -1,0 +1,77 @@
+"""The Celery app of workers and beat: settings, the beat schedule, logs through structlog.
+
+Messages are acknowledged before the task runs and no result is kept: what is lost comes back by the lease of its row.
+"""
+
+import logging
+from typing import Any
+
+import structlog
+from celery import Celery, bootsteps
+from celery.signals import setup_logging, task_postrun, task_prerun
+
+from discovery_service.engine.dispatch import MAINTAIN_QUEUE, SWEEP_TASK, broker_config
+from discovery_service.settings import Settings, required
+
+# A third of a lease: work of a lost worker waits at most 20 s.
+SWEEP_EVERY_S = 5.0
+# How long tasks may take to see that they have lost their leases, once somebody has asked twice for the end.
+SOFT_SHUTDOWN_S = 3.0
+# At info they write a line or two for every message, so for every sweep; rows and events tell more.
+CHATTY_LOGGERS = ("celery.beat", "celery.worker.strategy", "celery.app.trace")
+
+# A free slot of a worker that does not prefetch is noticed at the next turn of Celery's loop, which comes only once a
+# second by itself: 24 short tasks on two slots took 12 s, and take 1.5 s so.
+TURN_EVERY_S = 0.05
+
+
+class Turning(bootsteps.StartStopStep):
+    """Keeps the worker's loop turning while no message arrives."""
+
+    def register_with_event_loop(self, worker: Any, hub: Any) -> None:  # noqa: ARG002 - Celery's signature
+        hub.call_repeatedly(TURN_EVERY_S, lambda: None)
+
+
+def make_app(settings: Settings) -> Celery:
+    app = Celery("discovery_service.workers", include=["workers.tasks.maintain"])
+    app.conf.update(broker_config(required(settings.redis.url, "DISCOVERY__REDIS__URL")))
+    app.conf.update(
+        task_acks_late=False,
+        # One message too many would wait behind a training of minutes while another worker idles.
+        worker_prefetch_multiplier=1,
+        # Concerns late acknowledgement, so nothing here; but False warns at each lost connection.
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        worker_soft_shutdown_timeout=SOFT_SHUTDOWN_S,
+        worker_redirect_stdouts=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        beat_schedule={
+            "sweep": {
+                "task": SWEEP_TASK,
+                "schedule": SWEEP_EVERY_S,
+                "options": {"queue": MAINTAIN_QUEUE, "expires": SWEEP_EVERY_S},
+            }
+        },
+        # In memory: a schedule of seconds has nothing to remember, and no file lands where beat was started.
+        beat_scheduler="celery.beat:Scheduler",
+    )
+    app.steps["worker"].add(Turning)
+    return app
+
+
+@setup_logging.connect
+def _keep_our_logs(loglevel: int, **_: Any) -> None:
+    """Celery installs handlers of its own unless somebody listens here; `configure_logs` has run already."""
+    if loglevel > logging.DEBUG:
+        for name in CHATTY_LOGGERS:
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@task_prerun.connect
+def _bind_ids(task_id: str, task: Any, **_: Any) -> None:
+    structlog.contextvars.bind_contextvars(worker=task.request.hostname, task=task.name, task_id=task_id)
+
+
+@task_postrun.connect
+def _unbind_ids(**_: Any) -> None:
+    structlog.contextvars.unbind_contextvars("worker", "task", "task_id")

@@ -1,0 +1,1 @@
+"""Celery tasks. Each is thin: open a unit of work, call the engine, close."""
