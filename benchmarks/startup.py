@@ -1,0 +1,78 @@
+"""How long the control plane takes to load and the local stack to start: `python -m benchmarks.startup`.
+
+The table goes to stderr, the same figures as JSON to stdout.
+"""
+
+import json
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+REPEATS = 5
+STACK_REPEATS = 3
+
+
+def main() -> None:
+    figures = {
+        "bare interpreter": _repeat(lambda: _run("-c", "pass"), REPEATS),
+        "import discovery_service.api": _repeat(lambda: _run("-c", "import discovery_service.api"), REPEATS),
+        "discovery --help": _repeat(lambda: _run("-m", "discovery_service.cli", "--help"), REPEATS),
+        **_stack(),
+    }
+    print(f"{'':32}  {'best':>8}  {'median':>8}", file=sys.stderr)
+    for name, seconds in figures.items():
+        print(f"{name:32}  {min(seconds):6.2f} s  {statistics.median(seconds):6.2f} s", file=sys.stderr)
+    machine = {"python": platform.python_version(), "cores": len(os.sched_getaffinity(0))}
+    print(json.dumps({"machine": machine, "seconds": figures}, indent=2))
+
+
+def _repeat(measure: Callable[[], float], times: int) -> list[float]:
+    return [round(measure(), 3) for _ in range(times)]
+
+
+def _run(*arguments: str) -> float:
+    started = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def _stack() -> dict[str, list[float]]:
+    """First start on an empty directory, later start on the same, and the stop after each."""
+    figures: dict[str, list[float]] = {"stack, first start": [], "stack, later start": [], "stack, stop": []}
+    for _ in range(STACK_REPEATS):
+        with tempfile.TemporaryDirectory(prefix="bench", ignore_cleanup_errors=True) as directory:
+            for name in ("stack, first start", "stack, later start"):
+                start, stop = _start_and_stop(Path(directory) / "data")
+                figures[name].append(start)
+                figures["stack, stop"].append(stop)
+    return figures
+
+
+def _start_and_stop(data_dir: Path) -> tuple[float, float]:
+    command = [sys.executable, "-m", "discovery_service.cli", "up", "--data", str(data_dir), "--port", "0"]
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stack:
+        assert stack.stdout is not None
+        said: list[str] = []
+        for line in stack.stdout:
+            said.append(line)
+            if "ready at" in line:
+                break
+        else:
+            sys.exit("The stack did not start:\n" + "".join(said))
+        ready = time.perf_counter()
+        stack.send_signal(signal.SIGTERM)
+        stack.stdout.read()
+        stack.wait()
+        return round(ready - started, 3), round(time.perf_counter() - ready, 3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""constraints.txt pins everything that pyproject.toml asks for, within its bounds, and for every machine."""
+
+import re
+import tomllib
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.house.tree import REPOSITORY
+
+PINS = [line for line in (REPOSITORY / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+WANTED = [*PROJECT["dependencies"], *(name for extra in PROJECT["optional-dependencies"].values() for name in extra)]
+
+
+def test_a_line_is_one_version_and_nothing_of_a_machine() -> None:
+    # No URL, no path, no local label as in 2.13.0+cpu: another machine could not find those.
+    assert [line for line in PINS if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line)] == []
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+def test_a_requirement_is_pinned_within_its_bounds(wanted: str) -> None:
+    pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in PINS)}
+    requirement = Requirement(wanted)
+    assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
+
+
+def test_torch_stays_on_the_release_that_graphs_depend_on() -> None:
+    bounds = [Requirement(name).specifier for name in WANTED if Requirement(name).name == "torch"]
+    assert [str(bound) for bound in bounds] == ["<2.14,>=2.13"]
+
+
+def test_the_api_group_is_a_part_of_the_base_with_the_same_bounds() -> None:
+    groups = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["dependency-groups"]
+    left_out = set(PROJECT["dependencies"]) - set(groups["api"])
+    assert set(groups["api"]) <= set(PROJECT["dependencies"])
+    assert {Requirement(name).name for name in left_out} == {"openai", "torch", "transformers"}
