@@ -1,0 +1,68 @@
+"""`discovery db …`: bring the schema up to date, and see whether it is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from discovery_service.cli.exits import ExitCode
+from discovery_service.cli.output import AsJson, print_json, say
+from discovery_service.errors import UsageError
+from discovery_service.settings import get_settings, required
+
+group = typer.Typer(no_args_is_help=True, help="The schema of the database.")
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """What is wrong with a database that a person named, in a sentence."""
+    from psycopg.errors import UndefinedTable
+    from sqlalchemy.exc import ArgumentError, OperationalError, ProgrammingError
+
+    try:
+        yield
+    except ArgumentError as error:
+        raise UsageError("DISCOVERY__DB__URL is no URL of a database; write postgresql://USER@HOST/NAME.") from error
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0].rstrip(".")
+        raise UsageError(f"The database cannot be reached: {reason}. Check DISCOVERY__DB__URL.") from error
+    except ProgrammingError as error:
+        if not isinstance(error.orig, UndefinedTable):
+            raise
+        raise UsageError("The database has no tables yet. Run `discovery db upgrade`.") from error
+
+
+@group.command()
+def upgrade(as_json: AsJson = False) -> None:
+    """Bring the schema to this version, as the owner: DISCOVERY__DB__OWNER_URL, or else DISCOVERY__DB__URL."""
+    from discovery_service.db.migrate import head_revision
+    from discovery_service.db.migrate import upgrade as migrate
+
+    db = get_settings().db
+    service_url = db.url.get_secret_value() if db.url else None
+    with database_errors():
+        migrate(required(db.owner_url or db.url, "DISCOVERY__DB__URL"), service_url)
+    if as_json:
+        print_json({"schema_revision": head_revision()})
+    else:
+        typer.echo(f"The schema is at {head_revision()}, the newest.")
+
+
+@group.command()
+def check(as_json: AsJson = False) -> None:
+    """See whether the schema fits this version; exit code 1 when it does not."""
+    from discovery_service.db.migrate import find_revision, head_revision
+    from discovery_service.db.sessions import make_sessions
+
+    db = get_settings().db
+    url = required(db.url or db.owner_url, "DISCOVERY__DB__URL")
+    with database_errors(), make_sessions(url, pool_size=1)() as session:
+        revision = find_revision(session)
+    head = head_revision()
+    if as_json:
+        print_json({"schema_revision": revision, "newest": head, "is_newest": revision == head})
+    elif revision == head:
+        typer.echo(f"The schema is at {revision}, the newest.")
+    if revision != head:
+        say(f"The schema is at {revision or 'nothing'}, the newest is {head}. Run `discovery db upgrade`.")
+        raise typer.Exit(ExitCode.ERROR)

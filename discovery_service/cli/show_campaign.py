@@ -1,0 +1,77 @@
+"""Campaigns and their events as people read them."""
+
+import json
+from collections.abc import Iterable
+
+import typer
+
+from discovery_service.cli.output import print_fields, print_table, printable, shown
+from discovery_service.client import Campaign, CampaignSpec, Event, Proposer
+
+
+def print_campaigns(campaigns: Iterable[Campaign]) -> None:
+    print_table(
+        ("id", "name", "status", "arena", "candidates", "created"),
+        ((each.id, each.name, each.status, each.spec.arena, _candidates(each), each.created_at) for each in campaigns),
+    )
+
+
+def print_campaign(campaign: Campaign) -> None:
+    progress, spec = campaign.progress, campaign.spec
+    reason = f" ({campaign.status_reason})" if campaign.status_reason else ""
+    print_fields(
+        [
+            ("name", campaign.name),
+            ("status", f"{campaign.status}{reason}"),
+            ("id", campaign.id),
+            ("spec", spec_in_short(spec)),
+            ("budgets", _budgets(spec)),
+            ("guidance", spec.guidance),
+            ("notes", campaign.notes),
+            ("rounds", f"{progress.rounds_closed} closed"),
+            ("candidates", _candidates(campaign)),
+            ("evaluations", progress.evaluations),
+            (
+                "spent",
+                f"{progress.tokens} tokens, {progress.cost_usd:.2f} USD, {progress.device_seconds:.1f} device seconds",
+            ),
+            ("cloned from", campaign.cloned_from),
+            ("created", campaign.created_at),
+            ("started", campaign.started_at),
+            ("finished", campaign.finished_at),
+            ("archived", campaign.archived_at),
+        ]
+    )
+
+
+def print_event(event: Event) -> None:
+    """One line, which is there as soon as the event is."""
+    subject = "" if event.subject_id in (None, event.campaign_id) else f" {event.subject_id}"
+    facts = "".join(f" {key}={_fact(value)}" for key, value in event.payload.items())
+    typer.echo(printable(f"{shown(event.created_at)}  {event.kind}{subject}{facts}"))
+
+
+def spec_in_short(spec: CampaignSpec) -> str:
+    held_out = f", held out {', '.join(spec.held_out_arenas)}" if spec.held_out_arenas else ""
+    library = "all known losses" if spec.library == "all" else ", ".join(spec.library)
+    strategy = f"{spec.strategy.name}, rounds of {spec.strategy.round_size}"
+    proposers = ", ".join(_proposer(each) for each in spec.proposers)
+    return f"{spec.family} in {spec.arena}{held_out}; {strategy}; by {proposers}; against {library}; seed {spec.seed}"
+
+
+def _proposer(proposer: Proposer) -> str:
+    models = ", ".join(each.model for each in proposer.models)
+    return f"{proposer.kind} ({models})" if models else proposer.kind
+
+
+def _candidates(campaign: Campaign) -> str:
+    budget = campaign.spec.budgets.candidates
+    return str(campaign.progress.candidates) if budget is None else f"{campaign.progress.candidates}/{budget}"
+
+
+def _budgets(spec: CampaignSpec) -> str:
+    return ", ".join(f"{name}={value}" for name, value in spec.budgets.model_dump().items() if value is not None)
+
+
+def _fact(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

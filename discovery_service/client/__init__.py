@@ -1,0 +1,57 @@
+"""The SDK: `Client(base_url, api_key)` with a method for every operation of the API. Needs only httpx2 and pydantic."""
+
+from discovery_service.client.client import Client
+from discovery_service.client.errors import (
+    ApiError,
+    Conflict,
+    ConnectionFailed,
+    DiscoveryError,
+    Forbidden,
+    NotFound,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    UnexpectedAnswer,
+    Unprocessable,
+)
+from discovery_service.client.models import (
+    ApiKey,
+    Budgets,
+    Campaign,
+    CampaignSpec,
+    Event,
+    FieldError,
+    Health,
+    NewApiKey,
+    Progress,
+    Proposer,
+    Readiness,
+    Strategy,
+)
+
+__all__ = [
+    "ApiError",
+    "ApiKey",
+    "Budgets",
+    "Campaign",
+    "CampaignSpec",
+    "Client",
+    "Conflict",
+    "ConnectionFailed",
+    "DiscoveryError",
+    "Event",
+    "FieldError",
+    "Forbidden",
+    "Health",
+    "NewApiKey",
+    "NotFound",
+    "Progress",
+    "Proposer",
+    "Readiness",
+    "Strategy",
+    "TooManyRequests",
+    "Unauthorized",
+    "Unavailable",
+    "UnexpectedAnswer",
+    "Unprocessable",
+]

@@ -1,0 +1,150 @@
+"""What the API answers. Unknown fields are kept, so that this version reads the answers of a newer service."""
+
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+ENDED = frozenset({"completed", "failed", "cancelled"})
+"""Statuses from which a campaign does not move by itself."""
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+Item = TypeVar("Item", bound=Model)
+
+
+class Page(Model, Generic[Item]):
+    data: list[Item]
+    has_more: bool
+    next: str | None
+
+
+class FieldError(Model):
+    field: str
+    message: str
+
+
+class Strategy(Model):
+    name: str
+    round_size: int
+    max_open_rounds: int
+
+
+class ModelWeight(Model):
+    model: str
+    weight: float
+
+
+class Proposer(Model):
+    kind: str
+    share: float
+    models: tuple[ModelWeight, ...] = ()
+
+
+class Tuning(Model):
+    screen_draws: int
+
+
+class Confirmation(Model):
+    finalists: int
+    detect: float
+    min_draws: int
+
+
+class Budgets(Model):
+    """Hard stops; None does not bind."""
+
+    candidates: int | None
+    evaluations: int | None
+    tokens: int | None
+    cost_usd: float | None
+    device_seconds: float | None
+    wall_time_s: float | None
+    target: float | None
+    patience: int | None
+
+
+class CampaignSpec(Model):
+    family: str
+    arena: str
+    held_out_arenas: list[str]
+    library: Literal["all"] | list[str]
+    strategy: Strategy
+    proposers: list[Proposer]
+    tuning: Tuning
+    confirmation: Confirmation
+    budgets: Budgets
+    seed: int
+    guidance: str
+
+
+class Progress(Model):
+    rounds_closed: int
+    candidates: int
+    evaluations: int
+    tokens: int
+    cost_usd: float
+    device_seconds: float
+
+
+class Campaign(Model):
+    id: UUID
+    name: str
+    notes: str
+    status: str
+    status_reason: str | None
+    """Why it was paused or failed."""
+    spec: CampaignSpec
+    progress: Progress
+    cloned_from: UUID | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    archived_at: datetime | None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+
+class Event(Model):
+    id: str
+    campaign_id: UUID
+    kind: str
+    subject_id: UUID | None
+    payload: dict[str, Any]
+    created_at: datetime
+
+
+class ApiKey(Model):
+    id: UUID
+    name: str
+    prefix: str
+    last_four: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class NewApiKey(ApiKey):
+    token: str
+    """The key itself; no later answer has it."""
+
+
+class Health(Model):
+    status: str
+    version: str
+
+
+class Readiness(Model):
+    status: str
+    """ready, degraded (the broker is away: work waits in the database) or unavailable."""
+    database: str
+    schema_revision: str | None
+    broker: str

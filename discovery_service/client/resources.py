@@ -1,0 +1,196 @@
+"""The API's resources, one class each, one method an operation."""
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime
+from time import sleep
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+
+from discovery_service.client.errors import Unavailable, UnexpectedAnswer
+from discovery_service.client.models import (
+    ENDED,
+    ApiKey,
+    Budgets,
+    Campaign,
+    CampaignSpec,
+    Event,
+    Health,
+    Model,
+    NewApiKey,
+    Page,
+    Readiness,
+)
+from discovery_service.client.transport import Transport
+
+Id = UUID | str
+PAGE_SIZE = 100
+
+# The service sends a comment every 15 s; after three missing ones the connection is taken for dead.
+STREAM_TIMEOUT = httpx2.Timeout(10.0, read=45.0)
+# With the growing delays between them about a minute: longer than a restart of the service takes.
+STREAM_RETRIES = 16
+REOPEN_AFTER_S = 0.2
+
+_LAST_WORDS = frozenset({*(f"campaign.{status}" for status in ENDED), "campaign.deleted"})
+
+
+class Campaigns:
+    def __init__(self, transport: Transport, events: "Events") -> None:
+        self._transport = transport
+        self._events = events
+
+    def create(
+        self, *, name: str, spec: CampaignSpec | Mapping[str, Any], notes: str = "", idempotency_key: str | None = None
+    ) -> Campaign:
+        """Start a campaign. A key of your own makes the call safe to repeat from another process too."""
+        body = {"name": name, "notes": notes, "spec": _plain(spec)}
+        return self._make("/v1/campaigns", body, idempotency_key)
+
+    def list(
+        self, *, status: Sequence[str] = (), archived: bool = False, after: Id | None = None, limit: int = PAGE_SIZE
+    ) -> Iterator[Campaign]:
+        """All of them, the newest first; `limit` is how many come with one request."""
+        params = {"status": list(status), "archived": archived, "after": after and str(after), "limit": limit}
+        return self._transport.pages(Page[Campaign], "/v1/campaigns", params)
+
+    def read(self, campaign_id: Id) -> Campaign:
+        return self._transport.ask(Campaign, "GET", _path(campaign_id))
+
+    def edit(
+        self,
+        campaign_id: Id,
+        *,
+        name: str | None = None,
+        notes: str | None = None,
+        guidance: str | None = None,
+        budgets: Budgets | Mapping[str, Any] | None = None,
+    ) -> Campaign:
+        """Change what may change while it runs. `budgets` replaces them all; None leaves a field as it is."""
+        fields = {"name": name, "notes": notes, "guidance": guidance, "budgets": budgets and _plain(budgets)}
+        body = {field: value for field, value in fields.items() if value is not None}
+        return self._transport.ask(Campaign, "PATCH", _path(campaign_id), json=body)
+
+    def pause(self, campaign_id: Id) -> Campaign:
+        return self._command(campaign_id, "pause")
+
+    def resume(self, campaign_id: Id) -> Campaign:
+        return self._command(campaign_id, "resume")
+
+    def cancel(self, campaign_id: Id) -> Campaign:
+        return self._command(campaign_id, "cancel")
+
+    def clone(self, campaign_id: Id, *, name: str | None = None, idempotency_key: str | None = None) -> Campaign:
+        """A new campaign with the same spec."""
+        return self._make(f"{_path(campaign_id)}/clone", {} if name is None else {"name": name}, idempotency_key)
+
+    def archive(self, campaign_id: Id) -> Campaign:
+        return self._command(campaign_id, "archive")
+
+    def unarchive(self, campaign_id: Id) -> Campaign:
+        return self._command(campaign_id, "unarchive")
+
+    def delete(self, campaign_id: Id) -> None:
+        """Take it off every list; what was measured stays."""
+        self._transport.send("DELETE", _path(campaign_id))
+
+    def wait(self, campaign_id: Id, *, on_event: Callable[[Event], object] | None = None) -> Campaign:
+        """Follow a campaign from its first event until it has ended. NotFound when somebody deletes it meanwhile."""
+        with closing(self._events.stream(campaign_id)) as stream:
+            for event in stream:
+                if on_event is not None:
+                    on_event(event)
+                if event.kind not in _LAST_WORDS:
+                    continue
+                campaign = self._transport.ask(Campaign, "GET", _path(campaign_id), retries=STREAM_RETRIES)
+                if campaign.has_ended:
+                    break
+        if on_event is not None:  # what came behind the end, such as being archived
+            for late in self._events.list(campaign_id, after=event.id):
+                on_event(late)
+        return campaign
+
+    def _command(self, campaign_id: Id, command: str) -> Campaign:
+        return self._transport.ask(Campaign, "POST", f"{_path(campaign_id)}/{command}")
+
+    def _make(self, path: str, body: Mapping[str, Any], idempotency_key: str | None) -> Campaign:
+        headers = {"Idempotency-Key": idempotency_key or str(uuid4())}
+        return self._transport.ask(Campaign, "POST", path, json=body, headers=headers)
+
+
+class Events:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self, campaign_id: Id, *, after: str | None = None, limit: int = PAGE_SIZE) -> Iterator[Event]:
+        """Those that have happened, the oldest first; `limit` is how many come with one request."""
+        return self._transport.pages(Page[Event], f"{_path(campaign_id)}/events", {"after": after, "limit": limit})
+
+    def stream(self, campaign_id: Id, *, after: str | None = None) -> Generator[Event]:
+        """Those that have happened and then those that happen, without end. A cut connection is taken up again."""
+        path, retries = f"{_path(campaign_id)}/events/stream", None
+        while True:
+            headers = {"Accept": "text/event-stream"} | ({} if after is None else {"Last-Event-ID": after})
+            response = self._transport.send(
+                "GET", path, retries=retries, stream=True, headers=headers, timeout=STREAM_TIMEOUT
+            )
+            try:
+                for sent in httpx2.EventSource(response):
+                    if sent.data:
+                        event = self._transport.read(Event, sent.data)
+                        after = event.id
+                        yield event
+            except httpx2.SSEError as error:
+                raise UnexpectedAnswer(self._transport.base_url, str(error)) from error
+            except httpx2.TransportError:
+                pass  # cut; what was not read comes behind the last id that was
+            finally:
+                response.close()
+            retries = STREAM_RETRIES
+            sleep(REOPEN_AFTER_S)
+
+
+class Keys:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, *, name: str, scopes: Sequence[str], expires_at: datetime | None = None) -> NewApiKey:
+        """Never repeated by itself: the token comes with the first answer or not at all."""
+        body = {"name": name, "scopes": list(scopes), "expires_at": expires_at and expires_at.isoformat()}
+        return self._transport.ask(NewApiKey, "POST", "/v1/keys", retries=0, json=body)
+
+    def list(self, *, after: Id | None = None, limit: int = PAGE_SIZE) -> Iterator[ApiKey]:
+        """All of them, the newest first, revoked ones too; `limit` is how many come with one request."""
+        return self._transport.pages(Page[ApiKey], "/v1/keys", {"after": after and str(after), "limit": limit})
+
+    def revoke(self, key_id: Id) -> ApiKey:
+        return self._transport.ask(ApiKey, "POST", f"/v1/keys/{UUID(str(key_id))}/revoke")
+
+
+class Service:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def health(self) -> Health:
+        return self._transport.ask(Health, "GET", "/healthz")
+
+    def readiness(self) -> Readiness:
+        """Also when it is unavailable: that is the answer here, not an error."""
+        try:
+            return self._transport.ask(Readiness, "GET", "/readyz", retries=0)
+        except Unavailable as error:
+            return self._transport.read(Readiness, error.body)
+
+    def metrics(self) -> str:
+        """In the text format of Prometheus."""
+        return self._transport.send("GET", "/metrics").text
+
+
+def _path(campaign_id: Id) -> str:
+    return f"/v1/campaigns/{UUID(str(campaign_id))}"
+
+
+def _plain(value: Model | Mapping[str, Any]) -> dict[str, Any]:
+    return value.model_dump(mode="json", exclude_unset=True) if isinstance(value, Model) else dict(value)
