@@ -77,7 +77,8 @@ def run_worker(kind: WorkerKind, name: str | None = None) -> int:
             without_heartbeat=True,
         )
     except OperationalError as error:
-        raise UsageError(f"The database cannot be reached: {error.orig}. Check DISCOVERY__DB__URL.") from error
+        why = str(error.orig).strip().splitlines()[0]
+        raise UsageError(f"The database cannot be reached: {why}. Check DISCOVERY__DB__URL.") from error
     except ProgrammingError as error:
         if isinstance(error.orig, UndefinedTable):
             raise UsageError("The database has no tables yet. Run `discovery db upgrade`.") from error

@@ -7,6 +7,7 @@ import re
 import time
 from uuid import uuid4
 
+import anyio
 import structlog
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -41,6 +42,13 @@ class RequestContext:
         request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
         request.state.request_id = request_id
         status: int | None = None
+        is_gone = False
+
+        async def receive_noted() -> Message:
+            nonlocal is_gone
+            message = await receive()
+            is_gone = is_gone or message["type"] == "http.disconnect"
+            return message
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -52,8 +60,10 @@ class RequestContext:
         started = time.perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self.app(scope, receive, send_with_id)
-            except Exception:
+                await self.app(scope, receive_noted, send_with_id)
+            except Exception as error:
+                if is_gone and _is_cut_stream(error):
+                    return
                 log.exception("request.failed", path=scope["path"])
                 if status is not None:
                     raise
@@ -68,6 +78,13 @@ class RequestContext:
                 route = getattr(scope.get("route"), "path", "unmatched")
                 self.metrics.observe(method=method, route=route, status=status or 500, seconds=seconds)
                 log.info("request", method=method, path=scope["path"], status=status, seconds=round(seconds, 4))
+
+
+def _is_cut_stream(error: Exception) -> bool:
+    """What FastAPI's event stream raises when the client leaves while a batch is under way; nobody's failure."""
+    if isinstance(error, ExceptionGroup):
+        return all(_is_cut_stream(each) for each in error.exceptions)
+    return isinstance(error, anyio.BrokenResourceError)
 
 
 class BodyLimit:

@@ -106,10 +106,8 @@ def edit(
     """Change name, notes, guidance or budgets; what is not given stays."""
     if not budget and not _given(name=name, notes=notes, guidance=guidance):
         raise UsageError("Nothing to change: give --name, --notes, --guidance or --budget.")
-    changed, budgets = _budgets(budget or []), None
+    budgets = _budgets(budget) if budget else None
     with connect() as client:
-        if changed:
-            budgets = as_plain(client.campaigns.read(campaign_id).spec.budgets) | changed
         _show(client.campaigns.edit(campaign_id, name=name, notes=notes, guidance=guidance, budgets=budgets), as_json)
 
 

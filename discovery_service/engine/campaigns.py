@@ -70,7 +70,7 @@ def edit_campaign(
     guidance: str | None,
     budgets: Budgets | None,
 ) -> Campaign:
-    """Change what may change while it runs; an absent field stays as it is."""
+    """Change what may change while it runs; an absent field stays as it is, also one of the budgets."""
     campaign = get_campaign(session, campaign_id, lock=True)
     before = {"name": campaign.name, "notes": campaign.notes, **campaign.spec}
     campaign.name = before["name"] if name is None else name
@@ -79,7 +79,7 @@ def edit_campaign(
     if guidance is not None:
         spec["guidance"] = guidance
     if budgets is not None:
-        spec["budgets"] = budgets.model_dump(mode="json")
+        spec["budgets"] = {**spec["budgets"], **budgets.model_dump(mode="json", exclude_unset=True)}
     campaign.spec = spec
     after = {"name": campaign.name, "notes": campaign.notes, **spec}
     changed = sorted(key for key in after if after[key] != before[key])
@@ -148,9 +148,6 @@ def cancel_campaign(session: Session, campaign_id: UUID) -> Campaign:
 def settle_cancelling(session: Session, campaign_id: UUID) -> None:
     """Finish a cancellation once nothing of the campaign is held any more."""
     session.flush()
-    status = session.scalar(select(Campaign.status).where(Campaign.id == campaign_id))
-    if status is not CampaignStatus.CANCELLING:
-        return
     # Locked before the look: of two workers that finish at once the second sees the first one's commit.
     campaign = get_campaign(session, campaign_id, lock=True)
     if campaign.status is not CampaignStatus.CANCELLING or holds_work(session, campaign_id):

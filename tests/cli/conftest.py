@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from discovery_service.api import create_app
@@ -75,10 +75,8 @@ def discovery_process(tmp_path: Path) -> Command:
 def api_env(database: Database, redis_url: str, sessions: Sessions) -> Iterator[dict[str, str]]:
     """The settings that lead to a running API, with a key for everything."""
     # The API is in this process too, and its log may not get between what a command prints.
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    with serving(create_app(api_settings(database.service_url, redis_url))) as url:
+    with capture_logs(), serving(create_app(api_settings(database.service_url, redis_url))) as url:
         yield {"DISCOVERY__CLIENT__URL": url, "DISCOVERY__CLIENT__API_KEY": make_key(sessions, Scope.ADMIN)}
-    structlog.reset_defaults()
 
 
 @pytest.fixture

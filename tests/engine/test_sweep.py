@@ -9,6 +9,7 @@ from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import ApiKey, Campaign, GateCheck, Idempotency, Worker
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus
 from discovery_service.engine.campaigns import cancel_campaign, get_campaign
+from discovery_service.engine.claim import claim
 from discovery_service.engine.dispatch import unit_of_work
 from discovery_service.engine.sweep import RING_AT_MOST, Swept, sweep
 from discovery_service.engine.work import EVALUATION, EXCHANGE, WORK_KINDS, WorkKind
@@ -87,9 +88,13 @@ def test_whoever_takes_several_campaigns_takes_them_in_one_order(
     higher.worker_id = lower.worker_id
     for stage, kind in ((higher, EXCHANGE), (lower, EVALUATION)):
         stage.set(stage.add_held(kind), lease_expires_at=LONG_AGO)
+    with sessions.begin() as session:  # what was written last is found last
+        session.get_one(Campaign, lower.campaign_id).notes = "edited"
 
     def take() -> None:
         with unit_of_work(sessions, bell) as session:
+            # An index would bring the rows in order by itself; nothing promises one.
+            session.connection().exec_driver_sql("SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off")
             if act == "sweep":
                 sweep(session, messages_waiting={})
             else:
@@ -147,6 +152,14 @@ def test_a_queue_that_still_holds_messages_gets_no_more(stage: Stage, bell: Reco
     add_backlog(stage, 1)
     assert sweep_once(stage.sessions, bell, evaluate=RING_AT_MOST).rung == 0
     assert sweep_once(stage.sessions, bell, gate=RING_AT_MOST, evaluate=RING_AT_MOST - 1).rung == 1
+
+
+def test_a_sweep_does_not_wait_for_work_that_is_just_being_claimed(stage: Stage, bell: RecordingBell) -> None:
+    row_id = stage.add_work()
+    with stage.sessions.begin() as claiming, unit_of_work(stage.sessions, bell) as session:
+        assert claim(claiming, EVALUATION, row_id, stage.worker_id) is not None
+        session.connection().exec_driver_sql("SET LOCAL lock_timeout = '1s'")
+        assert sweep(session, messages_waiting={}) == Swept(expired=0, rung=0)
 
 
 def test_a_cancellation_whose_last_worker_was_lost_is_settled(stage: Stage, bell: RecordingBell) -> None:

@@ -66,7 +66,7 @@ def read(campaign_id: UUID, unit: Unit, _: Reader) -> Campaign:
 
 @router.patch("/{campaign_id}", response_model=CampaignRead, responses=problems(404, 413))
 def edit(campaign_id: UUID, body: CampaignUpdate, unit: Unit, _: Writer) -> Campaign:
-    """Change name, notes, guidance or budgets; the next prompt and the next stop rule use them."""
+    """Change name, notes, guidance or budgets. Of the budgets, too, an absent one stays and null lifts it."""
     return engine.edit_campaign(
         unit, campaign_id, name=body.name, notes=body.notes, guidance=body.guidance, budgets=body.budgets
     )
