@@ -25,8 +25,10 @@ def wait_until(look: Callable[[], T], *, deadline_s: float = DEADLINE_S) -> T:
 
 def wait_for_blocked(sessions: Sessions, count: int) -> None:
     """Until so many connections of this database wait for a lock of another one."""
+    # Unlike pg_stat_activity's column, pg_locks tells of other logins' waits too.
     blocked = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        "SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE NOT granted AND datname = current_database()"
     )
 
     def is_so() -> bool:

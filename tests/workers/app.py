@@ -17,9 +17,10 @@ from discovery_service.engine.events import record
 from discovery_service.engine.heartbeat import Heartbeat, heartbeat
 from discovery_service.engine.work import CANDIDATE, EVALUATION, WorkKind
 from tests import rows
-from workers.cli import WorkerKind, run_worker
 from workers.fleet import find_worker_id
+from workers.kinds import WorkerKind
 from workers.process import get_sessions, task_unit
+from workers.start import run_worker
 
 RAN = "test.ran"
 

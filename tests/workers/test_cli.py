@@ -9,6 +9,7 @@ from sqlalchemy import select
 from typer.testing import CliRunner
 
 import workers.cli
+import workers.start
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Worker
 from discovery_service.engine.dispatch import QUEUES
@@ -17,8 +18,10 @@ from discovery_service.settings import Settings, WorkerSettings, get_settings
 from tests.conftest import Database
 from tests.waiting import wait_until
 from tests.workers.conftest import Fleet
-from workers.cli import WorkerKind, register, run_worker, shape_of
+from workers.cli import register
+from workers.kinds import WorkerKind
 from workers.process import get_sessions
+from workers.start import run_worker, shape_of
 
 
 def command_names() -> set[str | None]:
@@ -36,8 +39,8 @@ def test_without_torch_the_commands_are_absent(monkeypatch: pytest.MonkeyPatch) 
     assert command_names() == set()
 
 
-def test_joining_the_command_line_costs_no_import_of_torch() -> None:
-    heavy = "{'torch', 'transformers', 'openai', 'alembic'}"
+def test_joining_the_command_line_imports_nothing_heavy() -> None:
+    heavy = "{'torch', 'transformers', 'openai', 'alembic', 'sqlalchemy', 'celery'}"
     code = f"import sys, workers.cli; assert not {heavy} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PATH": os.defpath})
 
@@ -80,7 +83,7 @@ def test_a_worker_of_each_kind_starts_and_stands_in_the_fleet(
 @pytest.fixture
 def settings_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """To set variables of the environment in; what was made from them is forgotten afterwards."""
-    monkeypatch.setattr(workers.cli, "configure_logs", lambda settings: None)
+    monkeypatch.setattr(workers.start, "configure_logs", lambda settings: None)
     get_settings.cache_clear()
     yield monkeypatch
     if get_sessions.cache_info().currsize:
