@@ -4,7 +4,6 @@ Beat has no row in the fleet: its check asks whether the broker takes messages, 
 """
 
 import argparse
-import socket
 import sys
 
 from sqlalchemy import func, select
@@ -16,6 +15,7 @@ from discovery_service.engine.dispatch import is_broker_there, make_bell
 from discovery_service.engine.workers import LOST_AFTER
 from discovery_service.errors import UsageError
 from discovery_service.settings import get_settings, required
+from workers.kinds import default_name
 
 
 def find_fault(part: str) -> str | None:
@@ -24,7 +24,7 @@ def find_fault(part: str) -> str | None:
     if part == "beat":
         bell = make_bell(required(settings.redis.url, "DISCOVERY__REDIS__URL"))
         return None if is_broker_there(bell) else "the broker does not answer"
-    name = f"{part}@{socket.gethostname()}"
+    name = default_name(part)
     is_seen = select(Worker.id).where(
         Worker.name == name, Worker.stopped_at.is_(None), Worker.seen_at > func.now() - LOST_AFTER
     )

@@ -1,7 +1,6 @@
 """Starts a worker in the shape that its kind of work needs."""
 
 import os
-import socket
 import warnings
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +16,7 @@ from discovery_service.logs import configure_logs
 from discovery_service.settings import Settings, get_settings
 from workers.celery_app import make_app
 from workers.fleet import Membership
-from workers.kinds import WorkerKind
+from workers.kinds import WorkerKind, default_name
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def run_worker(kind: WorkerKind, name: str | None = None) -> int:
     app.steps["worker"].add(Membership)
     try:
         worker = app.Worker(
-            hostname=name or f"{kind}@{socket.gethostname()}",
+            hostname=name or default_name(kind),
             queues=shape.queues,
             pool=shape.pool,
             concurrency=shape.slots,

@@ -85,7 +85,8 @@ def test_a_repeated_status_means_one_or_the_other(api: httpx2.Client) -> None:
 
 def test_an_edit_changes_what_it_names_and_says_so_in_an_event(api: httpx2.Client) -> None:
     made = create(api, notes="before", spec={"arena": "plain", "budgets": {"tokens": 5, "patience": 2}})
-    edited = api.patch(f"/v1/campaigns/{made['id']}", json={"guidance": "be bold", "budgets": {"candidates": 3, "patience": None}}).json()
+    changes = {"guidance": "be bold", "budgets": {"candidates": 3, "patience": None}}
+    edited = api.patch(f"/v1/campaigns/{made['id']}", json=changes).json()
     assert edited["spec"]["guidance"] == "be bold"
     budgets = edited["spec"]["budgets"]
     assert (budgets["candidates"], budgets["tokens"], budgets["patience"]) == (3, 5, None)
