@@ -18,7 +18,10 @@ PREFIX = "DISCOVERY__"
 
 def default_data_dir() -> Path:
     """Where the local stack keeps its data when nobody says otherwise."""
-    return Path.home() / ".local" / "share" / "discovery-service"
+    try:
+        return Path.home() / ".local" / "share" / "discovery-service"
+    except RuntimeError:  # a container's user without a name has no home
+        return Path.cwd() / ".discovery"
 
 
 class Section(BaseModel):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg.errors
+import structlog
 from psycopg import sql
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
@@ -12,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from discovery_service.db.sessions import SERVICE_ROLE
 from discovery_service.errors import UsageError
+
+log = structlog.get_logger(__name__)
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -59,7 +62,13 @@ def _set_service_password(connection: Connection, service_url: str | None) -> No
     statement = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(SERVICE_ROLE), str(url.password))
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
-    connection.exec_driver_sql(statement.as_string(driver).replace("%", "%%"))
+    try:
+        with connection.begin_nested():
+            connection.exec_driver_sql(statement.as_string(driver).replace("%", "%%"))
+    except ProgrammingError as error:
+        if not isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+            raise
+        log.warning("migrate.password_not_set", role=SERVICE_ROLE, reason="the owner may not; an administrator has to")
 
 
 def downgrade(owner_url: str, revision: str) -> None:

@@ -188,3 +188,17 @@ def test_an_unreachable_database_is_told_in_one_sentence(database: Database) -> 
     away = make_url(database.owner_url).set(database="no_such_database").render_as_string(hide_password=False)
     with pytest.raises(UsageError, match=r"cannot be reached: .*no_such_database.* Check DISCOVERY__DB__URL\.$"):
         upgrade(away)
+
+
+def test_an_owner_who_may_not_set_the_password_leaves_it_to_the_administrator(young_server: Postgres) -> None:
+    with psycopg.connect(young_server.owner_url, autocommit=True) as administrator:
+        administrator.execute(f"CREATE ROLE {SERVICE_ROLE} LOGIN")
+        administrator.execute(f"GRANT {SERVICE_ROLE} TO guest")
+        service = make_url(young_server.url(SERVICE_ROLE, "guests")).set(password="theirs")
+        owner_url = young_server.url("guest", "guests")
+        upgrade(owner_url, service.render_as_string(hide_password=False))
+        assert find_password(administrator) is None
+    sessions = make_sessions(owner_url, pool_size=1)
+    with sessions() as session:
+        assert find_revision(session) == head_revision()
+    sessions.kw["bind"].dispose()
