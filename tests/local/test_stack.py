@@ -226,12 +226,12 @@ def _python_for_others() -> Path | None:
 def test_an_ordinary_user_has_the_same_stack(start_stack: StartStack) -> None:
     python = _python_for_others()
     user = pwd.getpwnam("daemon")
-    if python is None or not binaries._is_open_to_all(Path(__file__)):
-        pytest.skip("no interpreter here that another account may run")
+    site_packages = Path(pytest.__file__).parents[1]
+    if python is None or not all(map(binaries._is_open_to_all, (Path(__file__), site_packages / "kombu"))):
+        pytest.skip("no interpreter or no packages here that another account may use")
     home = Path(tempfile.mkdtemp(dir="/var/tmp"))
     try:
         os.chown(home, user.pw_uid, user.pw_gid)
-        site_packages = str(Path(pytest.__file__).parents[1])
         stack = start_stack(
             data_dir=home / "data",
             python=(str(python),),
