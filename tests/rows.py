@@ -1,6 +1,7 @@
 """Rows to start a test from: a campaign in any state, and work that waits with everything above it."""
 
 import hashlib
+from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -146,8 +147,11 @@ def add_freeze(session: Session, campaign: Campaign, *, sealed: bool = False) ->
     return frozen
 
 
-def add_worker(session: Session, name: str = "evaluate@here") -> Worker:
-    return _added(session, Worker(name=name, queues=["evaluate"], slots=1, devices=[]))
+def add_worker(session: Session) -> Worker:
+    """A worker that has been seen for a day."""
+    seen_since = func.now() - timedelta(days=1)
+    name = f"evaluate@{uuid7()}"
+    return _added(session, Worker(name=name, queues=["evaluate"], slots=1, devices=[], seen_since=seen_since))
 
 
 def add_work(session: Session, kind: WorkKind, campaign: Campaign) -> UUID:

@@ -10,7 +10,8 @@ import structlog
 from celery import Celery, bootsteps
 from celery.signals import setup_logging, task_postrun, task_prerun
 
-from discovery_service.engine.dispatch import MAINTAIN_QUEUE, SWEEP_TASK, broker_config
+from discovery_service.engine.bell import broker_config
+from discovery_service.engine.dispatch import MAINTAIN_QUEUE, SWEEP_TASK
 from discovery_service.settings import Settings, required
 
 # A third of a lease: work of a lost worker waits at most 20 s.

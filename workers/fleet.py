@@ -1,7 +1,7 @@
 """This worker's row in the fleet: made before it consumes, refreshed while it lives, closed with its leases at the end.
 
 A step of Celery's worker, started after the pool and before the consumer, so stopped between them: by then no new
-message arrives, and tasks that still run learn by their heartbeat that their leases are gone.
+message arrives. What happens to the tasks that still run: docs/decisions/0006.
 """
 
 import threading
@@ -10,20 +10,32 @@ from uuid import UUID
 
 import structlog
 from celery import bootsteps
+from celery.signals import worker_shutdown
+from celery.worker import state
 from sqlalchemy.exc import SQLAlchemyError
 
+from discovery_service.db.sessions import limit_statements
+from discovery_service.engine.work import EVALUATION
 from discovery_service.engine.workers import register_worker, see_worker, stop_worker
 from workers.process import task_unit
 
 log = structlog.get_logger(__name__)
 
 SEE_EVERY_S = 5.0
+STATEMENT_TIMEOUT_S = 5.0
+# How long an orderly stop lets a gate run or a model's reply come to its end. A container is killed after 30 s, and
+# tasks need some seconds to see that their leases are gone.
+GRACE_S = 20.0
+EXIT_REPLACED = 1
 
 _worker_id: UUID | None = None
 
 
 def find_worker_id() -> UUID | None:
-    """Who claims in this process; None once it is to stop, so that nothing new starts."""
+    """Who claims in this process; None once it is to stop, so that nothing new starts.
+
+    A forked process of the pool keeps the id, and ends what the pool had handed to it already.
+    """
     return _worker_id
 
 
@@ -40,36 +52,65 @@ class Membership(bootsteps.StartStopStep):
         with task_unit() as session:
             registered = register_worker(session, name=self.name, queues=queues, slots=worker.concurrency, devices=[])
         self.id = registered.id
+        self._frees_at_once = EVALUATION.queue in queues
         global _worker_id
         _worker_id = self.id
         self._ended = threading.Event()
         self._refreshing = threading.Thread(target=self._refresh, name="fleet", daemon=True)
+        self._grace = threading.Timer(GRACE_S, self._leave)
+        self._grace.daemon = True
+        worker_shutdown.connect(self._end, sender=worker, weak=False)
 
     def start(self, worker: Any) -> None:  # noqa: ARG002 - Celery's signature
         """After the pool has forked: a thread and a fork at once are asking for trouble."""
         self._refreshing.start()
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002
+        """Claim nothing more. Trainings take too long to wait for; other work may come to its end first."""
         global _worker_id
         _worker_id = None
+        if self._frees_at_once:
+            self._leave()
+        else:
+            self._grace.start()
+
+    def terminate(self, worker: Any) -> None:  # noqa: ARG002
+        global _worker_id
+        _worker_id = None
+        self._leave()
+
+    def _end(self, **_: Any) -> None:
+        """The pool has stopped: nothing of this worker runs any more."""
+        self._grace.cancel()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Close the row and free what is still held. A second time there is nothing left to do."""
         self._ended.set()
-        self._refreshing.join()
+        self._refreshing.join(STATEMENT_TIMEOUT_S)
         try:
             with task_unit() as session:
+                limit_statements(session, STATEMENT_TIMEOUT_S)
                 stop_worker(session, self.id)
         except SQLAlchemyError as error:
             # The sweeper gives the leases back when they lapse.
             log.warning("worker.leases_kept", worker=self.name, error=str(error))
 
-    terminate = stop
-
     def _refresh(self) -> None:
         while not self._ended.wait(SEE_EVERY_S):
             try:
                 with task_unit() as session:
+                    limit_statements(session, STATEMENT_TIMEOUT_S)
                     is_current = see_worker(session, self.id)
             except SQLAlchemyError as error:
                 log.warning("worker.unseen", worker=self.name, error=str(error))
                 continue
             if not is_current:
-                log.warning("worker.replaced", worker=self.name, hint="another worker has this name; give each its own")
+                self._give_way()
+                return
+
+    def _give_way(self) -> None:
+        global _worker_id
+        _worker_id = None
+        log.error("worker.replaced", worker=self.name, hint="another worker took this name; give each its own --name")
+        state.should_stop = EXIT_REPLACED

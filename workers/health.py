@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from discovery_service.db.sessions import make_sessions
 from discovery_service.db.tables import Worker
-from discovery_service.engine.dispatch import is_broker_there, make_bell
+from discovery_service.engine.bell import make_bell
 from discovery_service.engine.workers import LOST_AFTER
 from discovery_service.errors import UsageError
 from discovery_service.settings import get_settings, required
@@ -23,7 +23,7 @@ def find_fault(part: str) -> str | None:
     settings = get_settings()
     if part == "beat":
         bell = make_bell(required(settings.redis.url, "DISCOVERY__REDIS__URL"))
-        return None if is_broker_there(bell) else "the broker does not answer"
+        return None if bell.is_heard() else "the broker does not answer"
     name = default_name(part)
     is_seen = select(Worker.id).where(
         Worker.name == name, Worker.stopped_at.is_(None), Worker.seen_at > func.now() - LOST_AFTER

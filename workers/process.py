@@ -10,7 +10,8 @@ from celery.signals import worker_process_init
 from sqlalchemy.orm import Session
 
 from discovery_service.db.sessions import Sessions, make_sessions
-from discovery_service.engine.dispatch import CeleryBell, unit_of_work
+from discovery_service.engine.bell import CeleryBell
+from discovery_service.engine.dispatch import unit_of_work
 from discovery_service.settings import get_settings, required
 
 

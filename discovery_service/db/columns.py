@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Enum, ForeignKey, MetaData, func
+from sqlalchemy import DateTime, Enum, ForeignKey, Index, MetaData, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
@@ -42,7 +42,7 @@ class Keyed:
 
 
 class Work:
-    """A row that is a piece of work: who holds it until when, which attempt this is, how often it crashed."""
+    """A row that is a piece of work: who holds it until when, which attempt this is, how the earlier ones ended."""
 
     @declared_attr
     @classmethod
@@ -55,9 +55,18 @@ class Work:
         return mapped_column(ForeignKey("worker.id"), index=True)
 
     attempt: Mapped[int] = mapped_column(server_default="0")
+    """Never starts again at 0: it is what fences a zombie."""
     crashes: Mapped[int] = mapped_column(server_default="0")
+    interruptions: Mapped[int] = mapped_column(server_default="0")
+    """Attempts that ended because their worker did; like crashes, counted since somebody last asked for a retry."""
     lease_expires_at: Mapped[datetime | None]
     rung_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+def rung_index(table: str, waiting: StrEnum) -> Index:
+    """For the sweeper, which looks every few seconds for waiting rows that were not rung for lately."""
+    order = (text("rung_at NULLS FIRST"), "id")
+    return Index(f"ix_{table}_rung_at", *order, postgresql_where=text(f"status = '{waiting}'"))

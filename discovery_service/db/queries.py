@@ -1,6 +1,7 @@
 """Reads that more than one page of the API asks for."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, tuple_
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from discovery_service.db.tables import ApiKey, Campaign
 from discovery_service.domain.states import CampaignStatus
+from discovery_service.errors import Unprocessable
 
 
 def list_campaigns(
@@ -24,8 +26,7 @@ def list_campaigns(
     if statuses:
         query = query.where(Campaign.status.in_(statuses))
     if after is not None:
-        last = select(Campaign.created_at, Campaign.id).where(Campaign.id == after).scalar_subquery()
-        query = query.where(tuple_(Campaign.created_at, Campaign.id) < last)
+        query = query.where(tuple_(Campaign.created_at, Campaign.id) < _place_of(session, Campaign, after))
     return session.scalars(query).all()
 
 
@@ -33,6 +34,12 @@ def list_keys(session: Session, *, after: UUID | None, limit: int) -> Sequence[A
     """The newest first, behind `after`."""
     query = select(ApiKey).order_by(ApiKey.created_at.desc(), ApiKey.id.desc()).limit(limit)
     if after is not None:
-        last = select(ApiKey.created_at, ApiKey.id).where(ApiKey.id == after).scalar_subquery()
-        query = query.where(tuple_(ApiKey.created_at, ApiKey.id) < last)
+        query = query.where(tuple_(ApiKey.created_at, ApiKey.id) < _place_of(session, ApiKey, after))
     return session.scalars(query).all()
+
+
+def _place_of(session: Session, table: type[Campaign] | type[ApiKey], after: UUID) -> tuple[datetime, UUID]:
+    created_at = session.scalar(select(table.created_at).where(table.id == after))
+    if created_at is None:
+        raise Unprocessable(f"after: there is nothing with the id {after}; take the `next` of the page before.")
+    return created_at, after

@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     LargeBinary,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from discovery_service.db.columns import Base, Keyed, Work
+from discovery_service.db.columns import Base, Keyed, Work, rung_index
 from discovery_service.domain.states import (
     CampaignStatus,
     CandidateStatus,
@@ -118,7 +119,7 @@ class Exchange(Keyed, Work, Base):
     """One prompt and one reply within a proposal; turn 0, then repairs. Its row is written before the call."""
 
     __tablename__ = "exchange"
-    __table_args__ = (UniqueConstraint("proposal_id", "turn"),)
+    __table_args__ = (UniqueConstraint("proposal_id", "turn"), rung_index("exchange", ExchangeStatus.QUEUED))
 
     proposal_id: Mapped[UUID] = mapped_column(ForeignKey("proposal.id"))
     turn: Mapped[int]
@@ -138,7 +139,7 @@ class Candidate(Keyed, Work, Base):
     """A loss: its source, and what the gate made of it, or why the gate refused it."""
 
     __tablename__ = "candidate"
-    __table_args__ = (UniqueConstraint("proposal_id", "turn"),)
+    __table_args__ = (UniqueConstraint("proposal_id", "turn"), rung_index("candidate", CandidateStatus.PROPOSED))
 
     proposal_id: Mapped[UUID] = mapped_column(ForeignKey("proposal.id"))
     turn: Mapped[int]
@@ -190,7 +191,7 @@ class Freeze(Keyed, Base):
     """The moment at which finalists and references of one arena are fixed; an extension gets its own."""
 
     __tablename__ = "freeze"
-    __table_args__ = (UniqueConstraint("campaign_id", "arena_id", "extension"),)
+    __table_args__ = (UniqueConstraint("campaign_id", "arena_id", "extension"), UniqueConstraint("id", "arena_id"))
 
     campaign_id: Mapped[UUID] = mapped_column(ForeignKey("campaign.id"))
     arena_id: Mapped[UUID] = mapped_column(ForeignKey("arena.id"))
@@ -206,7 +207,7 @@ class Finalist(Base):
     __table_args__ = (CheckConstraint("role IN ('finalist', 'reference')", name="role_known"),)
 
     freeze_id: Mapped[UUID] = mapped_column(ForeignKey("freeze.id"), primary_key=True)
-    candidate_id: Mapped[UUID] = mapped_column(ForeignKey("candidate.id"), primary_key=True)
+    candidate_id: Mapped[UUID] = mapped_column(ForeignKey("candidate.id"), primary_key=True, index=True)
     role: Mapped[str]
     setting: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -234,7 +235,10 @@ class Evaluation(Keyed, Work, Base):
         ),
         CheckConstraint("(purpose = 'confirm') = (seal_id IS NOT NULL)", name="confirm_is_sealed"),
         CheckConstraint("(status = 'succeeded') = (measurement_id IS NOT NULL)", name="success_is_measured"),
-        Index("ix_evaluation_status_priority", "status", "priority"),
+        # A seal has its freeze's id: what is confirmed is one of its finalists or references, in its arena.
+        ForeignKeyConstraint(["seal_id", "candidate_id"], ["finalist.freeze_id", "finalist.candidate_id"]),
+        ForeignKeyConstraint(["seal_id", "arena_id"], ["freeze.id", "freeze.arena_id"]),
+        rung_index("evaluation", EvaluationStatus.QUEUED),
     )
 
     candidate_id: Mapped[UUID] = mapped_column(ForeignKey("candidate.id"))
@@ -245,11 +249,10 @@ class Evaluation(Keyed, Work, Base):
     purpose: Mapped[Purpose]
     draw: Mapped[str]
     salt: Mapped[str] = mapped_column(server_default="")
-    seal_id: Mapped[UUID | None] = mapped_column(ForeignKey("seal.freeze_id"))
-    priority: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    seal_id: Mapped[UUID | None] = mapped_column(ForeignKey("seal.freeze_id"), index=True)
     status: Mapped[EvaluationStatus] = mapped_column(index=True, server_default=EvaluationStatus.QUEUED.value)
     failure: Mapped[dict[str, Any] | None]
-    measurement_id: Mapped[UUID | None] = mapped_column(ForeignKey("measurement.id"))
+    measurement_id: Mapped[UUID | None] = mapped_column(ForeignKey("measurement.id"), index=True)
     is_reused: Mapped[bool] = mapped_column(server_default=text("false"))
     device_seconds: Mapped[float | None]
 
@@ -263,7 +266,7 @@ class Measurement(Keyed, Base):
     key: Mapped[dict[str, Any]]
     """Graph, arena, base policy, setting, purpose, draw, salt, build, device kind and model."""
     graph_sha256: Mapped[str] = mapped_column(index=True)
-    arena_id: Mapped[UUID] = mapped_column(ForeignKey("arena.id"))
+    arena_id: Mapped[UUID] = mapped_column(ForeignKey("arena.id"), index=True)
     metrics: Mapped[dict[str, Any]]
     series: Mapped[dict[str, Any]]
     device_seconds: Mapped[float]
@@ -320,7 +323,7 @@ class Worker(Keyed, Base):
     """One incarnation of a worker process. Its leases are freed when the next incarnation of the name starts."""
 
     __tablename__ = "worker"
-    __table_args__ = (Index("ix_worker_name", "name"),)
+    __table_args__ = (Index("ix_worker_living_name", "name", unique=True, postgresql_where=text("stopped_at IS NULL")),)
 
     name: Mapped[str]
     queues: Mapped[list[str]] = mapped_column(ARRAY(TEXT))
@@ -328,6 +331,8 @@ class Worker(Keyed, Base):
     devices: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]")
     isolation: Mapped[str | None]
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    seen_since: Mapped[datetime] = mapped_column(server_default=func.now())
+    """Since when it has been seen without a gap."""
     stopped_at: Mapped[datetime | None]
 
 

@@ -4,18 +4,17 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
+from pydantic import ValidationError
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from discovery_service.db.tables import Campaign, CampaignProgress, Proposal, Round
 from discovery_service.domain.campaign import Budgets, CampaignSpec
 from discovery_service.domain.states import CampaignStatus, ProposalStatus, RoundStatus, is_final, is_legal
-from discovery_service.engine.dispatch import ring
-from discovery_service.engine.events import notify, record
+from discovery_service.engine.dispatch import RING_AT_MOST, ring
+from discovery_service.engine.events import record
 from discovery_service.engine.work import WORK_KINDS
-from discovery_service.errors import Conflict, IllegalTransition, NotFound
-
-CANCEL_CHANNEL = "cancel"
+from discovery_service.errors import Conflict, IllegalTransition, NotFound, Unprocessable
 
 
 def create_campaign(
@@ -104,7 +103,7 @@ def pause_for(session: Session, campaign_id: UUID, reason: str) -> None:
 
 
 def resume_campaign(session: Session, campaign_id: UUID) -> Campaign:
-    """Go on where it was paused; waiting work is rung for at once."""
+    """Go on where it was paused; waiting work is rung for at once, the rest of a long backlog by the sweeper."""
     campaign = get_campaign(session, campaign_id, lock=True)
     target = CampaignStatus.QUEUED if campaign.started_at is None else CampaignStatus.RUNNING
     if campaign.status is target:
@@ -114,7 +113,7 @@ def resume_campaign(session: Session, campaign_id: UUID) -> Campaign:
     move(session, campaign, target)
     for kind in WORK_KINDS:
         waiting = select(kind.table.id).where(kind.table.campaign_id == campaign.id, kind.table.status == kind.waiting)
-        ring(session, kind, *session.scalars(waiting))
+        ring(session, kind, *session.scalars(waiting.order_by(kind.table.id).limit(RING_AT_MOST)))
     return campaign
 
 
@@ -124,25 +123,29 @@ def cancel_campaign(session: Session, campaign_id: UUID) -> Campaign:
     if campaign.status in (CampaignStatus.CANCELLING, CampaignStatus.CANCELLED):
         return campaign
     move(session, campaign, CampaignStatus.CANCELLING)
+    _cancel_waiting(session, campaign.id)
     for kind in WORK_KINDS:
-        ended = session.scalars(
-            update(kind.table)
-            .where(kind.table.campaign_id == campaign.id, kind.table.status == kind.waiting)
-            .values(status=kind.cancelled, finished_at=func.now())
-            .returning(kind.table.id)
-            .execution_options(synchronize_session=False)
-        ).all()
-        for row_id in ended:
-            record(session, campaign.id, f"{kind.name}.{kind.cancelled}", row_id)
         session.execute(
             update(kind.table)
             .where(kind.table.campaign_id == campaign.id, kind.table.status == kind.held)
             .values(cancel_requested_at=func.now())
             .execution_options(synchronize_session=False)
         )
-    notify(session, CANCEL_CHANNEL, str(campaign.id))
     settle_cancelling(session, campaign.id)
     return campaign
+
+
+def _cancel_waiting(session: Session, campaign_id: UUID) -> None:
+    for kind in WORK_KINDS:
+        ended = session.scalars(
+            update(kind.table)
+            .where(kind.table.campaign_id == campaign_id, kind.table.status == kind.waiting)
+            .values(status=kind.cancelled, finished_at=func.now())
+            .returning(kind.table.id)
+            .execution_options(synchronize_session=False)
+        ).all()
+        for row_id in ended:
+            record(session, campaign_id, f"{kind.name}.{kind.cancelled}", row_id)
 
 
 def settle_cancelling(session: Session, campaign_id: UUID) -> None:
@@ -163,10 +166,21 @@ def clone_campaign(session: Session, campaign_id: UUID, *, name: str | None, cre
         session,
         name=name or f"{original.name[:190]} (clone)",
         notes=original.notes,
-        spec=CampaignSpec.model_validate(original.spec),
+        spec=_valid_today(original),
         created_by=created_by,
         cloned_from=original.id,
     )
+
+
+def _valid_today(campaign: Campaign) -> CampaignSpec:
+    try:
+        return CampaignSpec.model_validate(campaign.spec)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise Unprocessable(
+            f"The spec of {campaign.id} no longer holds ({field}: {first['msg']}). Create a campaign from a mended one."
+        ) from error
 
 
 def archive_campaign(session: Session, campaign_id: UUID, *, archived: bool) -> Campaign:
@@ -189,6 +203,8 @@ def delete_campaign(session: Session, campaign_id: UUID) -> None:
     runs = campaign.status in (CampaignStatus.RUNNING, CampaignStatus.CANCELLING)
     if runs or holds_work(session, campaign.id):
         raise Conflict(f"The campaign is {campaign.status} and something of it runs; cancel it first, then delete it.")
+    # Nobody could ever resume it; its work would count as waiting for ever.
+    _cancel_waiting(session, campaign.id)
     campaign.deleted_at = func.now()
     record(session, campaign.id, "campaign.deleted", campaign.id)
 
@@ -202,8 +218,7 @@ def move(session: Session, campaign: Campaign, target: CampaignStatus, reason: s
     campaign.status_reason = reason
     if target is CampaignStatus.RUNNING and campaign.started_at is None:
         campaign.started_at = func.now()
-    if is_final(target):
-        campaign.finished_at = func.now()
+    campaign.finished_at = func.now() if is_final(target) else None
     payload: dict[str, Any] = {"from": before, "reason": reason} if reason else {"from": before}
     record(session, campaign.id, f"campaign.{target}", campaign.id, **payload)
     session.flush()

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import Campaign
+from discovery_service.db.tables import Campaign, Worker
 from discovery_service.domain.states import CampaignStatus, is_legal
 from discovery_service.engine.campaigns import lock_campaigns, pause_for, settle_cancelling
 from discovery_service.engine.dispatch import ring
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 LEASE = timedelta(seconds=15)
 MAX_CRASHES = 3
 # Lost workers are not the work's crashes; but work that takes its worker along each time must end too (celery#9082).
-MAX_ATTEMPTS = 12
+MAX_INTERRUPTIONS = 12
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,12 @@ class Renewal:
 
 
 def claim(session: Session, kind: WorkKind, row_id: UUID, worker_id: UUID) -> Claim | None:
-    """Take the row if it waits and its campaign runs; None is normal and means that somebody else was faster."""
+    """Take the row if it waits, its campaign runs and the worker is one still. None is normal: another was faster."""
     table = kind.table
     # The lock makes a pause that is under way decide: whoever was told "paused" sees nothing start any more.
     runs = select(Campaign.id).where(Campaign.id == table.campaign_id, Campaign.status == CampaignStatus.RUNNING)
+    # A worker notices only after seconds that another one has its name; what it took meanwhile nobody would free.
+    works = select(Worker.id).where(Worker.id == worker_id, Worker.stopped_at.is_(None))
     row = session.execute(
         update(table)
         .where(
@@ -55,6 +57,7 @@ def claim(session: Session, kind: WorkKind, row_id: UUID, worker_id: UUID) -> Cl
             table.status == kind.waiting,
             table.cancel_requested_at.is_(None),
             runs.with_for_update(read=True).exists(),
+            works.exists(),
         )
         .values(
             status=kind.held,
@@ -101,23 +104,26 @@ def finish(session: Session, held: Claim, status: StrEnum, **values: Any) -> boo
 
 
 def crash(session: Session, held: Claim, reason: str, *, counts: bool = True) -> bool:
-    """End the attempt by our own fault: back to waiting, or abandoned after too many. False: already lost."""
+    """End the attempt by our own fault: back to waiting, or abandoned after too many. False: already lost.
+
+    Not `counts`: the worker's end was no crash of the work, only an interruption.
+    """
     lock_campaigns(session, [held.campaign_id])
     table = held.kind.table
     row = session.execute(
-        select(table.crashes, table.cancel_requested_at).where(*_is_ours(held)).with_for_update()
+        select(table.crashes, table.interruptions, table.cancel_requested_at).where(*_is_ours(held)).with_for_update()
     ).one_or_none()
     if row is None:
         return False
-    kind, crashes = held.kind, row.crashes + counts
+    kind, crashes, interruptions = held.kind, row.crashes + counts, row.interruptions + (not counts)
     if row.cancel_requested_at is not None:
         target = kind.cancelled
-    elif crashes >= MAX_CRASHES or held.attempt >= MAX_ATTEMPTS:
+    elif crashes >= MAX_CRASHES or interruptions >= MAX_INTERRUPTIONS:
         target = kind.abandoned
     else:
         target = kind.waiting
     ended: dict[str, Any] = {} if target is kind.waiting else {"finished_at": func.now()}
-    _let_go(session, held, target, crashes=crashes, **ended)
+    _let_go(session, held, target, crashes=crashes, interruptions=interruptions, **ended)
     facts = {"attempt": held.attempt, "reason": reason, "counts": counts}
     record(session, held.campaign_id, f"{kind.name}.crashed", held.id, **facts)
     record(session, held.campaign_id, f"{kind.name}.{target}", held.id, attempt=held.attempt)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import BigInteger, func, literal_column, select, tuple_
+from sqlalchemy import BigInteger, literal_column, select, tuple_
 from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Event
@@ -63,18 +63,3 @@ def has_pending_events(session: Session, campaign_id: UUID) -> bool:
     """Whether committed events wait above the horizon, held back by some transaction of the cluster."""
     query = select(Event.id).where(Event.campaign_id == campaign_id, Event.xid >= _HORIZON).limit(1)
     return session.scalar(query) is not None
-
-
-def newest_cursor(session: Session, campaign_id: UUID) -> Cursor:
-    """Behind everything that is visible now; where a reader starts that wants only news."""
-    row = session.execute(
-        select(Event.xid, Event.id)
-        .where(Event.campaign_id == campaign_id, Event.xid < _HORIZON)
-        .order_by(Event.xid.desc(), Event.id.desc())
-        .limit(1)
-    ).one_or_none()
-    return Cursor() if row is None else Cursor(row.xid, row.id)
-
-
-def notify(session: Session, channel: str, payload: str) -> None:
-    session.execute(select(func.pg_notify(channel, payload)))

@@ -4,42 +4,54 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from discovery_service.db.sessions import Sessions
+from discovery_service.db.sessions import Sessions, limit_statements
 from discovery_service.engine.claim import LEASE, Claim, renew
 
 log = structlog.get_logger(__name__)
 
 # A third of the lease would do for the lease; but the same statement tells of a cancellation, to be seen within 2 s.
 RENEW_EVERY_S = 1.5
+RENEWAL_TIMEOUT_S = 5.0
+# A renewal that hangs is fenced by its attempt; the work's end does not have to wait for it.
+JOIN_TIMEOUT_S = 1.0
 
 
 class Heartbeat:
     """`lost`: somebody else may hold the work by now. `cancel_requested`: a user wants it stopped."""
 
-    def __init__(self, sessions: Sessions, held: Claim) -> None:
+    def __init__(self, sessions: Sessions, held: Claim, lease: timedelta) -> None:
         self.lost = threading.Event()
         self.cancel_requested = threading.Event()
         self._sessions = sessions
         self._held = held
         self._ended = threading.Event()
+        self._lease_s = lease.total_seconds()
+        self._renewed_at = time.monotonic()
 
     def run(self) -> None:
         """Renew until the work ends or is lost."""
-        renewed_at = time.monotonic()
         try:
             while not self.lost.is_set() and not self._ended.wait(RENEW_EVERY_S):
                 asked_at = time.monotonic()
                 if self._renew():
-                    renewed_at = asked_at
-                elif time.monotonic() - renewed_at > LEASE.total_seconds():
-                    self.lost.set()
+                    self._renewed_at = asked_at
         except BaseException:
             self.lost.set()
             raise
+
+    def watch(self) -> None:
+        """Tell that the work is lost once nothing renewed the lease in time, also while a renewal hangs."""
+        while (left_s := self._renewed_at + self._lease_s - time.monotonic()) > 0:
+            if self._ended.wait(left_s):
+                return
+        if not self.lost.is_set():
+            log.warning("heartbeat.lapsed", kind=self._held.kind.name, id=str(self._held.id))
+            self.lost.set()
 
     def end(self) -> None:
         self._ended.set()
@@ -48,6 +60,7 @@ class Heartbeat:
         """Whether the database answered; one that is away may come back before the lease lapses."""
         try:
             with self._sessions.begin() as session:
+                limit_statements(session, RENEWAL_TIMEOUT_S)
                 renewal = renew(session, self._held)
         except SQLAlchemyError as error:
             log.warning("heartbeat.missed", kind=self._held.kind.name, id=str(self._held.id), error=str(error))
@@ -61,13 +74,18 @@ class Heartbeat:
 
 
 @contextmanager
-def heartbeat(sessions: Sessions, held: Claim) -> Iterator[Heartbeat]:
-    """Renew the lease in a thread of its own while the block runs."""
-    beating = Heartbeat(sessions, held)
-    thread = threading.Thread(target=beating.run, name=f"heartbeat-{held.id}", daemon=True)
-    thread.start()
+def heartbeat(sessions: Sessions, held: Claim, lease: timedelta = LEASE) -> Iterator[Heartbeat]:
+    """Renew the lease while the block runs; one thread asks the database, another one only looks at the clock."""
+    beating = Heartbeat(sessions, held, lease)
+    threads = [
+        threading.Thread(target=target, name=f"heartbeat-{held.id}", daemon=True)
+        for target in (beating.run, beating.watch)
+    ]
+    for thread in threads:
+        thread.start()
     try:
         yield beating
     finally:
         beating.end()
-        thread.join()
+        for thread in threads:
+            thread.join(JOIN_TIMEOUT_S)

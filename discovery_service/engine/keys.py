@@ -4,7 +4,7 @@ import base64
 import hmac
 import secrets
 import zlib
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, or_, select, update
@@ -12,10 +12,12 @@ from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import ApiKey
 from discovery_service.domain.access import Principal, Scope
-from discovery_service.errors import NotFound
+from discovery_service.errors import NotFound, Unprocessable
 
 TOKEN_PREFIX = "dls_"  # noqa: S105 - what every token starts with
 _SECRET_BYTES = 25
+# PostgreSQL knows later times than Python can read back.
+MIN_EXPIRY, MAX_EXPIRY = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
 # Enough to tell a key that is in use from a forgotten one, without a write for every request.
 USE_NOTED_EVERY = timedelta(minutes=1)
 
@@ -24,6 +26,8 @@ def create_key(
     session: Session, *, name: str, scopes: list[Scope], secret: str, expires_at: datetime | None = None
 ) -> tuple[ApiKey, str]:
     """The stored key and its token, which nobody can see again."""
+    if expires_at is not None and not MIN_EXPIRY <= expires_at <= MAX_EXPIRY:
+        raise Unprocessable("expires_at must lie between the years 2000 and 2999.")
     body = base64.b32encode(secrets.token_bytes(_SECRET_BYTES)).decode().lower()
     token = f"{TOKEN_PREFIX}{body}{_checksum(body)}"
     key = ApiKey(

@@ -7,20 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import and_, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Campaign, GateCheck, Idempotency, Worker
 from discovery_service.domain.states import CampaignStatus
 from discovery_service.engine.campaigns import lock_campaigns, settle_cancelling
 from discovery_service.engine.claim import LEASE, Claim, crash
-from discovery_service.engine.dispatch import ring
+from discovery_service.engine.dispatch import RING_AT_MOST, ring
 from discovery_service.engine.work import WORK_KINDS, WorkKind
+from discovery_service.engine.workers import UNSEEN_AFTER
 
 RING_AGAIN_AFTER = timedelta(seconds=60)
-# A backlog is rung for piece by piece, and not while as many messages still wait: a queue behind trainings of hours
-# would otherwise grow by a message for every row and minute.
-RING_AT_MOST = 100
 IDEMPOTENCY_KEPT = timedelta(hours=24)
 GATE_CHECKS_KEPT = timedelta(hours=1)
 
@@ -56,9 +54,17 @@ class LapsedLease:
 
 
 def _list_lapsed(session: Session, kind: WorkKind) -> list[LapsedLease]:
-    """A lease that lapsed under a living worker is the work's own crash; one of a lost worker is not."""
+    """A lease that lapsed under a living worker is the work's own crash; one of a lost worker is not.
+
+    A worker lived if it was seen without a gap since the lease's last renewal: one that came back after an outage of
+    the database, which nobody could renew through, did not.
+    """
     table = kind.table
-    worker_lives = (Worker.stopped_at.is_(None)) & (Worker.seen_at > func.now() - LEASE)
+    worker_lives = and_(
+        Worker.stopped_at.is_(None),
+        Worker.seen_at > func.now() - UNSEEN_AFTER,
+        Worker.seen_since <= table.lease_expires_at - LEASE,
+    )
     rows = session.execute(
         select(table.id, table.attempt, table.campaign_id, worker_lives.label("worker_lives"))
         .join(Worker, Worker.id == table.lease_owner)
@@ -67,7 +73,9 @@ def _list_lapsed(session: Session, kind: WorkKind) -> list[LapsedLease]:
     return [
         LapsedLease(
             held=Claim(kind, row.id, row.attempt, row.campaign_id),
-            reason="its lease lapsed under a living worker" if row.worker_lives else "its worker was lost",
+            reason="its lease lapsed under a living worker"
+            if row.worker_lives
+            else "its worker or the database was lost",
             counts=row.worker_lives,
         )
         for row in rows

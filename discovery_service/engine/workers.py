@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Worker
@@ -13,25 +14,37 @@ from discovery_service.engine.claim import Claim, crash
 from discovery_service.engine.work import WORK_KINDS
 
 LOST_AFTER = timedelta(seconds=60)
+# Two sightings missed. Less than a lease, so that no outage that ends one passes for a worker's life.
+UNSEEN_AFTER = timedelta(seconds=10)
 
 
 def register_worker(
     session: Session, *, name: str, queues: list[str], slots: int, devices: list[dict[str, Any]]
 ) -> Worker:
     """A new incarnation. What an earlier one of the same name still holds is given back without counting."""
+    worker = Worker(name=name, queues=queues, slots=slots, devices=devices)
+    try:
+        with session.begin_nested():
+            _replace(session, worker)
+    except IntegrityError:
+        # Another worker of the name started at the same moment and was first; it is an earlier one by now.
+        with session.begin_nested():
+            _replace(session, worker)
+    return worker
+
+
+def _replace(session: Session, worker: Worker) -> None:
     earlier = session.scalars(
         update(Worker)
-        .where(Worker.name == name, Worker.stopped_at.is_(None))
+        .where(Worker.name == worker.name, Worker.stopped_at.is_(None))
         .values(stopped_at=func.now())
         .returning(Worker.id)
         .execution_options(synchronize_session=False)
     ).all()
     for worker_id in earlier:
         free_leases(session, worker_id, "the worker was started again")
-    worker = Worker(name=name, queues=queues, slots=slots, devices=devices)
     session.add(worker)
     session.flush()
-    return worker
 
 
 def see_worker(session: Session, worker_id: UUID) -> bool:
@@ -39,7 +52,10 @@ def see_worker(session: Session, worker_id: UUID) -> bool:
     seen = session.execute(
         update(Worker)
         .where(Worker.id == worker_id, Worker.stopped_at.is_(None))
-        .values(seen_at=func.now())
+        .values(
+            seen_at=func.now(),
+            seen_since=case((Worker.seen_at < func.now() - UNSEEN_AFTER, func.now()), else_=Worker.seen_since),
+        )
         .returning(Worker.id)
         .execution_options(synchronize_session=False)
     )

@@ -83,12 +83,15 @@ def upgrade() -> None:
         sa.Column("devices", postgresql.JSONB(astext_type=sa.Text()), server_default="[]", nullable=False),
         sa.Column("isolation", sa.String(), nullable=True),
         sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("seen_since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("stopped_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_worker")),
     )
-    op.create_index("ix_worker_name", "worker", ["name"], unique=False)
+    op.create_index(
+        "ix_worker_living_name", "worker", ["name"], unique=True, postgresql_where=sa.text("stopped_at IS NULL")
+    )
     op.create_table(
         "arena",
         sa.Column("name", sa.String(), nullable=False),

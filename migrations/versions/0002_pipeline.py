@@ -27,8 +27,13 @@ CREATE TRIGGER lock_freeze BEFORE INSERT ON finalist FOR EACH ROW EXECUTE FUNCTI
 CREATE TRIGGER lock_freeze BEFORE INSERT ON seal FOR EACH ROW EXECUTE FUNCTION lock_freeze();
 """
 
+# What an evaluation trains is fixed when it is made; only what becomes of it moves.
 RIGHTS = """
-GRANT SELECT, INSERT, UPDATE ON round, proposal, exchange, candidate, evaluation TO discovery_service;
+GRANT SELECT, INSERT, UPDATE ON round, proposal, exchange, candidate TO discovery_service;
+GRANT SELECT, INSERT, UPDATE (
+    status, attempt, crashes, interruptions, lease_owner, lease_expires_at, rung_at, cancel_requested_at,
+    started_at, finished_at, failure, measurement_id, is_reused, device_seconds
+) ON evaluation TO discovery_service;
 GRANT SELECT, INSERT ON lineage, "freeze", finalist, seal, measurement TO discovery_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON standing TO discovery_service;
 """
@@ -128,6 +133,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
         sa.Column("crashes", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("interruptions", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("rung_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
@@ -144,6 +150,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_exchange_campaign_id"), "exchange", ["campaign_id"], unique=False)
     op.create_index(op.f("ix_exchange_lease_owner"), "exchange", ["lease_owner"], unique=False)
     op.create_index(op.f("ix_exchange_status"), "exchange", ["status"], unique=False)
+    _create_rung_index("exchange", "queued")
     op.create_table(
         "candidate",
         sa.Column("proposal_id", sa.Uuid(), nullable=False),
@@ -183,6 +190,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
         sa.Column("crashes", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("interruptions", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("rung_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
@@ -200,6 +208,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_candidate_graph_sha256"), "candidate", ["graph_sha256"], unique=False)
     op.create_index(op.f("ix_candidate_lease_owner"), "candidate", ["lease_owner"], unique=False)
     op.create_index(op.f("ix_candidate_status"), "candidate", ["status"], unique=False)
+    _create_rung_index("candidate", "proposed")
     op.create_table(
         "lineage",
         sa.Column("child_id", sa.Uuid(), nullable=False),
@@ -222,6 +231,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["arena_id"], ["arena.id"], name=op.f("fk_freeze_arena_id")),
         sa.ForeignKeyConstraint(["campaign_id"], ["campaign.id"], name=op.f("fk_freeze_campaign_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_freeze")),
+        sa.UniqueConstraint("id", "arena_id", name=op.f("uq_freeze_id_arena_id")),
         sa.UniqueConstraint(
             "campaign_id", "arena_id", "extension", name=op.f("uq_freeze_campaign_id_arena_id_extension")
         ),
@@ -238,6 +248,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["freeze_id"], ["freeze.id"], name=op.f("fk_finalist_freeze_id")),
         sa.PrimaryKeyConstraint("freeze_id", "candidate_id", name=op.f("pk_finalist")),
     )
+    op.create_index(op.f("ix_finalist_candidate_id"), "finalist", ["candidate_id"], unique=False)
     op.create_table(
         "seal",
         sa.Column("freeze_id", sa.Uuid(), nullable=False),
@@ -262,6 +273,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("key_sha256", name=op.f("uq_measurement_key_sha256")),
     )
     op.create_index(op.f("ix_measurement_graph_sha256"), "measurement", ["graph_sha256"], unique=False)
+    op.create_index(op.f("ix_measurement_arena_id"), "measurement", ["arena_id"], unique=False)
     op.create_table(
         "evaluation",
         sa.Column("candidate_id", sa.Uuid(), nullable=False),
@@ -286,7 +298,6 @@ def upgrade() -> None:
         sa.Column("draw", sa.String(), nullable=False),
         sa.Column("salt", sa.String(), server_default="", nullable=False),
         sa.Column("seal_id", sa.Uuid(), nullable=True),
-        sa.Column("priority", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column(
             "status",
             sa.Enum(
@@ -312,6 +323,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("attempt", sa.Integer(), server_default="0", nullable=False),
         sa.Column("crashes", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("interruptions", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("rung_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
@@ -331,6 +343,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["lease_owner"], ["worker.id"], name=op.f("fk_evaluation_lease_owner")),
         sa.ForeignKeyConstraint(["measurement_id"], ["measurement.id"], name=op.f("fk_evaluation_measurement_id")),
         sa.ForeignKeyConstraint(["seal_id"], ["seal.freeze_id"], name=op.f("fk_evaluation_seal_id")),
+        sa.ForeignKeyConstraint(
+            ["seal_id", "arena_id"], ["freeze.id", "freeze.arena_id"], name=op.f("fk_evaluation_seal_id_arena_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["seal_id", "candidate_id"],
+            ["finalist.freeze_id", "finalist.candidate_id"],
+            name=op.f("fk_evaluation_seal_id_candidate_id"),
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_evaluation")),
         sa.UniqueConstraint(
             "candidate_id",
@@ -346,7 +366,9 @@ def upgrade() -> None:
     op.create_index(op.f("ix_evaluation_campaign_id"), "evaluation", ["campaign_id"], unique=False)
     op.create_index(op.f("ix_evaluation_lease_owner"), "evaluation", ["lease_owner"], unique=False)
     op.create_index(op.f("ix_evaluation_status"), "evaluation", ["status"], unique=False)
-    op.create_index("ix_evaluation_status_priority", "evaluation", ["status", "priority"], unique=False)
+    op.create_index(op.f("ix_evaluation_seal_id"), "evaluation", ["seal_id"], unique=False)
+    op.create_index(op.f("ix_evaluation_measurement_id"), "evaluation", ["measurement_id"], unique=False)
+    _create_rung_index("evaluation", "queued")
     op.create_table(
         "standing",
         sa.Column("candidate_id", sa.Uuid(), nullable=False),
@@ -383,3 +405,9 @@ def downgrade() -> None:
     for table in ("lineage", "candidate", "exchange", "proposal", "round"):
         op.drop_table(table)
     op.execute("DROP FUNCTION lock_freeze()")
+
+
+def _create_rung_index(table: str, waiting: str) -> None:
+    order = [sa.literal_column("rung_at NULLS FIRST"), "id"]
+    where = sa.text(f"status = '{waiting}'")
+    op.create_index(f"ix_{table}_rung_at", table, order, unique=False, postgresql_where=where)

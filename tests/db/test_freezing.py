@@ -131,14 +131,40 @@ def test_a_freeze_is_sealed_once(sessions: Sessions, frozen: tuple[Campaign, Fre
 
 
 def test_a_confirming_evaluation_needs_a_seal(sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]) -> None:
-    campaign, freeze, _ = frozen
+    campaign, freeze, candidate = frozen
+    with sessions.begin() as session:
+        add_finalist(session, freeze, candidate)
     with sessions() as session, pytest.raises(IntegrityError, match="ck_evaluation_confirm_is_sealed"):
-        rows.add_evaluation(session, campaign, purpose=Purpose.CONFIRM)
-    with sessions() as session, pytest.raises(IntegrityError, match="fk_evaluation_seal_id"):
-        rows.add_evaluation(session, campaign, purpose=Purpose.CONFIRM, seal_id=freeze.id)
+        rows.add_evaluation(session, campaign, candidate=candidate, purpose=Purpose.CONFIRM)
+    with sessions() as session, pytest.raises(IntegrityError, match='"fk_evaluation_seal_id"'):
+        rows.add_evaluation(session, campaign, candidate=candidate, purpose=Purpose.CONFIRM, seal_id=freeze.id)
     with sessions.begin() as session:
         add_seal(session, freeze)
+        rows.add_evaluation(session, campaign, candidate=candidate, purpose=Purpose.CONFIRM, seal_id=freeze.id)
+
+
+def test_only_finalists_and_references_are_confirmed(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]
+) -> None:
+    campaign, freeze, finalist = frozen
+    with sessions.begin() as session:
+        add_finalist(session, freeze, finalist)
+        add_seal(session, freeze)
+    with sessions() as session, pytest.raises(IntegrityError, match="fk_evaluation_seal_id_candidate_id"):
         rows.add_evaluation(session, campaign, purpose=Purpose.CONFIRM, seal_id=freeze.id)
+
+
+def test_a_finalist_is_confirmed_in_the_arena_it_was_frozen_for(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]
+) -> None:
+    campaign, freeze, finalist = frozen
+    with sessions() as session:
+        add_finalist(session, freeze, finalist)
+        add_seal(session, freeze)
+        confirm = {"purpose": Purpose.CONFIRM, "seal_id": freeze.id, "candidate": finalist}
+        elsewhere = rows.find_or_add_arena(session, "fog:mini")
+        with pytest.raises(IntegrityError, match="fk_evaluation_seal_id_arena_id"):
+            rows.add_evaluation(session, campaign, arena_id=elsewhere.id, **confirm)
 
 
 def test_only_a_confirming_evaluation_refers_to_a_seal(

@@ -1,6 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
 
-import psycopg
 import pytest
 from sqlalchemy import select, update
 
@@ -10,7 +9,6 @@ from discovery_service.domain.campaign import Budgets, CampaignSpec
 from discovery_service.domain.ids import uuid7
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, ProposalStatus, RoundStatus
 from discovery_service.engine.campaigns import (
-    CANCEL_CHANNEL,
     archive_campaign,
     cancel_campaign,
     clone_campaign,
@@ -27,7 +25,7 @@ from discovery_service.engine.dispatch import unit_of_work
 from discovery_service.engine.work import EVALUATION, WORK_KINDS
 from discovery_service.errors import Conflict, IllegalTransition, NotFound
 from tests import rows
-from tests.conftest import Database, RecordingBell
+from tests.conftest import RecordingBell
 from tests.engine.conftest import Stage
 from tests.waiting import wait_for_blocked
 
@@ -153,15 +151,6 @@ def test_a_claim_that_races_a_cancellation_is_either_told_to_stop_or_never_start
     assert stage.get(held).cancel_requested_at is not None
 
 
-def test_a_cancellation_is_told_to_whoever_listens(stage: Stage, database: Database) -> None:
-    with psycopg.connect(database.owner_url, autocommit=True) as listener:
-        listener.execute(f"LISTEN {CANCEL_CHANNEL}")
-        with stage.sessions.begin() as session:
-            cancel_campaign(session, stage.campaign_id)
-        told = next(listener.notifies(timeout=10))
-    assert told.payload == str(stage.campaign_id)
-
-
 def test_an_edit_changes_what_is_given_and_tells_which_fields(stage: Stage) -> None:
     budgets = Budgets(candidates=3)
     with stage.sessions.begin() as session:
@@ -210,6 +199,14 @@ def test_what_is_paused_is_not_deleted_while_a_worker_holds_some_of_it(stage: St
         delete_campaign(session, stage.campaign_id)
 
 
+def test_a_deleted_campaigns_work_waits_no_longer(stage: Stage) -> None:
+    waiting = {kind: stage.add_work(kind) for kind in WORK_KINDS}
+    with stage.sessions.begin() as session:
+        pause_campaign(session, stage.campaign_id)
+        delete_campaign(session, stage.campaign_id)
+    assert [stage.get(work).status for work in waiting.items()] == [kind.cancelled for kind in WORK_KINDS]
+
+
 def test_a_deleted_campaign_is_found_no_more_and_what_was_measured_stays(stage: Stage) -> None:
     held = stage.add_held()
     with stage.sessions.begin() as session:
@@ -237,6 +234,14 @@ def test_an_illegal_move_changes_nothing_and_tells_what_the_campaign_is(stage: S
             move(session, campaign, CampaignStatus.QUEUED)
     assert refused.value.extra == {"status_now": "running"}
     assert stage.events() == ["campaign.created"]
+
+
+def test_a_campaign_that_is_extended_is_not_finished_any_more(stage: Stage) -> None:
+    for target in (CampaignStatus.COMPLETED, CampaignStatus.RUNNING):
+        with stage.sessions.begin() as session:
+            campaign = get_campaign(session, stage.campaign_id, lock=True)
+            move(session, campaign, target)
+        assert (stage.get_campaign().finished_at is None) == (target is CampaignStatus.RUNNING)
 
 
 def test_a_busy_counter_does_not_wait_for_an_edit_nor_an_edit_for_it(stage: Stage) -> None:

@@ -13,9 +13,19 @@ from structlog.testing import CapturingLogger
 from discovery_service.db.tables import Campaign
 from discovery_service.domain.states import CampaignStatus, CandidateStatus, EvaluationStatus, ExchangeStatus
 from discovery_service.engine.campaigns import cancel_campaign, get_campaign, pause_campaign
-from discovery_service.engine.claim import LEASE, MAX_ATTEMPTS, MAX_CRASHES, Claim, claim, crash, finish, renew
+from discovery_service.engine.claim import (
+    LEASE,
+    MAX_CRASHES,
+    MAX_INTERRUPTIONS,
+    Claim,
+    claim,
+    crash,
+    finish,
+    renew,
+)
 from discovery_service.engine.dispatch import unit_of_work
 from discovery_service.engine.work import CANDIDATE, EVALUATION, EXCHANGE, WORK_KINDS, WorkKind
+from discovery_service.engine.workers import stop_worker
 from discovery_service.errors import IllegalTransition
 from tests.conftest import RecordingBell
 from tests.engine.conftest import Stage
@@ -81,6 +91,14 @@ def test_a_row_that_is_claimed_while_another_claim_is_uncommitted_goes_to_the_fi
 
 def test_a_row_that_does_not_exist_is_a_lost_claim(stage: Stage) -> None:
     assert stage.claim(EVALUATION, uuid4()) is None
+
+
+def test_a_worker_whose_row_is_closed_claims_nothing(stage: Stage) -> None:
+    row_id = stage.add_work()
+    with stage.sessions.begin() as session:
+        stop_worker(session, stage.worker_id)
+    assert stage.claim(EVALUATION, row_id) is None
+    assert stage.get((EVALUATION, row_id)).attempt == 0
 
 
 @pytest.mark.parametrize("status", [status for status in CampaignStatus if status is not CampaignStatus.RUNNING])
@@ -191,14 +209,25 @@ def test_after_two_crashes_work_still_waits(stage: Stage) -> None:
 def test_a_lost_worker_is_no_crash_of_the_work(stage: Stage) -> None:
     held = crash_repeatedly(stage, MAX_CRASHES + 1, counts=False)
     row = stage.get(held)
-    assert (row.status, row.crashes, row.attempt) == (EvaluationStatus.QUEUED, 0, 4)
+    assert (row.status, row.crashes, row.interruptions, row.attempt) == (EvaluationStatus.QUEUED, 0, 4, 4)
 
 
 def test_work_that_takes_every_worker_along_ends_too(stage: Stage) -> None:
-    held = crash_repeatedly(stage, MAX_ATTEMPTS, counts=False)
+    held = crash_repeatedly(stage, MAX_INTERRUPTIONS, counts=False)
     row = stage.get(held)
     assert (row.status, row.attempt) == (EvaluationStatus.ABANDONED, 12)
     assert stage.get_campaign().status is CampaignStatus.PAUSED
+
+
+def test_work_that_is_tried_once_more_has_all_its_lives_again_and_keeps_its_fence(stage: Stage) -> None:
+    held = crash_repeatedly(stage, MAX_INTERRUPTIONS - 1, counts=False)
+    stage.set(held, interruptions=0)
+    again = stage.claim(EVALUATION, held.id)
+    assert again is not None
+    assert again.attempt == MAX_INTERRUPTIONS
+    with stage.sessions.begin() as session:
+        assert crash(session, again, "its worker was lost", counts=False)
+    assert stage.get(again).status is EvaluationStatus.QUEUED
 
 
 def test_a_campaign_that_is_paused_already_keeps_its_reason_when_work_is_abandoned(stage: Stage) -> None:

@@ -13,7 +13,6 @@ from discovery_service.engine.events import (
     Cursor,
     has_pending_events,
     list_events,
-    newest_cursor,
     record,
 )
 from discovery_service.errors import Unprocessable
@@ -154,26 +153,6 @@ def test_a_campaigns_events_are_its_own(reader: Reader) -> None:
         record(session, rows.add_campaign(session, name="another").id, "elsewhere")
         reader.write(session, "here")
     reader.read_all("here")
-
-
-def test_who_wants_only_news_starts_behind_all_that_is_there(reader: Reader) -> None:
-    with reader.sessions.begin() as session:
-        reader.write(session, "old")
-    reader.read_all("old")
-    with reader.sessions.begin() as session:
-        assert newest_cursor(session, reader.campaign_id) == reader.cursor
-        reader.write(session, "new")
-    reader.read_all("new")
-
-
-def test_who_wants_only_news_misses_nothing_that_is_still_held_back(reader: Reader) -> None:
-    with reader.sessions.begin() as early:
-        reader.write(early, "a")
-        with reader.sessions.begin() as late:
-            reader.write(late, "b")
-        with reader.sessions() as session:
-            reader.cursor = newest_cursor(session, reader.campaign_id)
-    reader.read_all("a", "b")
 
 
 def test_a_commit_wakes_whoever_listens(reader: Reader, database: Database) -> None:

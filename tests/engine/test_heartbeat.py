@@ -15,6 +15,8 @@ from discovery_service.engine.heartbeat import RENEW_EVERY_S, heartbeat
 from tests.engine.conftest import Stage
 from tests.waiting import DEADLINE_S, wait_until
 
+SHORT_LEASE = timedelta(seconds=0.1)
+
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,10 +81,16 @@ def test_work_that_went_to_somebody_else_is_lost(stage: Stage, held: Claim) -> N
 
 @pytest.mark.usefixtures("quick")
 def test_a_database_that_is_away_longer_than_the_lease_means_that_the_work_is_lost(
-    held: Claim, broken: Sessions, monkeypatch: pytest.MonkeyPatch
+    held: Claim, broken: Sessions
 ) -> None:
-    monkeypatch.setattr(module, "LEASE", timedelta(seconds=0.1))
-    with heartbeat(broken, held) as beating:
+    with heartbeat(broken, held, SHORT_LEASE) as beating:
+        assert beating.lost.wait(DEADLINE_S)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_renewal_that_hangs_longer_than_the_lease_means_that_the_work_is_lost(stage: Stage, held: Claim) -> None:
+    with stage.sessions.begin() as other, heartbeat(stage.sessions, held, SHORT_LEASE) as beating:
+        other.get_one(held.kind.table, held.id, with_for_update=True)
         assert beating.lost.wait(DEADLINE_S)
 
 

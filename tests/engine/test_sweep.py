@@ -10,10 +10,10 @@ from discovery_service.db.tables import ApiKey, Campaign, GateCheck, Idempotency
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus
 from discovery_service.engine.campaigns import cancel_campaign, get_campaign
 from discovery_service.engine.claim import claim
-from discovery_service.engine.dispatch import unit_of_work
-from discovery_service.engine.sweep import RING_AT_MOST, Swept, sweep
+from discovery_service.engine.dispatch import RING_AT_MOST, unit_of_work
+from discovery_service.engine.sweep import Swept, sweep
 from discovery_service.engine.work import EVALUATION, EXCHANGE, WORK_KINDS, WorkKind
-from discovery_service.engine.workers import stop_worker
+from discovery_service.engine.workers import see_worker, stop_worker
 from tests import rows
 from tests.conftest import RecordingBell
 from tests.engine.conftest import Stage
@@ -48,6 +48,17 @@ def test_a_lease_that_lapses_under_a_living_worker_is_a_crash(stage: Stage, bell
     stage.set(held, lease_expires_at=LONG_AGO)
     assert sweep_once(stage.sessions, bell).expired == 1
     assert stage.get(held).crashes == 1
+
+
+def test_a_lease_that_lapsed_while_nobody_reached_the_database_is_no_crash(stage: Stage, bell: RecordingBell) -> None:
+    held = stage.add_held()
+    stage.set(held, lease_expires_at=LONG_AGO)
+    lose_worker(stage)
+    with stage.sessions.begin() as session:
+        assert see_worker(session, stage.worker_id)  # the database is back, and the worker is faster than the sweep
+    assert sweep_once(stage.sessions, bell).expired == 1
+    row = stage.get(held)
+    assert (row.status, row.crashes, row.interruptions) == (EvaluationStatus.QUEUED, 0, 1)
 
 
 def test_a_lease_that_holds_is_left_alone(stage: Stage, bell: RecordingBell) -> None:

@@ -1,14 +1,19 @@
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
 from sqlalchemy import func, select
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Worker
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus
 from discovery_service.engine.campaigns import cancel_campaign
+from discovery_service.engine.claim import LEASE
 from discovery_service.engine.dispatch import unit_of_work
 from discovery_service.engine.work import WORK_KINDS
-from discovery_service.engine.workers import register_worker, see_worker, stop_worker
+from discovery_service.engine.workers import UNSEEN_AFTER, register_worker, see_worker, stop_worker
 from tests.conftest import RecordingBell
 from tests.engine.conftest import Stage
+from tests.waiting import wait_for_blocked
 
 
 def register(sessions: Sessions, bell: RecordingBell, name: str) -> Worker:
@@ -24,6 +29,20 @@ def test_a_restarting_worker_frees_what_its_earlier_incarnation_held(stage: Stag
         assert (row.status, row.crashes, row.lease_owner) == (kind.waiting, 0, None)
     assert sorted(bell.rings) == sorted((kind.task, kind.queue, str(claim.id)) for kind, claim in held.items())
     assert stage.get_worker().stopped_at is not None
+
+
+def test_of_two_workers_that_start_under_one_name_at_once_one_lives(
+    stage: Stage, bell: RecordingBell, threads: ThreadPoolExecutor
+) -> None:
+    with unit_of_work(stage.sessions, bell) as session:
+        first = register_worker(session, name="twin", queues=["evaluate"], slots=1, devices=[])
+        starting = threads.submit(register, stage.sessions, bell, "twin")
+        wait_for_blocked(stage.sessions, 1)
+    second = starting.result()
+    with stage.sessions() as session:
+        living = select(Worker.id).where(Worker.name == "twin", Worker.stopped_at.is_(None))
+        assert session.scalars(living).all() == [second.id]
+        assert session.get_one(Worker, first.id).stopped_at is not None
 
 
 def test_a_worker_of_another_name_frees_nothing(stage: Stage, bell: RecordingBell) -> None:
@@ -65,3 +84,23 @@ def test_a_living_worker_is_seen_and_a_replaced_one_learns_of_it(stage: Stage, b
         assert see_worker(session, newer.id)
         living = select(func.count()).select_from(Worker).where(Worker.stopped_at.is_(None))
         assert session.scalar(living) == 1
+
+
+def test_a_worker_that_was_not_seen_for_a_while_is_seen_since_it_came_back(stage: Stage) -> None:
+    since = stage.get_worker().seen_since
+    with stage.sessions.begin() as session:
+        session.get_one(Worker, stage.worker_id).seen_at = func.now() - UNSEEN_AFTER / 2
+    with stage.sessions.begin() as session:
+        assert see_worker(session, stage.worker_id)
+    assert stage.get_worker().seen_since == since
+
+    with stage.sessions.begin() as session:
+        session.get_one(Worker, stage.worker_id).seen_at = func.now() - UNSEEN_AFTER - timedelta(seconds=1)
+    with stage.sessions.begin() as session:
+        assert see_worker(session, stage.worker_id)
+    worker = stage.get_worker()
+    assert worker.seen_since == worker.seen_at
+
+
+def test_an_outage_that_ends_a_lease_is_never_too_short_to_be_noticed() -> None:
+    assert UNSEEN_AFTER < LEASE

@@ -1,7 +1,7 @@
 """A worker whose task bodies a test supplies: `python -m tests.workers.app KIND NAME`.
 
 They claim, record where they ran, and finish. The first attempt of an evaluation with the setting `hold` goes on until
-its lease is lost or somebody cancels it.
+its lease is lost or somebody cancels it; a candidate named `hold` is at the gate until its campaign has notes.
 """
 
 import os
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from discovery_service.db.tables import Candidate, Evaluation
+from discovery_service.db.tables import Campaign, Candidate, Evaluation
 from discovery_service.domain.states import CandidateStatus, EvaluationStatus
 from discovery_service.engine.claim import Claim, claim, finish
 from discovery_service.engine.events import record
@@ -66,9 +66,17 @@ def gate(candidate_id: str) -> None:
     held = take(CANDIDATE, candidate_id)
     if held is None:
         return
-    with heartbeat(get_sessions(), held), task_unit() as session:
-        assert session.get_one(Candidate, held.id).source
-        finish(session, held, CandidateStatus.ACCEPTED)
+    with heartbeat(get_sessions(), held) as beating:
+        while is_held_up(held) and not beating.lost.wait(0.05):
+            pass
+        with task_unit() as session:
+            finish(session, held, CandidateStatus.ACCEPTED)
+
+
+def is_held_up(held: Claim) -> bool:
+    with task_unit() as session:
+        candidate = session.get_one(Candidate, held.id)
+        return candidate.name == "hold" and not session.get_one(Campaign, held.campaign_id).notes
 
 
 if __name__ == "__main__":

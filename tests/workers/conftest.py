@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Campaign, Evaluation, Event, Measurement
 from discovery_service.domain.states import EvaluationStatus
-from discovery_service.engine.dispatch import CeleryBell, make_bell, ring, unit_of_work
+from discovery_service.engine.bell import CeleryBell, make_bell
+from discovery_service.engine.dispatch import ring, unit_of_work
 from discovery_service.engine.work import EVALUATION
 from tests import rows
 from tests.conftest import Database

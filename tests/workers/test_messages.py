@@ -1,7 +1,6 @@
 """Messages between real processes: what is lost, late or doubled does no harm."""
 
 import signal
-import subprocess
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +11,10 @@ from sqlalchemy import func, select, update
 from discovery_service.db.tables import Campaign, Candidate, Evaluation, Event, Worker
 from discovery_service.domain.states import CampaignStatus, CandidateStatus, EvaluationStatus
 from discovery_service.engine.campaigns import cancel_campaign
-from discovery_service.engine.dispatch import count_messages, ring, unit_of_work
+from discovery_service.engine.dispatch import ring, unit_of_work
 from discovery_service.engine.sweep import sweep
 from discovery_service.engine.work import CANDIDATE, EVALUATION
+from discovery_service.local import guard
 from tests import rows
 from tests.waiting import DEADLINE_S, wait_until
 from tests.workers.app import RAN
@@ -28,7 +28,7 @@ def test_evaluations_whose_messages_were_wiped_all_run_exactly_once(
     fleet: Fleet, search: Search, redis_client: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     queued = search.add(24)
-    assert count_messages(search.bell)["evaluate"] == 24
+    assert search.bell.count_messages()["evaluate"] == 24
     redis_client.flushdb()  # FLUSHALL, as far as the broker can tell, on a server that may be somebody's
     with search.sessions.begin() as session:
         session.execute(update(Evaluation).values(rung_at=LONG_AGO))
@@ -58,7 +58,7 @@ def test_evaluations_that_are_rung_for_many_times_run_once(fleet: Fleet, search:
     for name in ("evaluate@one", "evaluate@two"):
         fleet.start_worker(name=name)
     search.wait_for(SUCCEEDED, *queued)
-    wait_until(lambda: not any(count_messages(search.bell).values()))
+    wait_until(lambda: not any(search.bell.count_messages().values()))
     assert search.count_runs() == dict.fromkeys(queued, 1)
     wait_until(lambda: fleet.read_logs().count("claim.lost") == 4 * 8)
 
@@ -108,10 +108,33 @@ def test_a_worker_that_is_told_to_stop_gives_its_leases_back(fleet: Fleet, searc
     with search.sessions() as session:
         assert session.scalar(select(Worker.stopped_at)) is not None
     # The bell was rung at once; nobody has to wait for the sweeper.
-    assert count_messages(search.bell)["evaluate"] == 1
+    assert search.bell.count_messages()["evaluate"] == 1
     fleet.start_worker(name="evaluate@other")
     search.wait_for(SUCCEEDED, held)
     assert search.count_measurements() == 1
+
+
+def test_a_gate_worker_that_is_told_to_stop_ends_what_it_has_begun(fleet: Fleet, search: Search) -> None:
+    stopping = fleet.start_worker("gate")
+    with unit_of_work(search.sessions, search.bell) as session:
+        campaign = session.get_one(Campaign, search.campaign_id)
+        held = rows.add_candidate(session, campaign, status=CandidateStatus.PROPOSED)
+        held.name = "hold"
+        ring(session, CANDIDATE, held.id)
+
+    def read() -> Candidate:
+        with search.sessions() as session:
+            return session.get_one(Candidate, held.id)
+
+    wait_until(lambda: read().status is CandidateStatus.GATING)
+    stopping.send_signal(signal.SIGTERM)
+    wait_until(lambda: "Warm shutdown" in fleet.read_logs())
+    with search.sessions.begin() as session:
+        session.get_one(Campaign, search.campaign_id).notes = "go on"
+    assert stopping.wait(DEADLINE_S) == 0
+    row = read()
+    assert (row.status, row.attempt, row.interruptions) == (CandidateStatus.ACCEPTED, 1, 0)
+    assert search.bell.count_messages()["gate"] == 0
 
 
 def test_a_cancellation_reaches_the_work_that_runs(fleet: Fleet, search: Search) -> None:
@@ -163,16 +186,11 @@ def test_a_gate_worker_does_its_work_in_processes_that_share_no_connection(fleet
 def test_a_killed_gate_worker_leaves_no_process_behind(fleet: Fleet, search: Search) -> None:
     main = fleet.start_worker("gate")
     wait_until(lambda: "ready" in fleet.read_logs())
-    children = list_children(main.pid)
+    children = guard.find_children().get(main.pid, [])
     assert children
     main.kill()
     main.wait()
     wait_until(lambda: not any(is_alive(pid) for pid in children))
-
-
-def list_children(pid: int) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
-    return [int(line) for line in found.stdout.split()]
 
 
 def is_alive(pid: int) -> bool:
