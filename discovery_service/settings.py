@@ -47,7 +47,7 @@ class ApiSettings(Section):
     port: int = Field(default=8020, ge=0, le=65535)
     key_secret: SecretStr | None = None
     """Key of the HMAC under which API keys are stored. Another one invalidates all of them."""
-    max_body_bytes: int = Field(default=1_048_576, ge=1)
+    max_body_bytes: int = Field(default=262_144, ge=1)
     creations_per_minute: int = Field(default=120, ge=1)
     """POST requests that one API key may send in a minute."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from kombu import Connection as BrokerConnection
 from psycopg import sql
 from pydantic import SecretStr
@@ -62,6 +63,9 @@ class RecordingBell:
     def ring(self, rings: Iterable[Ring]) -> None:
         self.rings.extend(rings)
 
+    def is_heard(self) -> bool:
+        return True
+
 
 @contextmanager
 def _new_database(owner: psycopg.Connection, template: str = "template0") -> Iterator[str]:
@@ -88,6 +92,16 @@ def _no_settings_from_outside() -> Iterator[None]:
         for name in [name for name in os.environ if name.startswith("DISCOVERY__")]:
             patch.delenv(name)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_logs() -> None:
+    """As the service logs on a console; structlog's own default takes seconds to draw a traceback with its locals."""
+    console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, structlog.stdlib.add_log_level, console],
+        logger_factory=structlog.stdlib.LoggerFactory(),  # pytest shows it beside a failure, and nowhere else
+    )
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
@@ -12,14 +13,13 @@ from prometheus_client import CollectorRegistry
 
 from discovery_service.api.listener import Listener
 from discovery_service.api.metrics import HttpMetrics, PipelineMetrics
-from discovery_service.api.middleware import BodyLimit, KeyAtTheDoor, RequestContext
+from discovery_service.api.middleware import Admission, BodyLimit, KeyAtTheDoor, RequestContext
 from discovery_service.api.problems import install_problems
 from discovery_service.api.rate import CreationRate
 from discovery_service.api.routes import campaigns, events, keys, service
 from discovery_service.api.schemas.problems import FieldError, Problem
 from discovery_service.api.state import ApiState
-from discovery_service.db.sessions import make_sessions
-from discovery_service.engine.dispatch import make_bell
+from discovery_service.db.sessions import make_sessions, max_connections
 from discovery_service.settings import Settings, required
 from discovery_service.version import VERSION
 
@@ -37,13 +37,18 @@ def _operation_id(route: APIRoute) -> str:
 
 
 def create_app(settings: Settings) -> FastAPI:
-    sessions = make_sessions(required(settings.db.url, "DISCOVERY__DB__URL"), pool_size=settings.db.pool_size)
+    from discovery_service.engine.bell import make_bell  # brings Celery: .15 s that an import of the API does not need
+
+    url = required(settings.db.url, "DISCOVERY__DB__URL")
+    sessions, stream_sessions = make_sessions(url, pool_size=settings.db.pool_size), make_sessions(url, pool_size=2)
     state = ApiState(
         settings=settings,
         key_secret=required(settings.api.key_secret, "DISCOVERY__API__KEY_SECRET"),
         sessions=sessions,
+        stream_sessions=stream_sessions,
+        stream_threads=CapacityLimiter(max_connections(stream_sessions)),
         bell=make_bell(required(settings.redis.url, "DISCOVERY__REDIS__URL")),
-        listener=Listener(required(settings.db.url, "DISCOVERY__DB__URL")),
+        listener=Listener(url),
         creation_rate=CreationRate(settings.api.creations_per_minute),
     )
     registry = CollectorRegistry()
@@ -57,7 +62,8 @@ def create_app(settings: Settings) -> FastAPI:
         listening.cancel()
         with suppress(asyncio.CancelledError):
             await listening
-        sessions.kw["bind"].dispose()
+        for each in (sessions, stream_sessions):
+            each.kw["bind"].dispose()
 
     app = FastAPI(
         title="Objective discovery",
@@ -77,6 +83,7 @@ def create_app(settings: Settings) -> FastAPI:
     # The last one added is the first that a request meets.
     app.add_middleware(BodyLimit, max_bytes=settings.api.max_body_bytes)
     app.add_middleware(KeyAtTheDoor)
+    app.add_middleware(Admission, at_once=max_connections(sessions))
     app.add_middleware(RequestContext, metrics=http_metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

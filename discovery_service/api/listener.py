@@ -15,6 +15,7 @@ from discovery_service.engine.events import CHANNEL
 log = structlog.get_logger(__name__)
 
 RECONNECT_AFTER_S = 1.0
+CHECK_EVERY_S = 10.0
 
 
 class Listener:
@@ -39,7 +40,7 @@ class Listener:
         while True:
             try:
                 await self._listen()
-            except psycopg.OperationalError as error:
+            except (psycopg.OperationalError, TimeoutError) as error:
                 log.warning("listener.connection_lost", error=str(error).strip())
                 await asyncio.sleep(RECONNECT_AFTER_S)
 
@@ -48,8 +49,12 @@ class Listener:
         async with connection:
             await connection.execute(f"LISTEN {CHANNEL}")
             self._wake(list(self._waiting))
-            async for notice in connection.notifies():
-                self._wake([notice.payload])
+            while True:
+                async for notice in connection.notifies(timeout=CHECK_EVERY_S):
+                    self._wake([notice.payload])
+                # A connection that was cut without a word is found out only by using it.
+                async with asyncio.timeout(CHECK_EVERY_S):
+                    await connection.execute("SELECT 1")
 
     def _wake(self, keys: list[str]) -> None:
         for key in keys:

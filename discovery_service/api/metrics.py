@@ -2,20 +2,16 @@
 
 from collections.abc import Iterator
 
-import structlog
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Campaign, CampaignProgress, Worker
 from discovery_service.engine.work import WORK_KINDS
 from discovery_service.engine.workers import LOST_AFTER
-
-log = structlog.get_logger(__name__)
 
 
 class HttpMetrics:
@@ -47,16 +43,9 @@ class PipelineMetrics(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily("discovery_database_up", "Whether the database answered this scrape.")
-        try:
-            with self._sessions() as session:
-                families = [*_work(session), *_campaigns(session)]
-        except DBAPIError as error:
-            log.warning("metrics.database_away", error=str(error.orig))
-            families = []
-        up.add_metric([], float(bool(families)))
-        yield up
-        yield from families
+        with self._sessions() as session:
+            yield from _work(session)
+            yield from _campaigns(session)
 
 
 def _work(session: Session) -> list[Metric]:

@@ -3,6 +3,7 @@
 Plain ASGI, so that streams pass through untouched.
 """
 
+import asyncio
 import re
 import time
 from uuid import uuid4
@@ -22,7 +23,8 @@ from discovery_service.errors import BodyTooLarge, ServiceError, Unauthorized
 
 log = structlog.get_logger(__name__)
 
-PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
+HEALTH_PATH = "/healthz"
+PUBLIC_PATHS = frozenset({HEALTH_PATH, "/readyz"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -126,6 +128,41 @@ class BodyLimit:
 
 class _TooMuch(BaseException):
     """Not an Exception, so that no parser between here and the route takes it for a malformed body."""
+
+
+class Admission:
+    """Lets in as many requests at once as there are database connections; the others wait without a thread.
+
+    Otherwise requests that hold a connection and need a thread, and requests that hold a thread and need a
+    connection, wait for each other: with 80 clients at once all of them, and health, stood still for 30 s.
+    """
+
+    def __init__(self, app: ASGIApp, at_once: int) -> None:
+        self.app = app
+        self._places = asyncio.Semaphore(at_once)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] == HEALTH_PATH:
+            await self.app(scope, receive, send)
+            return
+        await self._places.acquire()
+        is_held = True
+
+        def leave() -> None:
+            nonlocal is_held
+            if is_held:
+                is_held = False
+                self._places.release()
+
+        async def send_and_leave(message: Message) -> None:
+            # Its transaction is over by then; a stream looks into the database on connections of its own.
+            leave()
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_leave)
+        finally:
+            leave()
 
 
 class KeyAtTheDoor:

@@ -9,12 +9,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from psycopg import OperationalError
+from psycopg.errors import LockNotAvailable
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from discovery_service.api.schemas.problems import PROBLEM_MEDIA_TYPE, FieldError, Problem
+from discovery_service.domain.campaign import MAX_ERRORS
 from discovery_service.errors import ServiceError, Unavailable, Unprocessable
 
 log = structlog.get_logger(__name__)
@@ -63,7 +65,7 @@ async def _on_validation_error(request: Request, error: Exception) -> ProblemRes
     assert isinstance(error, RequestValidationError)
     errors = [
         FieldError(field=_printable(".".join(map(str, each["loc"]))), message=_printable(each["msg"]))
-        for each in error.errors()
+        for each in error.errors()[:MAX_ERRORS]
     ]
     fields = ", ".join(dict.fromkeys(each.field for each in errors))
     return _answer(request, Unprocessable(f"These fields cannot be used: {fields}."), errors=errors)
@@ -104,6 +106,8 @@ def database_problem(error: Exception) -> ServiceError:
     if not is_away:
         raise error
     log.warning("database.away", error=str(error))
+    if isinstance(error, DBAPIError) and isinstance(error.orig, LockNotAvailable):
+        return Unavailable("Something else changes the same thing just now. Try again in a few seconds.")
     return Unavailable("The database cannot be reached just now. Try again in a few seconds.")
 
 

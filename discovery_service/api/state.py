@@ -3,12 +3,13 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from anyio import CapacityLimiter
 from starlette.requests import HTTPConnection
 
 from discovery_service.api.listener import Listener
 from discovery_service.api.rate import CreationRate
 from discovery_service.db.sessions import Sessions
-from discovery_service.engine.dispatch import CeleryBell
+from discovery_service.engine.dispatch import Bell
 from discovery_service.settings import Settings
 
 
@@ -17,7 +18,10 @@ class ApiState:
     settings: Settings
     key_secret: str
     sessions: Sessions
-    bell: CeleryBell
+    stream_sessions: Sessions
+    """For the streams' looks, so that many open streams take no connection from requests."""
+    stream_threads: CapacityLimiter
+    bell: Bell
     listener: Listener
     creation_rate: CreationRate
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

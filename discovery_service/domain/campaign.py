@@ -42,6 +42,10 @@ Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Amount = Annotated[float, Field(ge=0, le=MAX_COUNT, allow_inf_nan=False)]
 
 
+MAX_ERRORS = 20
+"""More of them help nobody, and 70,000 unknown keys made an answer of 13 MB."""
+
+
 class Strict(BaseModel):
     """An unknown key is an error, never ignored: a misspelt budget must not become an unlimited one.
 
@@ -56,9 +60,9 @@ class Strict(BaseModel):
         try:
             return handler(data)
         except ValidationError as error:
-            raise ValidationError.from_exception_data(
-                cls.__name__, [_told(each, ", ".join(cls.model_fields)) for each in error.errors(include_url=False)]
-            ) from error
+            errors = error.errors(include_url=False)[:MAX_ERRORS]
+            told = [_told(each, ", ".join(cls.model_fields)) for each in errors]
+            raise ValidationError.from_exception_data(cls.__name__, told) from error
 
 
 def example(**fields: Any) -> ConfigDict:
@@ -160,8 +164,20 @@ class Confirmation(Strict):
     """Spread evenly over three base policies."""
 
 
+EXAMPLE_BUDGETS: dict[str, Any] = {
+    "candidates": 24,
+    "evaluations": 2000,
+    "tokens": 500_000,
+    "cost_usd": 5.0,
+    "device_seconds": 7200.0,
+    "wall_time_s": 3600.0,
+    "target": 0.3,
+    "patience": 3,
+}
+
+
 class Budgets(Strict):
-    model_config = example(candidates=24, cost_usd=5.0, wall_time_s=3600, patience=3)
+    model_config = example(**EXAMPLE_BUDGETS)
 
     """Hard stops. An absent one does not bind."""
 
@@ -179,7 +195,7 @@ class Budgets(Strict):
 
 class CampaignSpec(Strict):
     model_config = example(
-        family="pairwise", arena="panel:mini", held_out_arenas=["fog:mini"], budgets={"candidates": 12}, seed=1
+        family="pairwise", arena="panel:mini", held_out_arenas=["fog:mini"], budgets=EXAMPLE_BUDGETS, seed=1
     )
 
     family: Annotated[Family, Field(strict=False)] = Family.PAIRWISE

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.domain.states import CampaignStatus
@@ -186,3 +186,42 @@ def test_a_key_whose_first_request_still_runs_is_409(api: httpx2.Client, owner_s
         body = {"name": "x", "spec": {"arena": "plain"}}
         answer = api.post("/v1/campaigns", json=body, headers={"Idempotency-Key": "k1"})
     assert (answer.status_code, answer.json()["type"]) == (409, "urn:discovery:problem:idempotency_in_progress")
+
+
+@pytest.fixture
+def stale(api: httpx2.Client, owner_sessions: Sessions) -> str:
+    """A campaign from a time when other arenas were known and some fields did not exist."""
+    campaign_id = create(api, name="old")["id"]
+    old = '{"family": "pairwise", "arena": "moon:mini", "budgets": {"candidates": 3}, "was_there_once": 1}'
+    with owner_sessions.begin() as session:
+        session.execute(text("UPDATE campaign SET spec = :spec"), {"spec": old})
+    return campaign_id
+
+
+def test_a_campaign_of_an_older_version_can_still_be_read_steered_and_listed(api: httpx2.Client, stale: str) -> None:
+    path = f"/v1/campaigns/{stale}"
+    spec = api.get(path).json()["spec"]
+    assert (spec["arena"], spec["budgets"]["candidates"], spec["budgets"]["tokens"]) == ("moon:mini", 3, None)
+    assert spec["strategy"]["name"] == "evolve"
+    assert api.get("/v1/campaigns").status_code == 200
+    assert api.patch(path, json={"budgets": {"tokens": 7}}).json()["spec"]["budgets"]["tokens"] == 7
+    assert api.post(f"{path}/cancel").status_code == 202
+
+
+def test_a_clone_of_what_no_longer_holds_says_what_to_mend(api: httpx2.Client, stale: str) -> None:
+    refused = api.post(f"/v1/campaigns/{stale}/clone", json={})
+    assert refused.status_code == 422
+    assert "arena: names no arena" in refused.json()["detail"]
+
+
+def test_a_page_behind_nothing_is_422(api: httpx2.Client) -> None:
+    for path in ("/v1/campaigns", "/v1/keys"):
+        answer = api.get(path, params={"after": "019aa0b0-6f7e-7c3a-9d55-0d5a3f3f3b1e"})
+        assert answer.status_code == 422
+
+
+def test_a_thousand_wrong_fields_are_told_in_a_short_answer(api: httpx2.Client) -> None:
+    spec = {"arena": "plain", **{f"key{number}": 1 for number in range(10_000)}}
+    answer = api.post("/v1/campaigns", json={"name": "x", "spec": spec})
+    assert answer.status_code == 422
+    assert len(answer.content) < 10_000

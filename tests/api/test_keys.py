@@ -71,3 +71,9 @@ def test_an_expired_key_is_401(api: httpx2.Client, url: str) -> None:
     token = api.post("/v1/keys", json=past).json()["token"]
     with client_of(url, token) as holder:
         assert holder.get("/v1/campaigns").status_code == 401
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "soon", 0])
+def test_a_key_cannot_expire_beyond_the_calendar(api: httpx2.Client, time: str | int) -> None:
+    asked = {"name": "odd", "scopes": ["campaigns:read"], "expires_at": time}
+    assert api.post("/v1/keys", json=asked).status_code == 422

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -77,7 +79,6 @@ def test_metrics_count_requests_by_route_and_work_by_status(api: httpx2.Client, 
         (sample.labels["kind"], sample.labels["status"]): sample.value for sample in families["discovery_work"].samples
     }
     assert work[("evaluation", "queued")] == 1
-    assert families["discovery_database_up"].samples[0].value == 1
 
 
 def test_an_unforeseen_error_is_a_problem_without_its_traceback(
@@ -105,7 +106,7 @@ def test_a_body_over_the_limit_is_413_whether_its_length_is_declared_or_not(api:
     chunked = api.post("/v1/campaigns", content=iter([big]))
     for answer in (declared, chunked):
         assert answer.status_code == 413
-        assert "1,048,576" in answer.json()["detail"]
+        assert "262,144" in answer.json()["detail"]
 
 
 def test_more_creations_than_the_rate_are_429_with_the_time_to_wait(
@@ -164,3 +165,17 @@ def wait_until_up(api: httpx2.Client, server: subprocess.Popen[bytes]) -> None:
         else:
             return
     pytest.fail("the server did not come up")
+
+
+def test_more_clients_than_connections_are_all_served(url: str, token: str) -> None:
+    """Each request needs a connection and, at times, a thread; 80 at once used to wait for each other for ever."""
+    clients = 120
+    at_once = threading.Barrier(clients)
+
+    def ask(_: int) -> int:
+        with client_of(url, token) as api:
+            at_once.wait()
+            return api.get("/v1/campaigns", timeout=60).status_code
+
+    with ThreadPoolExecutor(clients) as pool:
+        assert set(pool.map(ask, range(clients))) == {200}

@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
+import structlog
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from starlette.concurrency import run_in_threadpool
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from discovery_service.api.dependencies import Reader, State, Unit
 from discovery_service.api.pagination import DEFAULT_LIMIT, Limit, Page, PageOf, page_of
@@ -17,11 +20,15 @@ from discovery_service.api.state import ApiState
 from discovery_service.engine.campaigns import get_campaign
 from discovery_service.engine.events import Cursor, has_pending_events, list_events
 
+log = structlog.get_logger(__name__)
+
 router = APIRouter(prefix="/v1/campaigns/{campaign_id}/events", tags=["events"], responses=problems(*ALWAYS, 404))
 
 BATCH = 100
 # Committed events above the horizon become readable when some other transaction ends, of which no NOTIFY tells.
 LOOK_AGAIN_S = 0.25
+# Should the listening connection be half-dead, events come late but come.
+LOOK_ANYWAY_S = 15.0
 # Nothing tells a half-dead proxy from a quiet campaign; clients reconnect with Last-Event-ID and miss nothing.
 STREAM_ENDS_AFTER_S = 600.0
 
@@ -60,17 +67,24 @@ async def stream(
     with state.listener.subscription(campaign_id) as news:
         while not state.stopping.is_set() and asyncio.get_running_loop().time() < ends_at:
             news.clear()
-            events, look_again = await run_in_threadpool(_read, state, campaign_id, cursor)
+            try:
+                events, look_again = await to_thread.run_sync(
+                    _read, state, campaign_id, cursor, limiter=state.stream_threads
+                )
+            except (DBAPIError, PoolTimeout) as error:
+                # The client comes back with Last-Event-ID, and is told in the ordinary way if that is too early.
+                log.warning("stream.database_away", error=str(error))
+                return
             for event in events:
                 cursor = Cursor.parse(event.id)
                 yield ServerSentEvent(data=event, event=event.kind, id=event.id)
             if len(events) < BATCH:
-                timeout_s = LOOK_AGAIN_S if look_again else ends_at - asyncio.get_running_loop().time()
+                timeout_s = LOOK_AGAIN_S if look_again else LOOK_ANYWAY_S
                 await _first_of(news, state.stopping, timeout_s=timeout_s)
 
 
 def _read(state: ApiState, campaign_id: UUID, cursor: Cursor) -> tuple[list[EventRead], bool]:
-    with state.sessions() as session:
+    with state.stream_sessions() as session:
         # Asked first: an event that sinks below the horizon between the two questions is then read, not waited for.
         look_again = has_pending_events(session, campaign_id)
         return [EventRead.of(event) for event in list_events(session, campaign_id, cursor, BATCH)], look_again

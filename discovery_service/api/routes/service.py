@@ -7,12 +7,12 @@ from fastapi import APIRouter, Request, Response, Security, status
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from discovery_service.api.dependencies import State
 from discovery_service.api.schemas.problems import problems
 from discovery_service.api.schemas.service import Health, Readiness
 from discovery_service.api.state import ApiState
-from discovery_service.engine.dispatch import is_broker_there
 from discovery_service.version import VERSION
 
 log = structlog.get_logger(__name__)
@@ -21,7 +21,7 @@ router = APIRouter(tags=["service"])
 
 
 @router.get("/healthz", response_model=Health, responses=problems(500))
-def health() -> Health:
+async def health() -> Health:
     """The process answers. Looks at nothing else, so that a blip elsewhere restarts no container."""
     return Health(status="ok", version=VERSION)
 
@@ -37,7 +37,7 @@ def health() -> Health:
 def readiness(state: State, response: Response) -> Readiness:
     """Whether requests can be served: the database, its schema, the broker."""
     database, revision = _look_at_database(state)
-    broker: Literal["ok", "away"] = "ok" if is_broker_there(state.bell) else "away"
+    broker: Literal["ok", "away"] = "ok" if state.bell.is_heard() else "away"
     if database != "ok":
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
         return Readiness(status="unavailable", database=database, schema_revision=revision, broker=broker)
@@ -52,8 +52,8 @@ def _look_at_database(state: ApiState) -> tuple[Literal["ok", "behind", "away"],
     try:
         with state.sessions() as session:
             revision = find_revision(session)
-    except DBAPIError as error:
-        log.warning("readiness.database_away", error=str(error.orig))
+    except (DBAPIError, PoolTimeout) as error:
+        log.warning("readiness.database_away", error=str(error))
         return "away", None
     return ("ok" if revision == head_revision() else "behind"), revision
 

@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from discovery_service.domain.campaign import Budgets, CampaignSpec, Guidance, Name, Notes, Strict
+from discovery_service.api.schemas.specs import CampaignSpecRead
+from discovery_service.domain.campaign import EXAMPLE_BUDGETS, Budgets, CampaignSpec, Guidance, Name, Notes, Strict
 from discovery_service.domain.states import CampaignStatus
 
 _ID = "019aa0b0-6f7e-7c3a-9d55-0d5a3f3f3b1e"
@@ -21,7 +22,7 @@ EXAMPLE_CREATE: dict[str, Any] = {
         "library": ["dpo", "ipo", "slic", "simpo"],
         "strategy": {"name": "evolve", "round_size": 4, "max_open_rounds": 2},
         "proposers": [{"kind": "symbolic", "share": 1.0}],
-        "budgets": {"candidates": 12},
+        "budgets": EXAMPLE_BUDGETS,
         "seed": 1,
         "guidance": "Prefer losses with no more than one constant.",
     },
@@ -100,7 +101,7 @@ class CampaignRead(BaseModel):
             "examples": [
                 {
                     **EXAMPLE_CREATE,
-                    "spec": CampaignSpec.model_validate(EXAMPLE_CREATE["spec"]).model_dump(mode="json"),
+                    "spec": CampaignSpecRead.model_validate(EXAMPLE_CREATE["spec"]).model_dump(mode="json"),
                     "id": _ID,
                     "status": "failed",
                     "status_reason": "The language model's account has no funds left.",
@@ -120,7 +121,7 @@ class CampaignRead(BaseModel):
     notes: str
     status: CampaignStatus
     status_reason: str | None = Field(description="Why it was paused or failed, in a sentence; null otherwise.")
-    spec: CampaignSpec
+    spec: CampaignSpecRead
     progress: ProgressRead
     cloned_from: UUID | None
     created_at: datetime
