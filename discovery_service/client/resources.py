@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import httpx2
 
-from discovery_service.client.errors import Unavailable, UnexpectedAnswer
+from discovery_service.client.errors import NotFound, Unavailable, UnexpectedAnswer
 from discovery_service.client.models import (
     ENDED,
     ApiKey,
@@ -94,7 +94,11 @@ class Campaigns:
 
     def delete(self, campaign_id: Id) -> None:
         """Take it off every list; what was measured stays."""
-        self._transport.send("DELETE", _path(campaign_id))
+        try:
+            self._transport.send("DELETE", _path(campaign_id))
+        except NotFound as error:
+            if not error.repeats:  # else the answer to an earlier try got lost, and that one deleted it
+                raise
 
     def wait(self, campaign_id: Id, *, on_event: Callable[[Event], object] | None = None) -> Campaign:
         """Follow a campaign from its first event until it has ended. NotFound when somebody deletes it meanwhile."""

@@ -41,14 +41,17 @@ class Transport:
     ) -> httpx2.Response:
         """A successful answer. `retries` is 0 for what may not happen twice; `content` is as httpx2 takes it."""
         delays = _delays(self._max_retries if retries is None else retries)
+        repeats = 0
         while True:
             try:
                 return self._send_once(self._http.build_request(method, path, **content), stream=stream)
             except DiscoveryError as error:
+                error.repeats = repeats
                 delay_s = next(delays, None)
                 if delay_s is None or not error.is_passing or error.retry_after_s > LONGEST_RETRY_AFTER_S:
                     raise
                 sleep(max(delay_s, error.retry_after_s))
+                repeats += 1
 
     def ask(self, answer: type[Answer], method: str, path: str, **content: Any) -> Answer:
         response = self.send(method, path, **content)
@@ -83,5 +86,5 @@ class Transport:
         raise api_error(response)
 
 
-def _delays(count: int) -> Iterator[float]:
-    return (min(FIRST_DELAY_S * 2**number, LONGEST_DELAY_S) for number in range(count))
+def _delays(retries: int) -> Iterator[float]:
+    return (min(FIRST_DELAY_S * 2**number, LONGEST_DELAY_S) for number in range(retries))

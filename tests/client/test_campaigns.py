@@ -140,7 +140,7 @@ def test_keys_open_what_their_scopes_say_until_they_are_revoked(client: Client, 
 def test_the_service_tells_how_it_is(client: Client) -> None:
     assert client.service.health().status == "ok"
     assert client.service.readiness().status == "ready"
-    assert "discovery_database_up 1.0" in client.service.metrics()
+    assert "discovery_workers 0.0" in client.service.metrics()
 
 
 def test_an_unavailable_service_is_an_answer_of_readiness(empty_database: Database, redis_url: str) -> None:

@@ -11,7 +11,15 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from discovery_service.api import create_app
-from discovery_service.client import ApiError, Client, ConnectionFailed, TooManyRequests, Unavailable, UnexpectedAnswer
+from discovery_service.client import (
+    ApiError,
+    Client,
+    ConnectionFailed,
+    NotFound,
+    TooManyRequests,
+    Unavailable,
+    UnexpectedAnswer,
+)
 from tests.api.serving import api_settings, serving
 from tests.conftest import Database
 
@@ -35,19 +43,20 @@ class Refusing:
 
 
 class Losing:
-    """Lets the first request do its work, then cuts the connection in the middle of the answer."""
+    """Lets one request, by default the first, do its work, then cuts the connection before the answer is through."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app, self.requests = app, 0
+    def __init__(self, app: ASGIApp, number: int = 1) -> None:
+        self.app, self.number, self.requests = app, number, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             self.requests += 1
-        is_cut = scope["type"] == "http" and self.requests == 1
+        is_cut = scope["type"] == "http" and self.requests == self.number
 
         async def cut(message: Message) -> None:
             if message["type"] == "http.response.start":
-                await send(message)
+                # A 204 has no body that could be missing.
+                await send({**message, "status": 200, "headers": [(b"content-length", b"1")]})
 
         await self.app(scope, receive, cut if is_cut else send)
 
@@ -99,6 +108,19 @@ def test_a_lost_answer_makes_no_second_campaign(app: FastAPI, token: str, sleeps
     with serving(app) as url, Client(url, token) as client:
         made = client.campaigns.create(name="x", spec=SPEC)
         assert [each.id for each in client.campaigns.list()] == [made.id]
+    assert len(sleeps) == 1
+
+
+def test_a_deletion_whose_answer_was_lost_is_done_and_a_second_one_is_told(
+    app: FastAPI, token: str, sleeps: list[float]
+) -> None:
+    app.add_middleware(Losing, number=2)
+    with serving(app) as url, Client(url, token) as client:
+        made = client.campaigns.create(name="x", spec=SPEC)
+        client.campaigns.delete(made.id)
+        assert len(sleeps) == 1
+        with pytest.raises(NotFound):
+            client.campaigns.delete(made.id)
     assert len(sleeps) == 1
 
 
