@@ -42,7 +42,7 @@ SETTINGS = {
     "listen_addresses": "",
     "unix_socket_directories": ".",
     "port": str(PORT),
-    "max_connections": "200",
+    "max_connections": "500",
     "idle_in_transaction_session_timeout": "30s",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -112,7 +112,7 @@ class Postgres:
             return False
         return len(lines) >= STATUS_LINE and lines[STATUS_LINE - 1].strip() == "ready"
 
-    def clear_leftovers(self) -> None:
+    def clear_leftovers(self, *, wait_s: float = LEFTOVERS_DEADLINE_S) -> None:
         """Remove the pid files of a killed server and wait until its children, who share the data, have ended.
 
         PostgreSQL takes any process that has the old number now, even a dead one not yet reaped, for a server.
@@ -127,9 +127,9 @@ class Postgres:
             log.info("removed the pid file of a PostgreSQL that is gone", directory=str(self.directory), gone_pid=pid)
         pid_file.unlink(missing_ok=True)
         socket_lock.unlink(missing_ok=True)
-        deadline = time.monotonic() + LEFTOVERS_DEADLINE_S
+        deadline = time.monotonic() + wait_s
         while leftovers := find_processes_in(self.directory, "postgres"):
-            if time.monotonic() > deadline:
+            if time.monotonic() >= deadline:
                 raise UsageError(
                     f"PostgreSQL processes {leftovers} still work in {self.directory}. End them and start again."
                 )

@@ -16,7 +16,9 @@ MACHINE_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRA
 DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "HF_HOME")
 MODEL_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE")
 """For the one process that talks to a language model."""
-WITHHELD_SETTINGS = ("DISCOVERY__DB__", "DISCOVERY__REDIS__", "DISCOVERY__CLIENT__")
+KEY_SECRET = "DISCOVERY__API__KEY_SECRET"  # noqa: S105 - its name, not the secret
+"""For the API alone: whoever has it can tell which keys are valid."""
+WITHHELD_SETTINGS = ("DISCOVERY__DB__", "DISCOVERY__REDIS__", "DISCOVERY__CLIENT__", KEY_SECRET)
 
 
 def service_programs(
@@ -24,13 +26,14 @@ def service_programs(
     inherited: Mapping[str, str],
     settings: Mapping[str, str],
     address: Address,
+    key_secret: str,
 ) -> list[Program]:
     """The API, the workers and beat. `inherited` is what the person's shell has, `settings` what the stack decided."""
     environment = base_environment(inherited) | dict(settings)
     model = {name: inherited[name] for name in MODEL_VARIABLES if name in inherited}
     listen = ("--host", address.host, "--port", str(address.port))
     programs = [
-        Program("api", (*entry, "api", *listen), environment, grace_s=GRACE_S),
+        Program("api", (*entry, "api", *listen), environment | {KEY_SECRET: key_secret}, grace_s=GRACE_S),
         Program("beat", (*entry, "beat"), environment, grace_s=GRACE_S),
     ]
     for queue in WORKERS:
@@ -46,13 +49,10 @@ def base_environment(inherited: Mapping[str, str]) -> dict[str, str]:
     return {"DISCOVERY__LOG__FORMAT": "console", "PYTHONUNBUFFERED": "1"} | {name: inherited[name] for name in names}
 
 
-def stack_settings(
-    data_dir: Path, *, database_url: str, redis_url: str, key_secret: str, slots: int | None
-) -> dict[str, str]:
+def stack_settings(data_dir: Path, *, database_url: str, redis_url: str, slots: int | None) -> dict[str, str]:
     settings = {
         "DISCOVERY__DB__URL": database_url,
         "DISCOVERY__REDIS__URL": redis_url,
-        "DISCOVERY__API__KEY_SECRET": key_secret,
         "DISCOVERY__LOCAL__DATA_DIR": str(data_dir),
     }
     return settings if slots is None else settings | {"DISCOVERY__WORKER__SLOTS": str(slots)}

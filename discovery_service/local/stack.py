@@ -77,17 +77,16 @@ def _start(supervisor: Supervisor, options: StackOptions, claim: state.Claim, ad
     """Bring everything up, in the order in which each needs the other, until the API can serve."""
     owner_url, service_url = _start_postgres(supervisor, options, claim.data_dir)
     redis_url = _start_redis(supervisor, options, claim.data_dir)
-    secret = options.environment.get("DISCOVERY__API__KEY_SECRET") or state.get_secret(claim.data_dir)
+    secret = options.environment.get(services.KEY_SECRET) or state.get_secret(claim.data_dir)
     supervisor.run_beside(lambda: upgrade(owner_url, service_url))
     supervisor.run_beside(lambda: _issue_key(service_url, claim.data_dir, address.url, secret))
     settings = services.stack_settings(
         claim.data_dir,
         database_url=service_url,
         redis_url=redis_url,
-        key_secret=secret,
         slots=options.slots,
     )
-    supervisor.start(*services.service_programs(options.entry, options.environment, settings, address))
+    supervisor.start(*services.service_programs(options.entry, options.environment, settings, address, secret))
     supervisor.run_beside(lambda: _wait_for("The API", address.is_ready))
 
 
@@ -96,7 +95,7 @@ def _start_postgres(supervisor: Supervisor, options: StackOptions, data_dir: Pat
     if options.database_url is not None:
         return options.owner_url or options.database_url, options.database_url
     postgres = prepare_postgres(data_dir, durable=True, run=supervisor.run)
-    supervisor.start(postgres.program(), before_restart=postgres.clear_leftovers)
+    supervisor.start(postgres.program(), before_restart=lambda: postgres.clear_leftovers(wait_s=0))
     supervisor.run_beside(lambda: _wait_for("postgres", postgres.is_ready))
     return postgres.owner_url, postgres.service_url
 

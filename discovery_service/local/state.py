@@ -82,7 +82,7 @@ def get_secret(data_dir: Path) -> str:
     path = data_dir / "secret"
     if not path.exists():
         _write_private(path, secrets.token_urlsafe(32))
-    return path.read_text()
+    return path.read_text().strip()
 
 
 def api_access_path(data_dir: Path) -> Path:

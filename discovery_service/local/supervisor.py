@@ -99,7 +99,8 @@ class Supervisor:
     def start(self, *programs: guarded.Program, before_restart: Callable[[], None] | None = None) -> None:
         """Start programs and keep them running. Those started in one call are stopped together, the last call's first.
 
-        `before_restart` clears what the death of a program left.
+        `before_restart` clears what the death of a program left, without waiting; while it raises UsageError, the
+        restart is put off.
         """
         group = [Child(program, before_restart) for program in programs]
         self._groups.append(group)

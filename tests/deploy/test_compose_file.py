@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 from sqlalchemy.engine import make_url
 
 from discovery_service.db.sessions import SERVICE_ROLE
+from discovery_service.local.postgres import SETTINGS
 from tests.deploy.compose import COMPOSE_FILE, GPU_FILE, VARIABLE, load, services
 from tests.house.tree import REPOSITORY
 
@@ -88,6 +89,14 @@ def test_what_runs_on_restarts_is_watched_and_gives_up_privileges() -> None:
         if "build" in spec:
             assert spec["cap_drop"] == ["ALL"], name
             assert spec["read_only"], name
+
+
+def test_the_database_takes_as_many_connections_as_the_local_one() -> None:
+    assert load(COMPOSE_FILE)["services"]["postgres"]["command"] == [
+        "postgres",
+        "-c",
+        f"max_connections={SETTINGS['max_connections']}",
+    ]
 
 
 def test_nobody_starts_before_what_it_needs() -> None:

@@ -1,4 +1,4 @@
-"""A whole local stack as a process of its own, with stand-ins for the services."""
+"""A whole local stack as a process of its own, with stand-ins for the services unless a test wants the real ones."""
 
 import json
 import os
@@ -32,6 +32,7 @@ class Stack:
         data_dir: Path,
         *options: str,
         python: Sequence[str] = (sys.executable,),
+        module: Sequence[str] = ("tests.local.up",),
         environment: Mapping[str, str] | None = None,
         user: int | None = None,
         stdout: int = subprocess.PIPE,
@@ -40,7 +41,7 @@ class Stack:
         self.lines: list[str] = []
         inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
         self.process = subprocess.Popen(
-            [*python, "-m", "tests.local.up", "--data", str(data_dir), *options],
+            [*python, "-m", *module, "--data", str(data_dir), *options],
             cwd=REPOSITORY,
             env=inherited | {"HOME": str(data_dir.parent)} | dict(environment or {}),
             stdout=stdout,

@@ -83,7 +83,7 @@ def test_it_is_set_up_for_the_service(stopped: Path) -> None:
     assert shown == {
         "server_encoding": "UTF8",
         "listen_addresses": "",
-        "max_connections": "200",
+        "max_connections": "500",
         "idle_in_transaction_session_timeout": "30s",
         "fsync": "on",
         "timezone": "UTC",

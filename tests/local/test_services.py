@@ -17,12 +17,12 @@ SHELL = {
     "DISCOVERY__DB__OWNER_URL": "postgresql://owner",
     "DISCOVERY__DB__URL": "postgresql://stale",
     "DISCOVERY__CLIENT__API_KEY": "dls_personal",
+    "DISCOVERY__API__KEY_SECRET": "hmac",
 }
-SETTINGS = stack_settings(
-    Path("/data"), database_url="postgresql://service", redis_url="redis://r", key_secret="hmac", slots=3
-)
+SETTINGS = stack_settings(Path("/data"), database_url="postgresql://service", redis_url="redis://r", slots=3)
 PROGRAMS = {
-    program.name: program for program in service_programs(("discovery",), SHELL, SETTINGS, Address("0.0.0.0", 8020))
+    program.name: program
+    for program in service_programs(("discovery",), SHELL, SETTINGS, Address("0.0.0.0", 8020), "hmac")
 }
 
 
@@ -41,6 +41,10 @@ def test_only_the_process_that_asks_the_model_gets_the_model_key() -> None:
     assert PROGRAMS["propose"].env["OPENAI_BASE_URL"] == "http://model"
 
 
+def test_only_the_api_gets_the_secret_of_the_keys() -> None:
+    assert [name for name, program in PROGRAMS.items() if "hmac" in program.env.values()] == ["api"]
+
+
 def test_no_process_gets_the_owner_or_what_else_the_shell_holds() -> None:
     for program in PROGRAMS.values():
         for withheld in ("AWS_SECRET_ACCESS_KEY", "VIRTUAL_ENV", "PYTHONPATH", "DISCOVERY__DB__OWNER_URL"):
@@ -52,7 +56,6 @@ def test_the_settings_of_the_stack_and_of_the_person_arrive() -> None:
     for program in PROGRAMS.values():
         assert program.env["DISCOVERY__DB__URL"] == "postgresql://service"
         assert program.env["DISCOVERY__REDIS__URL"] == "redis://r"
-        assert program.env["DISCOVERY__API__KEY_SECRET"] == "hmac"
         assert program.env["DISCOVERY__WORKER__SLOTS"] == "3"
         assert program.env["DISCOVERY__LOCAL__DATA_DIR"] == "/data"
         assert program.env["DISCOVERY__LOG__LEVEL"] == "debug"

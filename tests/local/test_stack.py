@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from discovery_service.local import binaries
-from discovery_service.local.postgres import running_postgres
+from discovery_service.local.postgres import LEFTOVERS_DEADLINE_S, running_postgres
 from discovery_service.local.redis import running_redis
 from discovery_service.local.stack import _issue_key
 from discovery_service.local.state import find_api_access
@@ -135,6 +136,26 @@ def test_it_stops_in_order_within_5_s_also_when_a_worker_does_not_listen(
     assert not find_processes(tmp_path)
     assert stack.lines[-2].endswith("database system is shut down")
     assert stack.lines[-1] == "discovery | stopped"
+
+
+def test_nothing_waits_for_what_a_killed_database_left(start_stack: StartStack, tmp_path: Path) -> None:
+    stack = start_stack().wait_ready()
+    code = "import signal; open('/proc/self/comm', 'w').write('postgres'); print(flush=True); signal.pause()"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=stack.data_dir / "postgres", stdout=subprocess.PIPE) as leftover:
+        try:
+            assert leftover.stdout is not None
+            leftover.stdout.readline()
+            postgres = stack.program_of("postgres")
+            assert postgres is not None
+            os.kill(postgres, signal.SIGKILL)
+            # The first start would wait that long for it; meanwhile nobody would hear Ctrl-C.
+            wait_until(lambda: stack.has_said(f"[{leftover.pid}] still work in"), deadline_s=LEFTOVERS_DEADLINE_S - 1)
+            assert stack.process.poll() is None
+        finally:
+            leftover.kill()
+    wait_until(lambda: stack.try_sql("SELECT 1") == [(1,)])
+    assert stack.stop()[0] == 0
 
 
 def test_a_second_ctrl_c_kills_at_once(start_stack: StartStack, tmp_path: Path) -> None:

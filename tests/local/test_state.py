@@ -13,6 +13,8 @@ from discovery_service.local import state
 def test_the_secret_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     secret = state.get_secret(tmp_path)
     assert secret == state.get_secret(tmp_path)
+    # As `$(cat secret)` has it in a shell.
+    assert secret == (tmp_path / "secret").read_text().strip()
     assert len(secret) >= 32
     assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
 
