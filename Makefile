@@ -64,13 +64,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,dev]'
 	@touch $@
 
+# async-timeout is what redis needs below Python 3.11.3, and no newer Python would bring it into the lock.
 # Local labels (+cpu) and what only a CUDA build of torch brings are left out: torch pins the latter by itself.
 lock:
 	@set -eu; place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; \
 	$(call create_venv,$$place/venv); \
 	python=$$place/venv/bin/python; \
 	"$$python" -m pip install --quiet --upgrade pip; \
-	"$$python" -m pip install --quiet --editable '.[local,trl,dev]'; \
+	"$$python" -m pip install --quiet --editable '.[local,trl,dev]' async-timeout; \
 	"$$python" -m pip freeze --all --exclude pip --exclude-editable > "$$place/frozen"; \
 	{ \
 	    echo "# The versions that everything is installed and tested with. 'make lock' resolves pyproject.toml with all its"; \

@@ -1,7 +1,9 @@
 """constraints.txt pins everything that pyproject.toml asks for, within its bounds, and for every machine."""
 
+import importlib.metadata
 import re
 import tomllib
+from collections.abc import Iterator
 
 import pytest
 from packaging.requirements import Requirement
@@ -24,6 +26,26 @@ def test_a_requirement_is_pinned_within_its_bounds(wanted: str) -> None:
     pins = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in PINS)}
     requirement = Requirement(wanted)
     assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
+
+
+# Below 3.11.3 redis needs async-timeout, and that is the Python of Debian 12.
+@pytest.mark.parametrize("python", ["3.11.0", "3.12.0"])
+def test_what_a_pinned_package_needs_on_any_supported_python_is_pinned(python: str) -> None:
+    pinned = {canonicalize_name(line.partition("==")[0]) for line in PINS}
+    needed = {name for package in pinned for name in _needs(package, python)}
+    # What only a CUDA build of torch brings, torch pins itself.
+    assert [name for name in sorted(needed - pinned) if not name.startswith(("nvidia-", "cuda-", "triton"))] == []
+
+
+def _needs(package: str, python: str) -> Iterator[str]:
+    environment = {"extra": "", "python_version": python.rpartition(".")[0], "python_full_version": python}
+    try:
+        requirements = map(Requirement, importlib.metadata.requires(package) or [])
+    except importlib.metadata.PackageNotFoundError:
+        return  # of an extra that is not installed here
+    for each in requirements:
+        if each.marker is None or each.marker.evaluate(environment):
+            yield canonicalize_name(each.name)
 
 
 def test_torch_stays_on_the_release_that_graphs_depend_on() -> None:
