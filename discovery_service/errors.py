@@ -53,6 +53,10 @@ class BodyTooLarge(ServiceError):
     status, slug, title = 413, "body_too_large", "The body is too large"
 
 
+class RequestTimeout(ServiceError):
+    status, slug, title = 408, "request_timeout", "The request took too long to arrive"
+
+
 class TooManyRequests(ServiceError):
     status, slug, title = 429, "too_many_requests", "Too many requests"
 

@@ -40,3 +40,5 @@ def configure_logs(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
+    # It tells of seven plugins whenever somebody asks for the schema's revision.
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)

@@ -151,7 +151,7 @@ def add_worker(session: Session) -> Worker:
     """A worker that has been seen for a day."""
     seen_since = func.now() - timedelta(days=1)
     name = f"evaluate@{uuid7()}"
-    return _added(session, Worker(name=name, queues=["evaluate"], slots=1, devices=[], seen_since=seen_since))
+    return _added(session, Worker(name=name, queues=["evaluate"], slots=1, host="here", pid=1, seen_since=seen_since))
 
 
 def add_work(session: Session, kind: WorkKind, campaign: Campaign) -> UUID:

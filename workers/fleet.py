@@ -4,7 +4,10 @@ A step of Celery's worker, started after the pool and before the consumer, so st
 message arrives. What happens to the tasks that still run: docs/decisions/0006.
 """
 
+import os
+import socket
 import threading
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from discovery_service.db.sessions import limit_statements
 from discovery_service.engine.work import EVALUATION
-from discovery_service.engine.workers import register_worker, see_worker, stop_worker
+from discovery_service.engine.workers import Process, register_worker, see_worker, stop_worker
 from workers.process import task_unit
 
 log = structlog.get_logger(__name__)
@@ -39,6 +42,13 @@ def find_worker_id() -> UUID | None:
     return _worker_id
 
 
+def has_ended(process: Process) -> bool:
+    """Whether it is a process of this host that runs no more; of another host nobody here can tell."""
+    if process.host != socket.gethostname():
+        return False
+    return process.pid == os.getpid() or not Path(f"/proc/{process.pid}").exists()
+
+
 class Membership(bootsteps.StartStopStep):
     """One incarnation of this worker, from its registration to its end."""
 
@@ -50,7 +60,15 @@ class Membership(bootsteps.StartStopStep):
         queues = sorted(worker.app.amqp.queues.consume_from)
         # Before the pool forks: its processes inherit the id.
         with task_unit() as session:
-            registered = register_worker(session, name=self.name, queues=queues, slots=worker.concurrency, devices=[])
+            registered = register_worker(
+                session,
+                name=self.name,
+                queues=queues,
+                slots=worker.concurrency,
+                devices=[],
+                process=Process(socket.gethostname(), os.getpid()),
+                has_ended=has_ended,
+            )
         self.id = registered.id
         self._frees_at_once = EVALUATION.queue in queues
         global _worker_id
@@ -71,8 +89,8 @@ class Membership(bootsteps.StartStopStep):
         _worker_id = None
         if self._frees_at_once:
             self._leave()
-        else:
-            self._grace.start()
+        # Also then: a claim that was under way at that moment is freed the second time.
+        self._grace.start()
 
     def terminate(self, worker: Any) -> None:  # noqa: ARG002
         global _worker_id
@@ -87,7 +105,8 @@ class Membership(bootsteps.StartStopStep):
     def _leave(self) -> None:
         """Close the row and free what is still held. A second time there is nothing left to do."""
         self._ended.set()
-        self._refreshing.join(STATEMENT_TIMEOUT_S)
+        if self._refreshing.is_alive():
+            self._refreshing.join(STATEMENT_TIMEOUT_S)
         try:
             with task_unit() as session:
                 limit_statements(session, STATEMENT_TIMEOUT_S)

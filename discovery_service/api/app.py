@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from discovery_service.api.listener import Listener
 from discovery_service.api.metrics import HttpMetrics, PipelineMetrics
-from discovery_service.api.middleware import Admission, BodyLimit, KeyAtTheDoor, RequestContext
+from discovery_service.api.middleware import Admission, KeyAtTheDoor, RequestContext, WholeBody
 from discovery_service.api.problems import install_problems
 from discovery_service.api.rate import CreationRate
 from discovery_service.api.routes import campaigns, events, keys, service
@@ -31,6 +31,10 @@ TAGS = [
 ]
 
 
+# Somebody waits for the answer, and may try again; a worker has more patience.
+LOCK_TIMEOUT_S = 3.0
+
+
 def _operation_id(route: APIRoute) -> str:
     """`campaigns_create`: stable, because it is made of what the SDK calls it."""
     return f"{route.tags[0]}_{route.name}"
@@ -40,11 +44,13 @@ def create_app(settings: Settings) -> FastAPI:
     from discovery_service.engine.bell import make_bell  # brings Celery: .15 s that an import of the API does not need
 
     url = required(settings.db.url, "DISCOVERY__DB__URL")
-    sessions, stream_sessions = make_sessions(url, pool_size=settings.db.pool_size), make_sessions(url, pool_size=2)
+    sessions = make_sessions(url, pool_size=settings.db.pool_size, lock_timeout_s=LOCK_TIMEOUT_S)
+    stream_sessions = make_sessions(url, pool_size=2)
     state = ApiState(
         settings=settings,
         key_secret=required(settings.api.key_secret, "DISCOVERY__API__KEY_SECRET"),
         sessions=sessions,
+        places=asyncio.Semaphore(max_connections(sessions)),
         stream_sessions=stream_sessions,
         stream_threads=CapacityLimiter(max_connections(stream_sessions)),
         bell=make_bell(required(settings.redis.url, "DISCOVERY__REDIS__URL")),
@@ -81,9 +87,9 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (campaigns.router, events.router, keys.router, service.router):
         app.include_router(router)
     # The last one added is the first that a request meets.
-    app.add_middleware(BodyLimit, max_bytes=settings.api.max_body_bytes)
+    app.add_middleware(Admission)
+    app.add_middleware(WholeBody, max_bytes=settings.api.max_body_bytes)
     app.add_middleware(KeyAtTheDoor)
-    app.add_middleware(Admission, at_once=max_connections(sessions))
     app.add_middleware(RequestContext, metrics=http_metrics)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

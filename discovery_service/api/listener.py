@@ -8,8 +8,10 @@ from uuid import UUID
 
 import psycopg
 import structlog
+from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
+from discovery_service.db.sessions import NOTICE_DEAD_SERVERS
 from discovery_service.engine.events import CHANNEL
 
 log = structlog.get_logger(__name__)
@@ -20,7 +22,8 @@ CHECK_EVERY_S = 10.0
 
 class Listener:
     def __init__(self, url: str) -> None:
-        self._conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._conninfo = make_conninfo(plain, **NOTICE_DEAD_SERVERS)
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""What happens around every request: an id and a log line, the limit on bodies, and the key at the door.
+"""What happens around every request: an id and a log line, the key at the door, its body, and its turn.
 
 Plain ASGI, so that streams pass through untouched.
 """
@@ -11,7 +11,7 @@ from uuid import uuid4
 import anyio
 import structlog
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from discovery_service.api.metrics import HttpMetrics
@@ -19,11 +19,12 @@ from discovery_service.api.problems import database_problem, problem_response
 from discovery_service.api.state import state_of
 from discovery_service.domain.access import Principal
 from discovery_service.engine.keys import find_principal
-from discovery_service.errors import BodyTooLarge, ServiceError, Unauthorized
+from discovery_service.errors import BodyTooLarge, RequestTimeout, ServiceError, Unauthorized
 
 log = structlog.get_logger(__name__)
 
 HEALTH_PATH = "/healthz"
+BODY_WITHIN_S = 10.0
 PUBLIC_PATHS = frozenset({HEALTH_PATH, "/readyz"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -78,7 +79,9 @@ class RequestContext:
             finally:
                 seconds, method = time.perf_counter() - started, scope["method"]
                 route = getattr(scope.get("route"), "path", "unmatched")
-                self.metrics.observe(method=method, route=route, status=status or 500, seconds=seconds)
+                # 499: the client left before it had an answer.
+                noted = status or (499 if is_gone else 500)
+                self.metrics.observe(method=method, route=route, status=noted, seconds=seconds)
                 log.info("request", method=method, path=scope["path"], status=status, seconds=round(seconds, 4))
 
 
@@ -89,45 +92,71 @@ def _is_cut_stream(error: Exception) -> bool:
     return isinstance(error, anyio.BrokenResourceError)
 
 
-class BodyLimit:
-    """Refuses a body by its declared length, and cuts off one that lied or declared none."""
+class WholeBody:
+    """Reads the body before anything else waits for it: up to a size, within a time.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    So that a client that falls asleep in the middle of its request holds nothing but its own connection.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, within_s: float = BODY_WITHIN_S) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.within_s = within_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         request = Request(scope)
-        declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > self.max_bytes:
-            await self._refuse(request, receive, send)
-            return
-        taken = 0
-
-        async def receive_counted() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self.max_bytes:
-                raise _TooMuch
-            return message
-
         try:
-            await self.app(scope, receive_counted, send)
-        except _TooMuch:
-            await self._refuse(request, receive, send)
+            async with asyncio.timeout(self.within_s):
+                body = await self._read(request, receive)
+        except TimeoutError:
+            await self._refuse(RequestTimeout(f"The body did not arrive within {self.within_s:.0f} s."), request, send)
+        except BodyTooLarge as error:
+            await self._refuse(error, request, send)
+        except ClientDisconnect:
+            return
+        else:
+            await self.app(scope, _first_then(body, receive), send)
 
-    async def _refuse(self, request: Request, receive: Receive, send: Send) -> None:
-        error = BodyTooLarge(f"The body may have at most {self.max_bytes:,} bytes.")
+    async def _read(self, request: Request, receive: Receive) -> bytes:
+        """By its declared length, if that is too much; one that lies or declares none is cut off."""
+        declared = request.headers.get("content-length", "")
+        too_large = BodyTooLarge(f"The body may have at most {self.max_bytes:,} bytes.")
+        if declared.isdecimal() and int(declared) > self.max_bytes:
+            raise too_large
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            body += message.get("body", b"")
+            if len(body) > self.max_bytes:
+                raise too_large
+            if not message.get("more_body", False):
+                return bytes(body)
+
+    async def _refuse(self, error: ServiceError, request: Request, send: Send) -> None:
         answer = problem_response(error, path=request.url.path, request_id=request.state.request_id)
-        await answer(request.scope, receive, send)
+        await answer(request.scope, _nothing, send)
 
 
-class _TooMuch(BaseException):
-    """Not an Exception, so that no parser between here and the route takes it for a malformed body."""
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+def _first_then(body: bytes, receive: Receive) -> Receive:
+    is_read = False
+
+    async def receive_body() -> Message:
+        nonlocal is_read
+        if is_read:
+            return await receive()
+        is_read = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_body
 
 
 class Admission:
@@ -137,22 +166,22 @@ class Admission:
     connection, wait for each other: with 80 clients at once all of them, and health, stood still for 30 s.
     """
 
-    def __init__(self, app: ASGIApp, at_once: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self._places = asyncio.Semaphore(at_once)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] == HEALTH_PATH:
             await self.app(scope, receive, send)
             return
-        await self._places.acquire()
+        places = state_of(Request(scope)).places
+        await places.acquire()
         is_held = True
 
         def leave() -> None:
             nonlocal is_held
             if is_held:
                 is_held = False
-                self._places.release()
+                places.release()
 
         async def send_and_leave(message: Message) -> None:
             # Its transaction is over by then; a stream looks into the database on connections of its own.
@@ -177,7 +206,8 @@ class KeyAtTheDoor:
             return
         request = Request(scope)
         try:
-            request.state.principal = await run_in_threadpool(_authenticate, request)
+            async with state_of(request).places:
+                request.state.principal = await run_in_threadpool(_authenticate, request)
         except ServiceError as error:
             answer = problem_response(error, path=request.url.path, request_id=request.state.request_id)
             await answer(scope, receive, send)
@@ -196,5 +226,7 @@ def _authenticate(request: Request) -> Principal:
     except Exception as error:
         raise database_problem(error) from error
     if principal is None:
-        raise Unauthorized("This API key is mistyped, unknown, expired or revoked.")
+        raise Unauthorized(
+            "This API key is mistyped, unknown, expired or revoked. Use another one; `discovery keys create` makes it."
+        )
     return principal

@@ -63,12 +63,18 @@ async def _on_service_error(request: Request, error: Exception) -> ProblemRespon
 
 async def _on_validation_error(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, RequestValidationError)
-    errors = [
-        FieldError(field=_printable(".".join(map(str, each["loc"]))), message=_printable(each["msg"]))
-        for each in error.errors()[:MAX_ERRORS]
-    ]
+    errors = [_field_error(each) for each in error.errors()[:MAX_ERRORS]]
     fields = ", ".join(dict.fromkeys(each.field for each in errors))
     return _answer(request, Unprocessable(f"These fields cannot be used: {fields}."), errors=errors)
+
+
+def _field_error(error: Mapping[str, Any]) -> FieldError:
+    field, message = ".".join(map(str, error["loc"])), error["msg"]
+    if error["type"] == "json_invalid":
+        field, message = "body", f"is no JSON: {error['ctx']['error']}"
+    elif field == "body" and error["type"] in ("dict_type", "model_type", "model_attributes_type"):
+        message = "must be a JSON object, sent with `Content-Type: application/json`"
+    return FieldError(field=_printable(field), message=_printable(message))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> ProblemResponse:

@@ -18,6 +18,8 @@ class ApiState:
     settings: Settings
     key_secret: str
     sessions: Sessions
+    places: asyncio.Semaphore
+    """As many as the sessions have connections; whoever uses one takes a place first."""
     stream_sessions: Sessions
     """For the streams' looks, so that many open streams take no connection from requests."""
     stream_threads: CapacityLimiter

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from discovery_service.cli import campaign, database, demo, doctor, keys, local, settings
 from discovery_service.cli.exits import ExitCode
 from discovery_service.cli.output import is_json, print_json, say, say_fields
-from discovery_service.client import ApiError, ConnectionFailed, DiscoveryError
+from discovery_service.client import ApiError, ConnectionFailed, DiscoveryError, Unauthorized, Unprocessable
 from discovery_service.errors import UsageError
 from discovery_service.version import VERSION
 
@@ -31,7 +31,8 @@ class RootGroup(TyperGroup):
             say_fields(error.errors)
             if is_json(ctx):
                 print_json(error.problem)
-            raise typer.Exit(ExitCode.ERROR) from error
+            is_usage = isinstance(error, Unprocessable | Unauthorized)
+            raise typer.Exit(ExitCode.USAGE if is_usage else ExitCode.ERROR) from error
         except ConnectionFailed as error:
             say(f"{error} Start the service there, or one on this machine with `discovery up`.")
             raise typer.Exit(ExitCode.ERROR) from error

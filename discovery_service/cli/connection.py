@@ -35,7 +35,8 @@ def connect() -> Client:
     if access is None:
         raise UsageError(
             "No API is known. Set DISCOVERY__CLIENT__URL and DISCOVERY__CLIENT__API_KEY, or start one here with "
-            f"`discovery up` (looked for its key in {settings.local.data_dir})."
+            f"`discovery up` (looked for its key in {settings.local.data_dir}; of a stack with another --data, say "
+            "DISCOVERY__LOCAL__DATA_DIR=… here)."
         )
     try:
         return Client(access.url, access.api_key)

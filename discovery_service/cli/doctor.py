@@ -98,7 +98,7 @@ def _database(settings: Settings) -> Finding:
     from discovery_service.db.sessions import SERVICE_ROLE, make_sessions
 
     if settings.db.url is None:
-        return Finding("database", "missing", "DISCOVERY__DB__URL is not set", "`discovery up` brings its own.")
+        return _given_by_the_stack("database", "DISCOVERY__DB__URL", settings)
     role = text("SELECT rolname, rolsuper FROM pg_roles WHERE rolname = current_user")
     try:
         with database_errors(), make_sessions(settings.db.url.get_secret_value(), pool_size=1)() as session:
@@ -116,12 +116,21 @@ def _database(settings: Settings) -> Finding:
     return Finding("database", "ok", f"schema {revision}, in the restricted role {name}")
 
 
+def _given_by_the_stack(name: str, setting: str, settings: Settings) -> Finding:
+    """Nothing is set; a stack that runs on this machine has servers of its own, and its API tells how they are."""
+    from discovery_service.local.state import is_claimed
+
+    if is_claimed(settings.local.data_dir):
+        return Finding(name, "ok", "the local stack's own")
+    return Finding(name, "missing", f"{setting} is not set", "`discovery up` brings its own.")
+
+
 def _redis(settings: Settings) -> Finding:
     from kombu import Connection
     from kombu.exceptions import OperationalError
 
     if settings.redis.url is None:
-        return Finding("redis", "missing", "DISCOVERY__REDIS__URL is not set", "`discovery up` brings its own.")
+        return _given_by_the_stack("redis", "DISCOVERY__REDIS__URL", settings)
     try:
         with Connection(settings.redis.url.get_secret_value(), connect_timeout=3) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)

@@ -6,8 +6,8 @@ from enum import IntEnum
 class ExitCode(IntEnum):
     OK = 0
     ERROR = 1
-    """The service refused, failed or did not answer."""
+    """The service failed, did not answer, or cannot do this to what is there: no such id, not in this state."""
     USAGE = 2
-    """The command, a file or a setting cannot be used; the person at the terminal can mend it."""
+    """An argument, a field, a file, a setting or the key cannot be used; the person at the terminal can mend it."""
     CAMPAIGN_FAILED = 3
     """The campaign that was watched has failed."""

@@ -19,7 +19,7 @@ group = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys."
 def create(
     name: Annotated[str, typer.Argument(help="Whose key it is, or what for.")],
     *,
-    scope: Annotated[list[Scope] | None, typer.Option(help="What it may do; admin unless given. Repeatable.")] = None,
+    scope: Annotated[list[Scope], typer.Option(help="What it may do. Repeatable; admin includes the others.")],
     expires_at: Annotated[
         datetime | None, typer.Option(help="From then on it opens nothing; the time of this machine's zone.")
     ] = None,
@@ -30,12 +30,12 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it: this once, for it is stored nowhere."""
-    scopes, expires_at = scope or [Scope.ADMIN], expires_at and expires_at.astimezone()
+    expires_at = expires_at and expires_at.astimezone()
     if direct:
-        key = _create_directly(name, scopes, expires_at)
+        key = _create_directly(name, scope, expires_at)
     else:
         with connect() as client:
-            key = as_plain(client.keys.create(name=name, scopes=scopes, expires_at=expires_at))
+            key = as_plain(client.keys.create(name=name, scopes=scope, expires_at=expires_at))
     if as_json:
         print_json(key)
     else:

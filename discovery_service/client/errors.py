@@ -18,8 +18,8 @@ class DiscoveryError(Exception):
     """Whether the same request may well succeed in a moment."""
     retry_after_s = 0.0
     """What the service asked to wait before that."""
-    repeats = 0
-    """How often the request had been sent before; one of those may have done its work unheard."""
+    lost_answers = 0
+    """How often the request was sent before without an answer; one of those may have done its work unheard."""
 
 
 class ConnectionFailed(DiscoveryError):

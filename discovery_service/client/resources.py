@@ -97,7 +97,7 @@ class Campaigns:
         try:
             self._transport.send("DELETE", _path(campaign_id))
         except NotFound as error:
-            if not error.repeats:  # else the answer to an earlier try got lost, and that one deleted it
+            if not error.lost_answers:  # else the answer to an earlier try got lost, and that one deleted it
                 raise
 
     def wait(self, campaign_id: Id, *, on_event: Callable[[Event], object] | None = None) -> Campaign:

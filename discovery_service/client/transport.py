@@ -41,17 +41,17 @@ class Transport:
     ) -> httpx2.Response:
         """A successful answer. `retries` is 0 for what may not happen twice; `content` is as httpx2 takes it."""
         delays = _delays(self._max_retries if retries is None else retries)
-        repeats = 0
+        lost_answers = 0
         while True:
             try:
                 return self._send_once(self._http.build_request(method, path, **content), stream=stream)
             except DiscoveryError as error:
-                error.repeats = repeats
+                error.lost_answers = lost_answers
                 delay_s = next(delays, None)
                 if delay_s is None or not error.is_passing or error.retry_after_s > LONGEST_RETRY_AFTER_S:
                     raise
                 sleep(max(delay_s, error.retry_after_s))
-                repeats += 1
+                lost_answers += isinstance(error, ConnectionFailed)
 
     def ask(self, answer: type[Answer], method: str, path: str, **content: Any) -> Answer:
         response = self.send(method, path, **content)

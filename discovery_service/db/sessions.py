@@ -19,9 +19,13 @@ NOTICE_DEAD_SERVERS = {
 }
 
 
-def make_engine(url: str, *, pool_size: int) -> Engine:
+def make_engine(url: str, *, pool_size: int, lock_timeout_s: float = 10) -> Engine:
     """An engine whose connections hold the service's rights, also where the URL logs in as somebody mightier."""
-    options = ["-c idle_in_transaction_session_timeout=30s", "-c lock_timeout=10s", "-c timezone=utc"]
+    options = [
+        "-c idle_in_transaction_session_timeout=30s",
+        f"-c lock_timeout={lock_timeout_s * 1000:.0f}ms",
+        "-c timezone=utc",
+    ]
     if make_url(url).username != SERVICE_ROLE:
         options.append(f"-c role={SERVICE_ROLE}")
     return create_engine(
@@ -39,8 +43,9 @@ def max_connections(sessions: Sessions) -> int:
     return int(pool.size()) * 2  # with the overflow of `make_engine`
 
 
-def make_sessions(url: str, *, pool_size: int) -> Sessions:
-    return sessionmaker(make_engine(url, pool_size=pool_size), expire_on_commit=False)
+def make_sessions(url: str, *, pool_size: int, lock_timeout_s: float = 10) -> Sessions:
+    engine = make_engine(url, pool_size=pool_size, lock_timeout_s=lock_timeout_s)
+    return sessionmaker(engine, expire_on_commit=False)
 
 
 def limit_statements(session: Session, timeout_s: float) -> None:

@@ -328,6 +328,8 @@ class Worker(Keyed, Base):
     name: Mapped[str]
     queues: Mapped[list[str]] = mapped_column(ARRAY(TEXT))
     slots: Mapped[int]
+    host: Mapped[str]
+    pid: Mapped[int]
     devices: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]")
     isolation: Mapped[str | None]
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -71,8 +71,16 @@ def example(**fields: Any) -> ConfigDict:
 
 
 def _told(error: ErrorDetails, allowed: str) -> InitErrorDetails:
-    is_unknown_key = error["type"] == "extra_forbidden" and len(error["loc"]) == 1
-    message = f"is no field here; there are {allowed}" if is_unknown_key else error["msg"]
+    facts = error.get("ctx", {})  # none where an inner model has told it already
+    match error["type"]:
+        case "extra_forbidden" if len(error["loc"]) == 1:
+            message = f"is no field here; there are {allowed}"
+        case "string_too_short" | "too_short" if facts.get("min_length") == 1:
+            message = "must not be empty"
+        case "union_tag_invalid" if "expected_tags" in facts:
+            message = f"is of a kind that does not exist; there are {facts['expected_tags']}"
+        case _:
+            message = error["msg"]
     told = PydanticCustomError(error["type"], "{message}", {"message": message})
     return InitErrorDetails(type=told, loc=error["loc"], input=error["input"])
 
@@ -181,7 +189,7 @@ class Budgets(Strict):
 
     """Hard stops. An absent one does not bind."""
 
-    candidates: Count = 12
+    candidates: int = Field(default=12, ge=1, le=MAX_COUNT)
     evaluations: Count | None = None
     tokens: Count | None = None
     cost_usd: Amount | None = None
@@ -245,7 +253,7 @@ class CampaignSpec(Strict):
             raise PydanticCustomError(
                 "unknown_loss",
                 "names no loss of the family {family}: {unknown}; there are {allowed}",
-                {"family": family.value, "unknown": ", ".join(unknown), "allowed": ", ".join(allowed)},
+                {"family": family.value, "unknown": ", ".join(unknown), "allowed": ", ".join(allowed) or "none"},
             )
         if family is Family.PAIRWISE and REFERENCE_LOSS not in value:
             raise PydanticCustomError("no_reference", "must hold dpo, which everything is compared with")

@@ -78,10 +78,10 @@ def edit_campaign(
     if guidance is not None:
         spec["guidance"] = guidance
     if budgets is not None:
-        spec["budgets"] = {**spec["budgets"], **budgets.model_dump(mode="json", exclude_unset=True)}
+        spec["budgets"] = {**spec.get("budgets", {}), **budgets.model_dump(mode="json", exclude_unset=True)}
     campaign.spec = spec
     after = {"name": campaign.name, "notes": campaign.notes, **spec}
-    changed = sorted(key for key in after if after[key] != before[key])
+    changed = sorted(key for key in after if after[key] != before.get(key))
     if changed:
         record(session, campaign.id, "campaign.edited", campaign.id, fields=changed)
     return campaign

@@ -22,12 +22,17 @@ MIN_EXPIRY, MAX_EXPIRY = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 12, 31
 USE_NOTED_EVERY = timedelta(minutes=1)
 
 
+_IS_VALID = (ApiKey.revoked_at.is_(None), or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()))
+
+
 def create_key(
     session: Session, *, name: str, scopes: list[Scope], secret: str, expires_at: datetime | None = None
 ) -> tuple[ApiKey, str]:
     """The stored key and its token, which nobody can see again."""
     if expires_at is not None and not MIN_EXPIRY <= expires_at <= MAX_EXPIRY:
         raise Unprocessable("expires_at must lie between the years 2000 and 2999.")
+    if expires_at is not None and expires_at <= session.scalars(select(func.now())).one():
+        raise Unprocessable("expires_at lies in the past; such a key would open nothing.")
     body = base64.b32encode(secrets.token_bytes(_SECRET_BYTES)).decode().lower()
     token = f"{TOKEN_PREFIX}{body}{_checksum(body)}"
     key = ApiKey(
@@ -48,13 +53,7 @@ def find_principal(session: Session, token: str, secret: str) -> Principal | Non
     """Who sends this token; None for a malformed, unknown, expired or revoked one."""
     if not is_well_formed(token):
         return None
-    key = session.scalar(
-        select(ApiKey).where(
-            ApiKey.digest == _digest(token, secret),
-            ApiKey.revoked_at.is_(None),
-            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
-        )
-    )
+    key = session.scalar(select(ApiKey).where(ApiKey.digest == _digest(token, secret), *_IS_VALID))
     if key is None:
         return None
     session.execute(
@@ -67,6 +66,11 @@ def find_principal(session: Session, token: str, secret: str) -> Principal | Non
         .execution_options(synchronize_session=False)
     )
     return Principal(key.id, frozenset(key.scopes))
+
+
+def is_valid_key(session: Session, key_id: UUID) -> bool:
+    """Whether the key still opens anything; for who used it long ago."""
+    return session.scalar(select(ApiKey.id).where(ApiKey.id == key_id, *_IS_VALID)) is not None
 
 
 def revoke_key(session: Session, key_id: UUID) -> ApiKey:

@@ -1,5 +1,7 @@
 """The fleet: a worker's row while it lives, and its earlier incarnation's leases when it starts again."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,39 +14,59 @@ from discovery_service.db.tables import Worker
 from discovery_service.engine.campaigns import lock_campaigns
 from discovery_service.engine.claim import Claim, crash
 from discovery_service.engine.work import WORK_KINDS
+from discovery_service.errors import UsageError
 
 LOST_AFTER = timedelta(seconds=60)
-# Two sightings missed. Less than a lease, so that no outage that ends one passes for a worker's life.
-UNSEEN_AFTER = timedelta(seconds=10)
+# Two sightings missed, each with its statement. Less than a lease, so that no outage that ends one passes for a life.
+UNSEEN_AFTER = timedelta(seconds=12)
+
+
+@dataclass(frozen=True)
+class Process:
+    host: str
+    pid: int
 
 
 def register_worker(
-    session: Session, *, name: str, queues: list[str], slots: int, devices: list[dict[str, Any]]
+    session: Session,
+    *,
+    name: str,
+    queues: list[str],
+    slots: int,
+    devices: list[dict[str, Any]],
+    process: Process,
+    has_ended: Callable[[Process], bool],
 ) -> Worker:
-    """A new incarnation. What an earlier one of the same name still holds is given back without counting."""
-    worker = Worker(name=name, queues=queues, slots=slots, devices=devices)
-    try:
-        with session.begin_nested():
-            _replace(session, worker)
-    except IntegrityError:
-        # Another worker of the name started at the same moment and was first; it is an earlier one by now.
-        with session.begin_nested():
-            _replace(session, worker)
-    return worker
+    """A new incarnation. What an earlier one of the same name still holds is given back without counting.
+
+    `has_ended` is asked about the earlier one's process; one that lives keeps its name.
+    """
+    while True:
+        _end_earlier(session, name, has_ended)
+        worker = Worker(name=name, queues=queues, slots=slots, devices=devices, host=process.host, pid=process.pid)
+        try:
+            with session.begin_nested():
+                session.add(worker)
+                session.flush()
+        except IntegrityError:
+            continue  # Another worker of the name started at the same moment and was first; it is an earlier one now.
+        return worker
 
 
-def _replace(session: Session, worker: Worker) -> None:
-    earlier = session.scalars(
-        update(Worker)
-        .where(Worker.name == worker.name, Worker.stopped_at.is_(None))
-        .values(stopped_at=func.now())
-        .returning(Worker.id)
-        .execution_options(synchronize_session=False)
-    ).all()
-    for worker_id in earlier:
-        free_leases(session, worker_id, "the worker was started again")
-    session.add(worker)
+def _end_earlier(session: Session, name: str, has_ended: Callable[[Process], bool]) -> None:
+    query = select(Worker).where(Worker.name == name, Worker.stopped_at.is_(None)).with_for_update()
+    earlier = session.scalar(query)
+    if earlier is None:
+        return
+    was_just_seen = session.scalar(select(Worker.seen_at > func.now() - UNSEEN_AFTER).where(Worker.id == earlier.id))
+    if was_just_seen and not has_ended(Process(earlier.host, earlier.pid)):
+        raise UsageError(
+            f"A worker named {name} runs already, as process {earlier.pid} on {earlier.host}. "
+            "Give this one a --name of its own."
+        )
+    earlier.stopped_at = func.now()
     session.flush()
+    free_leases(session, earlier.id, "the worker was started again")
 
 
 def see_worker(session: Session, worker_id: UUID) -> bool:

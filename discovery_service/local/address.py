@@ -51,5 +51,7 @@ def find_address(host: str, port: int) -> Address:
             raise UsageError(
                 f"Port {port} on {host} is in use. Stop what listens there, or choose another --port."
             ) from error
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise UsageError(f"{host} is no address of this machine. Choose another --host.") from error
         reason = os.strerror(error.errno or 0)
         raise UsageError(f"Port {port} on {host} cannot be used: {reason}. Choose another --port or --host.") from error

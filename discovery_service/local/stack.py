@@ -3,6 +3,7 @@
 What a person can mend is told as a UsageError, before the first process starts where it can be known by then.
 """
 
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,12 +20,13 @@ from discovery_service.engine.keys import create_key, find_principal
 from discovery_service.errors import UsageError
 from discovery_service.local import services, state
 from discovery_service.local.address import Address, find_address
-from discovery_service.local.directory import open_data_dir
+from discovery_service.local.directory import check_ours, open_data_dir
 from discovery_service.local.guarded import ProgramFailed
 from discovery_service.local.output import Output
 from discovery_service.local.postgres import prepare_postgres
 from discovery_service.local.redis import prepare_redis
 from discovery_service.local.supervisor import StopRequested, Supervisor
+from discovery_service.settings import get_settings
 
 STDOUT = 1
 # After a crash PostgreSQL replays its log before it lets anybody in.
@@ -54,6 +56,7 @@ class StackOptions:
 def run_stack(options: StackOptions) -> int:
     """Run the local stack until Ctrl-C or SIGTERM; the exit code. UsageError when it cannot start."""
     output = Output(STDOUT)
+    check_ours(options.data_dir)
     data_dir = open_data_dir(options.data_dir)
     with state.claimed(data_dir) as claim:
         address = find_address(options.host, options.port)
@@ -64,6 +67,7 @@ def run_stack(options: StackOptions) -> int:
                 _start(supervisor, options, claim, address)
                 output.say(f"ready at {address.url}")
                 output.say(f"data in {data_dir}, API key in {state.api_access_path(data_dir)}; Ctrl-C stops everything")
+                output.say(f"next, in another terminal: {_elsewhere(data_dir)}discovery doctor")
                 supervisor.run_until_stopped()
         except StopRequested:
             output.say("killed" if supervisor.was_killed else "stopped")
@@ -71,6 +75,12 @@ def run_stack(options: StackOptions) -> int:
             output.say(str(error))
             return 1
     return 1 if supervisor.was_killed else 0
+
+
+def _elsewhere(data_dir: Path) -> str:
+    """What a command needs to be told to find a stack that does not work in the usual place."""
+    is_usual = data_dir == get_settings().local.data_dir.absolute()
+    return "" if is_usual else f"DISCOVERY__LOCAL__DATA_DIR={shlex.quote(str(data_dir))} "
 
 
 def _start(supervisor: Supervisor, options: StackOptions, claim: state.Claim, address: Address) -> None:

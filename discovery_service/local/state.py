@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from discovery_service.errors import UsageError
+from discovery_service.local.directory import LOCK
 
 LEFTOVERS_DEADLINE_S = 10.0
 
@@ -41,7 +42,7 @@ class Claim:
 @contextlib.contextmanager
 def claimed(data_dir: Path) -> Iterator[Claim]:
     """Take the data directory for one stack. UsageError tells where another one runs."""
-    with _open_lock(data_dir / "stack.lock") as own, _open_lock(data_dir / "guards.lock") as guards:
+    with _open_lock(data_dir / LOCK) as own, _open_lock(data_dir / "guards.lock") as guards:
         if not _try_lock(own.fileno()):
             raise UsageError(f"A local stack runs on {data_dir} already: {_running(data_dir)}.")
         deadline = time.monotonic() + LEFTOVERS_DEADLINE_S
@@ -67,6 +68,18 @@ def _try_lock(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def is_claimed(data_dir: Path) -> bool:
+    """Whether a stack works on the directory just now."""
+    try:
+        with (data_dir / LOCK).open("rb") as own:
+            fcntl.flock(own.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _running(data_dir: Path) -> str:

@@ -233,6 +233,8 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         self._is_stopping = True
+        if self._groups:
+            self._output.say("stopping in order; a second Ctrl-C kills what is left")
         for child in self._children():
             child.restart_at = None
         kill_at = time.monotonic() + STOP_WITHIN_S

@@ -80,6 +80,8 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("queues", postgresql.ARRAY(sa.TEXT()), nullable=False),
         sa.Column("slots", sa.Integer(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
         sa.Column("devices", postgresql.JSONB(astext_type=sa.Text()), server_default="[]", nullable=False),
         sa.Column("isolation", sa.String(), nullable=True),
         sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),

@@ -8,9 +8,13 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from discovery_service.api.routes import events as events_module
 from discovery_service.db.sessions import Sessions
+from discovery_service.domain.access import Scope
 from discovery_service.engine.events import record
+from tests.api.serving import client_of, make_key
 from tests.api.test_campaigns import create
 from tests.conftest import Servers
 
@@ -117,6 +121,34 @@ def test_a_stream_goes_on_after_its_listening_connection_was_cut(
         with sessions.begin() as session:
             record(session, campaign_id, "test.after")  # type: ignore[arg-type]
         assert next(events)["event"] == "test.after"
+
+
+def test_a_stream_ends_quietly_while_the_database_is_away(
+    api: httpx2.Client, owner_sessions: Sessions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    campaign_id = create(api)["id"]
+    monkeypatch.setattr(events_module, "LOOK_ANYWAY_S", 0.02)
+
+    def break_off(*_: object) -> object:
+        raise OperationalError("SELECT", {}, psycopg.OperationalError("the server went away"))
+
+    with stream(api, campaign_id) as events:
+        next(events)
+        monkeypatch.setattr(events_module, "list_events", break_off)
+        assert list(events) == []
+    assert "Traceback" not in caplog.text
+
+
+def test_a_stream_ends_when_its_key_is_revoked(
+    url: str, api: httpx2.Client, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign_id = create(api)["id"]
+    monkeypatch.setattr(events_module, "LOOK_ANYWAY_S", 0.02)
+    with client_of(url, make_key(sessions, Scope.CAMPAIGNS_READ)) as reader, stream(reader, campaign_id) as events:
+        next(events)
+        key = api.get("/v1/keys").json()["data"][0]
+        api.post(f"/v1/keys/{key['id']}/revoke")
+        assert list(events) == []
 
 
 @pytest.mark.parametrize("cursor", ["1", "a-b", "-1-2", "1-", "²-1"])

@@ -1,10 +1,13 @@
 """Keys: what opens what, and that a token is shown once and stored nowhere."""
 
+from datetime import timedelta
+
 import httpx2
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, text, update
 
 from discovery_service.db.sessions import Sessions
+from discovery_service.db.tables import ApiKey
 from discovery_service.domain.access import Scope
 from tests.api.serving import client_of, make_key
 
@@ -66,11 +69,19 @@ def test_a_created_key_works_until_it_is_revoked(api: httpx2.Client, url: str, o
     assert api.post(f"/v1/keys/{key_id}/revoke").status_code == 200
 
 
-def test_an_expired_key_is_401(api: httpx2.Client, url: str) -> None:
-    past = {"name": "old", "scopes": ["campaigns:read"], "expires_at": "2020-01-01T00:00:00Z"}
-    token = api.post("/v1/keys", json=past).json()["token"]
+def test_an_expired_key_is_401(url: str, sessions: Sessions) -> None:
+    token = make_key(sessions, Scope.ADMIN)
+    with sessions.begin() as session:
+        session.execute(update(ApiKey).values(expires_at=func.now() - timedelta(seconds=1)))
     with client_of(url, token) as holder:
         assert holder.get("/v1/campaigns").status_code == 401
+
+
+def test_a_key_that_would_open_nothing_is_not_made(api: httpx2.Client) -> None:
+    past = {"name": "old", "scopes": ["campaigns:read"], "expires_at": "2020-01-01T00:00:00Z"}
+    refused = api.post("/v1/keys", json=past)
+    assert refused.status_code == 422
+    assert "in the past" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("time", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "soon", 0])

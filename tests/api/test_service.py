@@ -1,20 +1,28 @@
 """Health, readiness and metrics, with everything there and with parts of it away."""
 
+import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.types import Message
 
 from discovery_service.api import create_app
+from discovery_service.api.middleware import WholeBody
 from discovery_service.db.sessions import Sessions
+from discovery_service.db.tables import Campaign
 from tests.api.serving import KEY_SECRET, api_settings, client_of, serving
 from tests.api.test_campaigns import create
 from tests.conftest import Database
@@ -179,3 +187,42 @@ def test_more_clients_than_connections_are_all_served(url: str, token: str) -> N
 
     with ThreadPoolExecutor(clients) as pool:
         assert set(pool.map(ask, range(clients))) == {200}
+
+
+def test_clients_that_fall_asleep_in_the_middle_of_their_body_hold_nobody_up(url: str, api: httpx2.Client) -> None:
+    host, port = url.removeprefix("http://").split(":")
+    head = f"POST /v1/campaigns HTTP/1.1\r\nHost: x\r\nAuthorization: {api.headers['authorization']}\r\n"
+    with ExitStack() as asleep:
+        for _ in range(60):
+            sleeper = asleep.enter_context(socket.create_connection((host, int(port))))
+            sleeper.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        for path in ("/healthz", "/readyz", "/v1/campaigns"):
+            assert api.get(path).status_code == 200
+
+
+def test_a_body_that_does_not_arrive_is_408() -> None:
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def unreachable(*_: Any) -> None:
+        raise AssertionError
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "state": {"request_id": "x"}}
+    asyncio.run(WholeBody(unreachable, max_bytes=10, within_s=0.01)(scope, never, send))
+    assert sent[0]["status"] == 408
+
+
+def test_what_somebody_else_holds_locked_is_503_after_a_while(api: httpx2.Client, sessions: Sessions) -> None:
+    campaign_id = create(api)["id"]
+    with sessions.begin() as other:
+        other.get_one(Campaign, UUID(campaign_id), with_for_update=True)
+        answer = api.patch(f"/v1/campaigns/{campaign_id}", json={"name": "y"})
+    assert answer.status_code == 503
+    assert "Something else changes the same thing" in answer.json()["detail"]
+    assert answer.headers["retry-after"]

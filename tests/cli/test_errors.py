@@ -53,7 +53,12 @@ def test_a_service_that_is_not_there_ends_with_1(discovery_process: Command) -> 
         (["db", "check"], {}, "DISCOVERY__DB__URL is not set"),
         (["db", "check"], {"DISCOVERY__DB__URL": "what"}, "no URL of a database"),
         (["db", "upgrade"], {"DISCOVERY__DB__URL": "postgresql://x@127.0.0.1:1/x"}, "cannot be reached"),
-        (["keys", "create", "x", "--direct"], {"DISCOVERY__DB__URL": "postgresql://x"}, "DISCOVERY__API__KEY_SECRET"),
+        (["keys", "create", "x"], {}, "Missing option '--scope'"),
+        (
+            ["keys", "create", "x", "--scope", "admin", "--direct"],
+            {"DISCOVERY__DB__URL": "postgresql://x"},
+            "DISCOVERY__API__KEY_SECRET",
+        ),
         (["up", "--data", "/proc/nowhere"], {}, "cannot be written"),
         (["demo", "--data", "/proc/nowhere"], {}, "cannot be written"),
     ],
@@ -89,5 +94,5 @@ def test_the_key_that_the_local_stack_wrote_is_found(
     assert discovery("campaign", "list", "--json").json == []
     other = api_env | {"DISCOVERY__CLIENT__API_KEY": "dls_wrong"}
     ran = discovery("campaign", "list", env=other)
-    assert ran.code == 1
+    assert ran.code == 2
     assert "mistyped, unknown, expired or revoked" in ran.err

@@ -9,7 +9,7 @@ from sqlalchemy import func, update
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Worker
-from discovery_service.engine.workers import LOST_AFTER, register_worker, stop_worker
+from discovery_service.engine.workers import LOST_AFTER, Process, register_worker, stop_worker
 from discovery_service.settings import get_settings
 from tests.conftest import Database
 from workers.health import find_fault
@@ -28,7 +28,15 @@ def _settings(database: Database, redis_url: str, monkeypatch: pytest.MonkeyPatc
 def gate(sessions: Sessions) -> Worker:
     """A gate worker of this host that was just seen."""
     with sessions.begin() as session:
-        return register_worker(session, name=f"gate@{socket.gethostname()}", queues=["gate"], slots=1, devices=[])
+        return register_worker(
+            session,
+            name=f"gate@{socket.gethostname()}",
+            queues=["gate"],
+            slots=1,
+            devices=[],
+            process=Process("here", 1),
+            has_ended=lambda _: True,
+        )
 
 
 @pytest.mark.usefixtures("gate")

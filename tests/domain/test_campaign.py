@@ -68,7 +68,11 @@ def test_an_unknown_key_is_answered_with_those_there_are(spec: dict[str, Any], p
 
 @pytest.mark.parametrize("budget", ["candidates", "evaluations", "tokens", "cost_usd", "device_seconds", "wall_time_s"])
 def test_a_negative_budget_is_refused_by_name(budget: str) -> None:
-    assert "greater than or equal to 0" in refusals(budgets={budget: -1})[f"budgets.{budget}"]
+    assert "greater than or equal to" in refusals(budgets={budget: -1})[f"budgets.{budget}"]
+
+
+def test_a_campaign_without_candidates_is_none() -> None:
+    assert list(refusals(budgets={"candidates": 0})) == ["budgets.candidates"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, "5", True])

@@ -9,8 +9,6 @@ from discovery_service.engine.work import EVALUATION
 from tests.conftest import RecordingBell
 from tests.engine.conftest import Stage
 
-NOWHERE = "redis://127.0.0.1:1/0"
-
 
 def test_the_bell_is_rung_after_the_commit(stage: Stage) -> None:
     row_id = stage.add_work()

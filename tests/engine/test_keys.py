@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import ApiKey
@@ -97,10 +97,12 @@ def test_an_unknown_or_malformed_token_opens_nothing(sessions: Sessions, made: t
 
 def test_an_expired_key_opens_nothing(sessions: Sessions) -> None:
     with sessions.begin() as session:
-        now = session.scalar(select(func.now()))
-        assert now is not None
-        _, valid = create_key(session, name="a", scopes=[], secret=SECRET, expires_at=now + timedelta(hours=1))
-        _, expired = create_key(session, name="b", scopes=[], secret=SECRET, expires_at=now - timedelta(seconds=1))
+        later = session.scalars(select(func.now())).one() + timedelta(hours=1)
+        _, valid = create_key(session, name="a", scopes=[], secret=SECRET, expires_at=later)
+        key, expired = create_key(session, name="b", scopes=[], secret=SECRET, expires_at=later)
+        session.execute(
+            update(ApiKey).where(ApiKey.id == key.id).values(expires_at=func.now() - timedelta(seconds=1))
+        )
     with sessions.begin() as session:
         assert find_principal(session, valid, SECRET) is not None
         assert find_principal(session, expired, SECRET) is None

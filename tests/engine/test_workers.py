@@ -1,7 +1,9 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Worker
@@ -10,15 +12,28 @@ from discovery_service.engine.campaigns import cancel_campaign
 from discovery_service.engine.claim import LEASE
 from discovery_service.engine.dispatch import unit_of_work
 from discovery_service.engine.work import WORK_KINDS
-from discovery_service.engine.workers import UNSEEN_AFTER, register_worker, see_worker, stop_worker
+from discovery_service.engine.workers import UNSEEN_AFTER, Process, register_worker, see_worker, stop_worker
+from discovery_service.errors import UsageError
 from tests.conftest import RecordingBell
 from tests.engine.conftest import Stage
 from tests.waiting import wait_for_blocked
 
 
+def join(session: Session, name: str, *, earlier_has_ended: bool = True) -> Worker:
+    return register_worker(
+        session,
+        name=name,
+        queues=["evaluate"],
+        slots=1,
+        devices=[],
+        process=Process("here", 2),
+        has_ended=lambda _: earlier_has_ended,
+    )
+
+
 def register(sessions: Sessions, bell: RecordingBell, name: str) -> Worker:
     with unit_of_work(sessions, bell) as session:
-        return register_worker(session, name=name, queues=["evaluate"], slots=1, devices=[])
+        return join(session, name)
 
 
 def test_a_restarting_worker_frees_what_its_earlier_incarnation_held(stage: Stage, bell: RecordingBell) -> None:
@@ -31,18 +46,31 @@ def test_a_restarting_worker_frees_what_its_earlier_incarnation_held(stage: Stag
     assert stage.get_worker().stopped_at is not None
 
 
-def test_of_two_workers_that_start_under_one_name_at_once_one_lives(
+def test_of_workers_that_start_under_one_name_at_once_one_lives_and_the_others_are_told(
     stage: Stage, bell: RecordingBell, threads: ThreadPoolExecutor
 ) -> None:
+    def start() -> Worker:
+        with unit_of_work(stage.sessions, bell) as session:
+            return join(session, "twin", earlier_has_ended=False)
+
     with unit_of_work(stage.sessions, bell) as session:
-        first = register_worker(session, name="twin", queues=["evaluate"], slots=1, devices=[])
-        starting = threads.submit(register, stage.sessions, bell, "twin")
-        wait_for_blocked(stage.sessions, 1)
-    second = starting.result()
+        first = join(session, "twin")
+        starting = [threads.submit(start) for _ in range(3)]
+        wait_for_blocked(stage.sessions, 3)
+    for late in starting:
+        with pytest.raises(UsageError, match="--name"):
+            late.result()
     with stage.sessions() as session:
         living = select(Worker.id).where(Worker.name == "twin", Worker.stopped_at.is_(None))
-        assert session.scalars(living).all() == [second.id]
-        assert session.get_one(Worker, first.id).stopped_at is not None
+        assert session.scalars(living).all() == [first.id]
+
+
+def test_a_name_is_free_once_nobody_saw_its_worker_for_a_while(stage: Stage) -> None:
+    with stage.sessions.begin() as session:
+        session.get_one(Worker, stage.worker_id).seen_at = func.now() - UNSEEN_AFTER - timedelta(seconds=1)
+    with stage.sessions.begin() as session:
+        join(session, stage.get_worker().name, earlier_has_ended=False)
+    assert stage.get_worker().stopped_at is not None
 
 
 def test_a_worker_of_another_name_frees_nothing(stage: Stage, bell: RecordingBell) -> None:

@@ -125,7 +125,8 @@ def test_it_stops_in_order_within_5_s_also_when_a_worker_does_not_listen(
     start_stack: StartStack, tmp_path: Path
 ) -> None:
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "stubborn").touch()
+    for name in ("stack.lock", "stubborn"):
+        (tmp_path / "data" / name).touch()
     stack = start_stack().wait_ready()
     wait_until(lambda: stack.has_said("gate is up"))
     asked_at = time.monotonic()
@@ -160,7 +161,8 @@ def test_nothing_waits_for_what_a_killed_database_left(start_stack: StartStack, 
 
 def test_a_second_ctrl_c_kills_at_once(start_stack: StartStack, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "stubborn").touch()
+    for name in ("stack.lock", "stubborn"):
+        (tmp_path / "data" / name).touch()
     stack = start_stack().wait_ready()
     wait_until(lambda: stack.has_said("gate is up"))
     stack.process.send_signal(signal.SIGINT)
@@ -204,10 +206,16 @@ def test_a_busy_port_is_told_before_anything_is_started(start_stack: StartStack,
 def test_what_a_person_can_mend_is_one_sentence(start_stack: StartStack, tmp_path: Path) -> None:
     half_written = tmp_path / "half"
     (half_written / "postgres" / "base").mkdir(parents=True)
+    (half_written / "stack.lock").touch()
+    foreign = tmp_path / "checkout"
+    foreign.mkdir()
+    (foreign / "README.md").touch()
     nowhere = f"postgresql://nobody@/x?host={tmp_path}"
     cases = {
         "cannot be written": start_stack(data_dir=Path("/proc/discovery")),
         "Choose a shorter --data": start_stack(data_dir=tmp_path / ("x" * 100)),
+        "holds other things already": start_stack(data_dir=foreign),
+        "is a file": start_stack(data_dir=foreign / "README.md"),
         "half-written or not ours": start_stack(data_dir=half_written),
         "The database cannot be reached": start_stack("--database-url", nowhere, data_dir=tmp_path / "database"),
         "Redis cannot be reached": start_stack(

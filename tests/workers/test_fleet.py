@@ -1,19 +1,22 @@
+import os
+import socket
+import subprocess
 from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 from celery.signals import worker_shutdown
 from celery.worker import state
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, func
 from sqlalchemy.orm import sessionmaker
 from structlog.testing import CapturingLogger
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Worker
-from discovery_service.engine.workers import register_worker
+from discovery_service.engine.workers import Process
 from tests.waiting import wait_until
 from workers import fleet, process
-from workers.fleet import EXIT_REPLACED, Membership, find_worker_id
+from workers.fleet import EXIT_REPLACED, Membership, find_worker_id, has_ended
 
 
 @pytest.fixture
@@ -90,21 +93,34 @@ def test_a_pool_that_does_not_end_loses_its_leases_after_a_while(
 
 
 def test_a_worker_that_trains_frees_its_leases_at_once(sessions: Sessions, member: Membership) -> None:
-    trains = Membership(CeleryWorker("evaluate"))
-    trains.start(None)
-    trains.stop(None)
+    worker = CeleryWorker("evaluate")
+    trains = Membership(worker)
+    trains.start(worker)
+    trains.stop(worker)
     assert get_row(sessions, trains).stopped_at is not None
+    worker_shutdown.send(sender=worker)
 
 
 def test_a_worker_whose_name_another_one_took_says_so_and_gives_way(
     sessions: Sessions, member: Membership, log: CapturingLogger
 ) -> None:
     with sessions.begin() as session:
-        register_worker(session, name="gate@here", queues=["gate"], slots=1, devices=[])
+        session.get_one(Worker, member.id).stopped_at = func.now()
     wait_until(lambda: state.should_stop)
     assert state.should_stop == EXIT_REPLACED
     assert find_worker_id() is None
     assert log.calls[-1].args == ("worker.replaced",)
+
+
+def test_a_process_has_ended_when_it_is_of_this_host_and_gone() -> None:
+    here = socket.gethostname()
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    assert has_ended(Process(here, gone.pid))
+    assert not has_ended(Process(here, os.getppid()))
+    assert not has_ended(Process("elsewhere", gone.pid))
+    # In a container that was started again the number is the same.
+    assert has_ended(Process(here, os.getpid()))
 
 
 def test_a_database_that_is_away_neither_ends_a_worker_nor_keeps_it_from_stopping(

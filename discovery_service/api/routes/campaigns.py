@@ -19,7 +19,10 @@ router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"], responses=problem
 
 _MISSING = problems(404)
 _COMMAND = problems(404, 409)
-_CREATION = {200: {"model": CampaignRead, "description": "The same key was sent before."}, **problems(409, 413, 429)}
+_CREATION = {
+    200: {"model": CampaignRead, "description": "The same key was sent before."},
+    **problems(408, 409, 413, 429),
+}
 
 
 def location_of(campaign: CampaignRead) -> str:
@@ -64,7 +67,7 @@ def read(campaign_id: UUID, unit: Unit, _: Reader) -> Campaign:
     return engine.get_campaign(unit, campaign_id)
 
 
-@router.patch("/{campaign_id}", response_model=CampaignRead, responses=problems(404, 413))
+@router.patch("/{campaign_id}", response_model=CampaignRead, responses=problems(404, 408, 413))
 def edit(campaign_id: UUID, body: CampaignUpdate, unit: Unit, _: Writer) -> Campaign:
     """Change name, notes, guidance or budgets. Of the budgets, too, an absent one stays and null lifts it."""
     return engine.edit_campaign(

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
-import structlog
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -14,20 +13,21 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from discovery_service.api.dependencies import Reader, State, Unit
 from discovery_service.api.pagination import DEFAULT_LIMIT, Limit, Page, PageOf, page_of
+from discovery_service.api.problems import database_problem
 from discovery_service.api.schemas.events import EventRead
 from discovery_service.api.schemas.problems import ALWAYS, problems
 from discovery_service.api.state import ApiState
+from discovery_service.domain.access import Principal
 from discovery_service.engine.campaigns import get_campaign
 from discovery_service.engine.events import Cursor, has_pending_events, list_events
-
-log = structlog.get_logger(__name__)
+from discovery_service.engine.keys import is_valid_key
 
 router = APIRouter(prefix="/v1/campaigns/{campaign_id}/events", tags=["events"], responses=problems(*ALWAYS, 404))
 
 BATCH = 100
 # Committed events above the horizon become readable when some other transaction ends, of which no NOTIFY tells.
 LOOK_AGAIN_S = 0.25
-# Should the listening connection be half-dead, events come late but come.
+# Should the listening connection be half-dead, events come late but come; and a revoked key's stream ends.
 LOOK_ANYWAY_S = 15.0
 # Nothing tells a half-dead proxy from a quiet campaign; clients reconnect with Last-Event-ID and miss nothing.
 STREAM_ENDS_AFTER_S = 600.0
@@ -60,7 +60,7 @@ def _start(
 
 @router.get("/stream", response_class=EventSourceResponse)
 async def stream(
-    campaign_id: UUID, state: State, start: Annotated[Cursor, Depends(_start)]
+    campaign_id: UUID, state: State, reader: Reader, start: Annotated[Cursor, Depends(_start)]
 ) -> AsyncIterator[ServerSentEvent]:
     """Events as they happen (server-sent events), from the beginning or behind `Last-Event-ID`."""
     cursor, ends_at = start, asyncio.get_running_loop().time() + STREAM_ENDS_AFTER_S
@@ -68,13 +68,14 @@ async def stream(
         while not state.stopping.is_set() and asyncio.get_running_loop().time() < ends_at:
             news.clear()
             try:
-                events, look_again = await to_thread.run_sync(
-                    _read, state, campaign_id, cursor, limiter=state.stream_threads
-                )
+                look = await to_thread.run_sync(_look, state, reader, campaign_id, cursor, limiter=state.stream_threads)
             except (DBAPIError, PoolTimeout) as error:
                 # The client comes back with Last-Event-ID, and is told in the ordinary way if that is too early.
-                log.warning("stream.database_away", error=str(error))
+                database_problem(error)
                 return
+            if look is None:
+                return
+            events, look_again = look
             for event in events:
                 cursor = Cursor.parse(event.id)
                 yield ServerSentEvent(data=event, event=event.kind, id=event.id)
@@ -83,8 +84,11 @@ async def stream(
                 await _first_of(news, state.stopping, timeout_s=timeout_s)
 
 
-def _read(state: ApiState, campaign_id: UUID, cursor: Cursor) -> tuple[list[EventRead], bool]:
+def _look(state: ApiState, reader: Principal, campaign_id: UUID, cursor: Cursor) -> tuple[list[EventRead], bool] | None:
+    """The next events, and whether more may appear untold; None when the reader's key was revoked or has expired."""
     with state.stream_sessions() as session:
+        if not is_valid_key(session, reader.api_key_id):
+            return None
         # Asked first: an event that sinks below the horizon between the two questions is then read, not waited for.
         look_again = has_pending_events(session, campaign_id)
         return [EventRead.of(event) for event in list_events(session, campaign_id, cursor, BATCH)], look_again

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"], responses=problems(*ALWAYS)
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=KeyCreated,
-    responses=problems(413, 429),
+    responses=problems(408, 413, 429),
     dependencies=[Depends(admitted)],
 )
 def create(body: KeyCreate, unit: Unit, state: State, _: Admin) -> KeyCreated:

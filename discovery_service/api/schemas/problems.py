@@ -51,6 +51,7 @@ _MEANINGS = {
     401: "A valid API key is needed.",
     403: "The key lacks the scope.",
     404: "There is no such thing.",
+    408: "The body took too long to arrive.",
     409: "The state does not allow this.",
     413: "The body is too large.",
     422: "The request cannot be used; `errors` names each field.",
