@@ -100,9 +100,7 @@ def test_an_expired_key_opens_nothing(sessions: Sessions) -> None:
         later = session.scalars(select(func.now())).one() + timedelta(hours=1)
         _, valid = create_key(session, name="a", scopes=[], secret=SECRET, expires_at=later)
         key, expired = create_key(session, name="b", scopes=[], secret=SECRET, expires_at=later)
-        session.execute(
-            update(ApiKey).where(ApiKey.id == key.id).values(expires_at=func.now() - timedelta(seconds=1))
-        )
+        session.execute(update(ApiKey).where(ApiKey.id == key.id).values(expires_at=func.now() - timedelta(seconds=1)))
     with sessions.begin() as session:
         assert find_principal(session, valid, SECRET) is not None
         assert find_principal(session, expired, SECRET) is None
