@@ -6,6 +6,7 @@ from discovery_service.domain.families import Family
 
 REFERENCE_LOSS = "dpo"
 
+# In the order in which they are shown. A name has a source of the same name in the library, and no source is unnamed.
 KNOWN_LOSSES: Mapping[Family, tuple[str, ...]] = {
     Family.PAIRWISE: (
         *("dpo", "cdpo", "robust_dpo", "ipo", "ipo_avg", "slic", "kto_pair", "exp", "simpo", "orpo"),
@@ -13,7 +14,7 @@ KNOWN_LOSSES: Mapping[Family, tuple[str, ...]] = {
         *("apo_zero", "apo_down", "sign"),
         *("dbaql", "aql", "padll", "aqfl", "cell", "lrml", "pfl"),
     ),
-    Family.AUXILIARY: ("upo_dpo", "upo_kto", "modpo"),
-    Family.OUTCOME: ("sft_best_half", "oo_rlhf", "cpo", "dr_cpo"),
-    Family.MATCHING: ("kl_pg", "pm", "conditional_pm"),
+    Family.AUXILIARY: (),
+    Family.OUTCOME: (),
+    Family.MATCHING: (),
 }

@@ -57,4 +57,4 @@ def test_the_api_group_is_a_part_of_the_base_with_the_same_bounds() -> None:
     groups = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["dependency-groups"]
     left_out = set(PROJECT["dependencies"]) - set(groups["api"])
     assert set(groups["api"]) <= set(PROJECT["dependencies"])
-    assert {Requirement(name).name for name in left_out} == {"openai", "torch", "transformers"}
+    assert {Requirement(name).name for name in left_out} == {"numpy", "openai", "torch", "transformers"}

@@ -1,0 +1,94 @@
+"""A passport in sentences, for pages, prompts and the terminal."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Passport = Mapping[str, Any]
+
+_USED = {
+    "reference": "the reference",
+    "lengths": "the answers' lengths",
+    "annotator": "who labelled the pair",
+    "aux": "the auxiliary scores",
+    "prompt_value": "the score to be expected of the prompt",
+    "behavior": "who gave the answer",
+    "outcomes": "the outcomes",
+    "predictions": "the predicted outcomes",
+    "rewards": "the rewards",
+    "group": "which answers share a prompt",
+    "progress": "how far training has come",
+}
+_TAILS = {
+    "flat": "levels off",
+    "logarithmic": "{direction} ever more slowly",
+    "linear": "{direction} linearly",
+    "quadratic": "{direction} quadratically",
+    "steep": "{direction} faster than a square",
+    "not finite": "is not finite",
+}
+
+
+def describe_passport(passport: Passport) -> list[str]:
+    """One fact a sentence; z is beta times the margin, above 0 where the better answer has gained on the other."""
+    return [*_of_inputs(passport), *_of_slope(passport), *_of_shape(passport), *_of_ends(passport)]
+
+
+def _of_inputs(passport: Passport) -> Iterator[str]:
+    uses = passport["uses"]
+    used = [words for name, words in _USED.items() if uses.get(name)]
+    yield f"Beside the policy it looks at {_listed(used)}." if used else "It looks at nothing but the policy."
+    if not uses["reference"]:
+        yield "It needs no reference."
+    if not uses["beta"]:
+        yield "Beta changes nothing."
+    elif passport["is_beta_equivariant"]:
+        yield "Beta only sets the scale of the log-ratios."
+    if passport["is_margin_only"]:
+        yield "Of a pair it sees the margin alone."
+    if passport["is_batch_coupled"]:
+        yield "A row's loss depends on the rest of its batch; the curve is that of a batch with all margins."
+    if passport["is_finite_in_bf16"] is None:
+        yield "It cannot be computed in bfloat16."
+    elif not passport["is_finite_in_bf16"]:
+        yield "It is not finite everywhere in bfloat16."
+
+
+def _of_slope(passport: Passport) -> Iterator[str]:
+    value, slope = passport["value_at_zero"], passport["slope_at_zero"]
+    if value is None or slope is None:
+        yield "At z = 0 it is not finite."
+    elif slope > 0:
+        yield f"At z = 0 it is {value:.3g} and rises, with slope +{slope:.3g}: training first lowers the margin."
+    elif slope < 0:
+        yield f"At z = 0 it is {value:.3g} and falls, with slope {slope:.3g}."
+    else:
+        yield f"At z = 0 it is {value:.3g} and flat."
+
+
+def _of_shape(passport: Passport) -> Iterator[str]:
+    bends = "convex" if passport["is_convex"] else "not convex"
+    yield f"It {'never rises with the margin' if passport['is_monotone'] else 'rises in places'} and is {bends}."
+    for start, end in passport["rises"]:
+        if start is None and end is None:
+            yield "It rises everywhere."
+        elif end is None:
+            yield f"It rises from z = {start:.4f} on."
+        else:
+            yield f"It rises up to z = {end:.4f}." if start is None else f"It rises for z in ({start:.4f}, {end:.4f})."
+    for place, height in passport["jumps"]:
+        yield f"It jumps {'up' if height > 0 else 'down'} by {abs(height):.3g} at z = {place:.3g}."
+
+
+def _of_ends(passport: Passport) -> Iterator[str]:
+    for side, words in (("wrong", "ever more wrongly ordered"), ("right", "ever better ordered")):
+        tail = passport["tails"][side]
+        # Towards the wrong side z falls, so there a negative slope is a rising loss.
+        is_rising = tail["slope"] is not None and (tail["slope"] > 0) == (side == "right")
+        ending = _TAILS[tail["shape"]].format(direction="rises" if is_rising else "falls")
+        limit = passport["saturates"][side]
+        pushes = "" if limit is None else f", and beyond z = {limit:.3g} hardly pushes"
+        yield f"For pairs that are {words} it {ending}{pushes}."
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,1 @@
+"""What is said to a language model, and what is read from its replies."""
