@@ -1,0 +1,153 @@
+"""A loss as a function of the margin, and what can be read off the curve: where it falls, rises, bends and ends."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from discovery_service.domain.families import Family
+from discovery_service.losses.fingerprints import REFERENCE_BETA
+from workers.jail.probes import MAX_MARGIN, Loss, curve_batch, run_loss
+
+_HALF = 200
+_DENSITY = 5.0
+# Dense around 0, where training starts: LRML turns twice within .12 of it.
+_MARGINS = tuple(
+    MAX_MARGIN * math.sinh(_DENSITY * step / _HALF) / math.sinh(_DENSITY) for step in range(-_HALF, _HALF + 1)
+)
+_SHOWN = 5
+"""Every how many points go into the stored curve."""
+_AROUND_ZERO = 2.0
+"""The usual size of a slope is its mean this near to 0; what is small is small against that."""
+_NOISE = 1e-5
+_SATURATED = 0.01
+"""Below this share of the usual slope a loss hardly pushes, either way."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    z: Tensor
+    """Beta times the margin."""
+    value: Tensor
+    slope: Tensor
+    """By z. From the gradient, so it is what training follows even where the loss detaches a part."""
+
+    @property
+    def scale(self) -> float:
+        near = self.slope[self.z.abs() <= _AROUND_ZERO].abs()
+        return float(near[near.isfinite()].mean()) if near.isfinite().any() else 0.0
+
+
+def measure_curve(loss: Loss, family: Family) -> Curve:
+    """In one batch that holds all margins: a loss that looks at its batch sees those. Raises Refused."""
+    batch = curve_batch(family, _MARGINS)
+    run = run_loss(loss, batch.inputs, family)
+    rows = len(batch.margins)
+    slope = torch.zeros(rows, dtype=torch.float64)
+    for name, direction in batch.directions.items():
+        moved = (run.gradients[name].double() * direction).flatten(start_dim=1 if direction.dim() > 1 else 0)
+        slope += (moved.sum(dim=1) if moved.dim() > 1 else moved).view(-1, rows).sum(dim=0)
+    value = run.values.double().view(-1, rows).sum(dim=0)
+    return Curve(batch.margins.double() * REFERENCE_BETA, value, slope / REFERENCE_BETA)
+
+
+def describe_curve(curve: Curve) -> dict[str, Any]:
+    """The part of a passport that is about the margin."""
+    rises, jumps = _rises(curve), _jumps(curve)
+    bends = curve.slope.diff() < -_NOISE * (curve.scale + curve.slope[1:].abs())
+    return {
+        "value_at_zero": _number(curve.value[_HALF]),
+        "slope_at_zero": _number(curve.slope[_HALF]),
+        "is_monotone": not rises and not any(height > 0 for _, height in jumps),
+        "is_convex": not jumps and not bool(bends.any()),
+        "rises": rises,
+        "jumps": jumps,
+        "saturates": {"wrong": _saturation(curve, -1), "right": _saturation(curve, 1)},
+        "tails": {"wrong": _tail(curve, -1), "right": _tail(curve, 1)},
+    }
+
+
+def shown_curve(curve: Curve) -> dict[str, list[float | None]]:
+    """What a plot needs."""
+    columns = {"z": curve.z, "value": curve.value, "slope": curve.slope}
+    return {name: [_number(each) for each in column[::_SHOWN]] for name, column in columns.items()}
+
+
+def _rises(curve: Curve) -> list[list[float | None]]:
+    """[from, to] of each stretch on which the loss rises; None where it reaches the end of the curve."""
+    is_rising = curve.slope > _NOISE * curve.scale
+    edges = torch.nn.functional.pad(is_rising.int(), (1, 1)).diff()
+    starts, ends = (edges == 1).nonzero().flatten().tolist(), (edges == -1).nonzero().flatten().tolist()
+    return [
+        [_crossing(curve, start), _crossing(curve, end)]
+        for start, end in zip(starts, ends, strict=True)
+        if curve.slope[start:end].max() > _SATURATED * curve.scale
+    ]
+
+
+def _crossing(curve: Curve, index: int) -> float | None:
+    """Where the slope is zero between this point and the one before."""
+    if index in (0, len(curve.z)):
+        return None
+    (low, high), (left, right) = curve.z[index - 1 : index + 1].tolist(), curve.slope[index - 1 : index + 1].tolist()
+    share = left / (left - right) if left != right else 0.0
+    # A kink or a jump has no zero in between.
+    return _rounded(low + min(max(share, 0.0), 1.0) * (high - low))
+
+
+def _jumps(curve: Curve) -> list[list[float]]:
+    """[z, height] of each step that the slopes on both sides do not explain."""
+    steps = curve.value.diff()
+    missing = steps - (curve.slope[1:] + curve.slope[:-1]) / 2 * curve.z.diff()
+    near = torch.nn.functional.pad(missing.abs(), (5, 5)).unfold(0, 11, 1).median(dim=1).values
+    is_jump = (missing.abs() > 0.05 * curve.scale) & (missing.abs() > steps.abs() / 4) & (missing.abs() > 10 * near)
+    places = [int(each) for each in is_jump.nonzero().flatten()]
+    return [[_rounded(min(curve.z[i : i + 2].tolist(), key=abs)), _rounded(float(steps[i]))] for i in places]
+
+
+def _saturation(curve: Curve, side: int) -> float | None:
+    """The z beyond which, to that side, the slope stays below a hundredth of its usual size."""
+    slope = curve.slope if side > 0 else curve.slope.flip(0)
+    z = curve.z if side > 0 else curve.z.flip(0)
+    pushes = (~(slope.abs() <= _SATURATED * curve.scale)).nonzero().flatten()
+    last = int(pushes[-1]) if len(pushes) else 0
+    return _rounded(float(z[last + 1])) if last + 1 < len(z) - 1 else None
+
+
+def _tail(curve: Curve, side: int) -> dict[str, Any]:
+    """How the loss goes on towards that side, from the slopes at its end, half and three quarters of the way there."""
+    end = len(curve.z) - 1 if side > 0 else 0
+    places = [int((curve.z - curve.z[end] * share).abs().argmin()) for share in (0.5, 0.75, 1)]
+    slopes, values = curve.slope[places], curve.value[places]
+    if not bool((slopes.isfinite() & values.isfinite()).all()):
+        return {"shape": "not finite", "slope": None}
+    grows = [float(each) for each in slopes.diff() / curve.z[places].diff()]
+    # A slope that comes from the rest of the batch alone leaves the row's own value as it is.
+    own = abs(float(values.diff()[1] / curve.z[places].diff()[1]))
+    is_still = own < 1e-3 * curve.scale
+    middle, last = abs(slopes[0].item()), abs(slopes[2].item())
+    return {
+        "shape": "flat" if is_still else _shape(middle, last, grows, curve.scale),
+        "slope": _rounded(slopes[2].item()),
+    }
+
+
+def _shape(middle: float, last: float, grows: list[float], scale: float) -> str:
+    if last < 10 * _NOISE * scale or last < middle / 3:
+        return "flat"
+    if last < 0.9 * middle:
+        return "logarithmic"
+    if last < 1.3 * middle or abs(grows[1]) < 0.75 * abs(grows[0]):
+        return "linear"
+    return "quadratic" if abs(grows[1]) < 1.5 * abs(grows[0]) else "steep"
+
+
+def _number(value: Tensor) -> float | None:
+    return _rounded(value.item()) if value.isfinite() else None
+
+
+def _rounded(value: float) -> float:
+    """Four significant digits and one to spare, as everything that is shown."""
+    return float(f"{value:.5g}")

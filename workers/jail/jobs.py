@@ -1,0 +1,40 @@
+"""The jobs that a child can be asked for, by name. Their modules are imported inside the zygote alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+
+from workers.jail.child import JobFunction
+
+
+@dataclass(frozen=True)
+class Job:
+    module: str
+    function: str
+    runs_python: bool = False
+    """Executes the candidate's own Python, which is for level "full" alone."""
+
+
+JOBS: Mapping[str, Job] = MappingProxyType(
+    {
+        "canary": Job("workers.jail.canaries", "run_canary"),
+        "compile": Job("workers.jail.compiler", "compile_request"),
+        "examine": Job("workers.jail.examine_graph", "examine_request"),
+        "compute": Job("workers.jail.execute", "compute_request"),
+        "execute": Job("workers.jail.execute", "execute_request", runs_python=True),
+    }
+)
+
+
+def load_jobs() -> dict[str, JobFunction]:
+    """Import and warm all of them, torch with one thread."""
+    import torch
+
+    from workers.jail.warm_up import warm_up
+
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+    jobs = {name: getattr(import_module(job.module), job.function) for name, job in JOBS.items()}
+    warm_up()
+    return jobs

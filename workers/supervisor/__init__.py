@@ -1,0 +1,1 @@
+"""Parents without torch of the processes that compute: the jail's zygote."""
