@@ -43,6 +43,7 @@ test: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks.startup $(ARGS)
+	$(BIN)/python -m benchmarks.gate $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -62,6 +62,11 @@ class WorkerSettings(Section):
     """Evaluations at once on this machine; by default one a core."""
 
 
+class JailSettings(Section):
+    minimum: Literal["full", "seccomp", "unavailable"] = "seccomp"
+    """The weakest lock under which candidates are compiled; "unavailable" compiles without one and executes nothing."""
+
+
 class LocalSettings(Section):
     data_dir: Path = Field(default_factory=default_data_dir)
 
@@ -79,6 +84,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()
     worker: WorkerSettings = WorkerSettings()
+    jail: JailSettings = JailSettings()
     local: LocalSettings = Field(default_factory=LocalSettings)
     client: ClientSettings = ClientSettings()
 

@@ -34,7 +34,7 @@ class Turning(bootsteps.StartStopStep):
 
 
 def make_app(settings: Settings) -> Celery:
-    app = Celery("discovery_service.workers", include=["workers.tasks.maintain"])
+    app = Celery("discovery_service.workers", include=["workers.tasks.maintain", "workers.tasks.gate"])
     app.conf.update(broker_config(required(settings.redis.url, "DISCOVERY__REDIS__URL")))
     app.conf.update(
         task_acks_late=False,

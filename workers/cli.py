@@ -8,7 +8,12 @@ from typing import Annotated
 
 import typer
 
+from discovery_service.cli.exits import ExitCode
+from discovery_service.cli.output import AsJson, print_json
+from discovery_service.domain.families import Family
 from workers.kinds import WorkerKind
+
+GATE_EXITS = {"accepted": ExitCode.OK, "refused": ExitCode.REFUSED, "unavailable": ExitCode.JAIL_UNAVAILABLE}
 
 
 def worker(
@@ -35,9 +40,29 @@ def beat() -> None:
     make_app(settings).Beat(quiet=True, loglevel=settings.log.level).run()
 
 
+def gate(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A source in Python, or - for what comes in.")],
+    *,
+    family: Annotated[Family, typer.Option(help="Whose inputs it may ask for.")] = Family.PAIRWISE,
+    reply: Annotated[bool, typer.Option("--reply", help="The file is a language model's reply, not a source.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send a loss through the gate. Exit code 0 accepted, 5 refused, 4 when no jail can be locked here."""
+    from workers.gate.command import judge_file, tell
+
+    answer = judge_file(file, family, is_reply=reply)
+    if as_json:
+        print_json(answer)
+    else:
+        for line in tell(answer):
+            typer.echo(line)
+    raise typer.Exit(GATE_EXITS[answer["status"]])
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands, unless what workers execute is not installed, as in the API's image."""
     if find_spec("torch") is None:
         return
     app.command()(worker)
     app.command()(beat)
+    app.command()(gate)

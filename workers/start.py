@@ -18,6 +18,8 @@ from workers.celery_app import make_app
 from workers.fleet import Membership
 from workers.kinds import WorkerKind, default_name
 
+MOST_GATES = 8
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -36,7 +38,8 @@ def shape_of(kind: WorkerKind, settings: Settings) -> Shape:
             # They wait for the model's endpoint, hardly for the processor.
             return Shape((EXCHANGE.queue,), "threads", slots=8)
         case WorkerKind.GATE:
-            return Shape((CANDIDATE.queue, MAINTAIN_QUEUE), "prefork", slots=cores)
+            # Each process has a jail of its own, of .3 GB.
+            return Shape((CANDIDATE.queue, MAINTAIN_QUEUE), "prefork", slots=min(cores, MOST_GATES))
         case WorkerKind.EVALUATE:
             # Each thread supervises one child. A training is long: a message that waits behind one is better off
             # in the queue, where another machine can take it.

@@ -1,4 +1,4 @@
-"""One LISTENing connection a process that wakes everybody who waits for a campaign's events."""
+"""One LISTENing connection a process that wakes everybody who waits for a campaign's events or for a check."""
 
 import asyncio
 from collections import defaultdict
@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
 from discovery_service.db.sessions import NOTICE_DEAD_SERVERS
+from discovery_service.engine.checks import CHECK_CHANNEL
 from discovery_service.engine.events import CHANNEL
 
 log = structlog.get_logger(__name__)
@@ -27,9 +28,9 @@ class Listener:
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
 
     @contextmanager
-    def subscription(self, campaign_id: UUID) -> Iterator[asyncio.Event]:
-        """An event that is set whenever the campaign may have news; the reader clears it before it looks."""
-        key, news = str(campaign_id), asyncio.Event()
+    def subscription(self, subject_id: UUID) -> Iterator[asyncio.Event]:
+        """An event that is set whenever the subject may have news; the reader clears it before it looks."""
+        key, news = str(subject_id), asyncio.Event()
         self._waiting[key].add(news)
         try:
             yield news
@@ -50,7 +51,8 @@ class Listener:
     async def _listen(self) -> None:
         connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
         async with connection:
-            await connection.execute(f"LISTEN {CHANNEL}")
+            for channel in (CHANNEL, CHECK_CHANNEL):
+                await connection.execute(f"LISTEN {channel}")
             self._wake(list(self._waiting))
             while True:
                 async for notice in connection.notifies(timeout=CHECK_EVERY_S):

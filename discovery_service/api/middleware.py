@@ -183,6 +183,9 @@ class Admission:
                 is_held = False
                 places.release()
 
+        # A route that waits for somebody else leaves before it does.
+        scope["state"]["leave_place"] = leave
+
         async def send_and_leave(message: Message) -> None:
             # Its transaction is over by then; a stream looks into the database on connections of its own.
             leave()

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Literal
 
@@ -19,6 +20,7 @@ from discovery_service.client import Client, DiscoveryError
 from discovery_service.errors import UsageError
 from discovery_service.settings import Settings, get_settings
 
+FINDINGS_GROUP = "discovery_service.findings"
 PYTHONS = ((3, 11), (3, 12))
 
 
@@ -49,6 +51,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     yield _python()
     yield _platform()
     yield _torch()
+    yield from _others()
     yield _local_servers()
     yield _database(settings)
     yield _redis(settings)
@@ -78,6 +81,13 @@ def _torch() -> Finding:
         return Finding("torch", "problem", f"cannot be loaded: {error}", "Install it again.")
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return Finding("torch", "ok", f"{torch.__version__} on {', '.join(names) or 'the CPU alone'}")
+
+
+def _others() -> Iterator[Finding]:
+    """What packages find out that need torch."""
+    if find_spec("torch") is not None:
+        for entry in entry_points(group=FINDINGS_GROUP):
+            yield Finding(*entry.load()())
 
 
 def _local_servers() -> Finding:

@@ -11,3 +11,7 @@ class ExitCode(IntEnum):
     """An argument, a field, a file, a setting or the key cannot be used; the person at the terminal can mend it."""
     CAMPAIGN_FAILED = 3
     """The campaign that was watched has failed."""
+    JAIL_UNAVAILABLE = 4
+    """No jail can be locked here, so that nothing was judged."""
+    REFUSED = 5
+    """The gate refused the loss."""

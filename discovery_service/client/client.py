@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Self
 
-from discovery_service.client.resources import Campaigns, Events, Keys, Service
+from discovery_service.client.resources import Campaigns, Candidates, Events, Keys, Losses, Service
 from discovery_service.client.transport import Transport
 
 
@@ -18,6 +18,8 @@ class Client:
         self._transport = Transport(base_url, api_key, timeout_s=timeout_s, max_retries=max_retries)
         self.events = Events(self._transport)
         self.campaigns = Campaigns(self._transport, self.events)
+        self.losses = Losses(self._transport)
+        self.candidates = Candidates(self._transport)
         self.keys = Keys(self._transport)
         self.service = Service(self._transport)
 

@@ -148,3 +148,72 @@ class Readiness(Model):
     database: str
     schema_revision: str | None
     broker: str
+    jail: str | None = None
+    """The weakest lock of all gate workers that are there; None before one has judged anything."""
+
+
+class LossInput(Model):
+    name: str
+    role: str
+    shape: str
+    is_integer: bool
+    meaning: str
+
+
+class LossFamily(Model):
+    name: str
+    inputs: list[LossInput]
+    library: list[str]
+
+
+class Neighbour(Model):
+    name: str
+    cosine: float
+    beta_shift: float
+    is_twin: bool
+    is_near: bool
+
+
+class KnownLoss(Model):
+    name: str
+    family: str
+    title: str
+    paper: str
+    defaults: str
+    differs: str
+    source: str
+    formula: str | None
+    graph_sha256: str
+    passport: dict[str, Any]
+    sentences: list[str]
+    neighbours: list[Neighbour]
+
+
+class Refusal(Model):
+    code: str
+    message: str
+    line: int | None
+
+
+class Check(Model):
+    """What the gate says of a source."""
+
+    status: str
+    """accepted, refused or unavailable (no jail could be locked)."""
+    code: str | None
+    message: str | None
+    line: int | None
+    refusals: list[Refusal]
+    name: str | None
+    graph_sha256: str | None
+    formula: str | None
+    graph_text: str | None
+    passport: dict[str, Any] | None
+    neighbours: list[Neighbour]
+    isolation: str | None
+
+
+class Listed(Model, Generic[Item]):
+    """A list that comes whole."""
+
+    data: list[Item]

@@ -16,8 +16,12 @@ from discovery_service.client.models import (
     Budgets,
     Campaign,
     CampaignSpec,
+    Check,
     Event,
     Health,
+    KnownLoss,
+    Listed,
+    LossFamily,
     Model,
     NewApiKey,
     Page,
@@ -154,6 +158,27 @@ class Events:
                 response.close()
             retries = STREAM_RETRIES
             sleep(REOPEN_AFTER_S)
+
+
+class Losses:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def families(self) -> list[LossFamily]:
+        """Each with the inputs that a loss may ask for by name."""
+        return self._transport.ask(Listed[LossFamily], "GET", "/v1/families").data
+
+    def library(self, family: str = "pairwise") -> list[KnownLoss]:
+        return self._transport.ask(Listed[KnownLoss], "GET", "/v1/library", params={"family": family}).data
+
+
+class Candidates:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def check(self, source: str, *, family: str = "pairwise") -> Check:
+        """Send a source through the gate without a campaign. A refusal is an answer, not an error."""
+        return self._transport.ask(Check, "POST", "/v1/candidates:check", json={"family": family, "source": source})
 
 
 class Keys:

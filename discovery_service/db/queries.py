@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session, joinedload
 
-from discovery_service.db.tables import ApiKey, Campaign
-from discovery_service.domain.states import CampaignStatus
+from discovery_service.db.tables import ApiKey, Campaign, Candidate
+from discovery_service.domain.states import CampaignStatus, CandidateStatus
 from discovery_service.errors import Unprocessable
 
 
@@ -43,3 +43,14 @@ def _place_of(session: Session, table: type[Campaign] | type[ApiKey], after: UUI
     if created_at is None:
         raise Unprocessable(f"after: there is nothing with the id {after}; take the `next` of the page before.")
     return created_at, after
+
+
+def list_fingerprints(session: Session, campaign_id: UUID, *, besides: UUID) -> list[tuple[str, bytes]]:
+    """Of the campaign's accepted losses, by name."""
+    query = select(Candidate.name, Candidate.fingerprint).where(
+        Candidate.campaign_id == campaign_id,
+        Candidate.status == CandidateStatus.ACCEPTED,
+        Candidate.id != besides,
+        Candidate.fingerprint.is_not(None),
+    )
+    return [(name, fingerprint) for name, fingerprint in session.execute(query) if fingerprint is not None]

@@ -45,8 +45,13 @@ def ring(session: Session, kind: WorkKind, *row_ids: UUID) -> None:
         .values(rung_at=func.now())
         .execution_options(synchronize_session=False)
     )
-    rings = session.info.setdefault(_RINGS, {})
-    rings.update({(kind.task, kind.queue, str(row_id)): None for row_id in row_ids})
+    for row_id in row_ids:
+        ring_task(session, kind.task, kind.queue, row_id)
+
+
+def ring_task(session: Session, task: str, queue: str, row_id: UUID) -> None:
+    """Send a message after the commit, once however often it is asked for."""
+    session.info.setdefault(_RINGS, {})[(task, queue, str(row_id))] = None
 
 
 @contextmanager

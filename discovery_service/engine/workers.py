@@ -1,6 +1,6 @@
 """The fleet: a worker's row while it lives, and its earlier incarnation's leases when it starts again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -82,6 +82,19 @@ def see_worker(session: Session, worker_id: UUID) -> bool:
         .execution_options(synchronize_session=False)
     )
     return seen.one_or_none() is not None
+
+
+def note_isolation(session: Session, worker_id: UUID, level: str) -> None:
+    """How well the worker's jail is locked. Each process of its pool has one; the host and its kernel are the same."""
+    session.execute(update(Worker).where(Worker.id == worker_id).values(isolation=level))
+
+
+def list_isolation(session: Session) -> Sequence[str]:
+    """The levels of all jails in the fleet."""
+    query = select(Worker.isolation).where(
+        Worker.stopped_at.is_(None), Worker.seen_at > func.now() - LOST_AFTER, Worker.isolation.is_not(None)
+    )
+    return [level for level in session.scalars(query) if level is not None]
 
 
 def stop_worker(session: Session, worker_id: UUID) -> None:

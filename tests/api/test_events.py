@@ -115,7 +115,7 @@ def test_a_stream_goes_on_after_its_listening_connection_was_cut(
     with stream(api, campaign_id) as events:
         next(events)
         with owner_sessions() as owner:
-            cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN event'"
+            cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %'"
             cut += " AND datname = current_database()"
             assert owner.scalars(text(cut)).all() == [True]
         with sessions.begin() as session:

@@ -20,6 +20,7 @@ from tests.waiting import wait_until
 from tests.workers.app import RAN
 
 ROOT = Path(__file__).parents[2]
+OUTER = ROOT / "tests" / "jail" / "outer.py"
 
 
 class Fleet:
@@ -32,6 +33,11 @@ class Fleet:
 
     def start_worker(self, kind: str = "evaluate", name: str | None = None) -> subprocess.Popen[bytes]:
         return self._start("-m", "tests.workers.app", kind, name or f"{kind}@here")
+
+    def start_gate(self, *, without: str | None = None) -> subprocess.Popen[bytes]:
+        """The gate's own tasks; `without` takes a lock away from the kernel below it."""
+        command = ("-m", "discovery_service.cli", "worker", "gate")
+        return self._start(*command) if without is None else self._start(str(OUTER), without, sys.executable, *command)
 
     def start_beat(self, directory: Path) -> subprocess.Popen[bytes]:
         return self._start("-c", "from workers.cli import beat; beat()", cwd=directory)

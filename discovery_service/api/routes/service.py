@@ -1,5 +1,6 @@
 """Is it alive, is it ready, and what does it measure."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import structlog
@@ -13,6 +14,7 @@ from discovery_service.api.dependencies import State
 from discovery_service.api.schemas.problems import problems
 from discovery_service.api.schemas.service import Health, Readiness
 from discovery_service.api.state import ApiState
+from discovery_service.engine.workers import list_isolation
 from discovery_service.version import VERSION
 
 log = structlog.get_logger(__name__)
@@ -36,26 +38,38 @@ async def health() -> Health:
 )
 def readiness(state: State, response: Response) -> Readiness:
     """Whether requests can be served: the database, its schema, the broker."""
-    database, revision = _look_at_database(state)
+    database, revision, jail = _look_at_database(state)
     broker: Literal["ok", "away"] = "ok" if state.bell.is_heard() else "away"
     if database != "ok":
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-        return Readiness(status="unavailable", database=database, schema_revision=revision, broker=broker)
+        return Readiness(status="unavailable", database=database, schema_revision=revision, broker=broker, jail=jail)
     readiness: Literal["ready", "degraded"] = "ready" if broker == "ok" else "degraded"
-    return Readiness(status=readiness, database=database, schema_revision=revision, broker=broker)
+    return Readiness(status=readiness, database=database, schema_revision=revision, broker=broker, jail=jail)
 
 
-def _look_at_database(state: ApiState) -> tuple[Literal["ok", "behind", "away"], str | None]:
+JailLevel = Literal["full", "seccomp", "unavailable"]
+
+
+def _look_at_database(
+    state: ApiState,
+) -> tuple[Literal["ok", "behind", "away"], str | None, JailLevel | None]:
     # Loaded here because it brings Alembic, .4 s of import, which nothing else in the API needs.
     from discovery_service.db.migrate import find_revision, head_revision
 
     try:
         with state.sessions() as session:
             revision = find_revision(session)
+            if revision != head_revision():
+                return "behind", revision, None
+            return "ok", revision, _weakest(list_isolation(session))
     except (DBAPIError, PoolTimeout) as error:
         log.warning("readiness.database_away", error=str(error))
-        return "away", None
-    return ("ok" if revision == head_revision() else "behind"), revision
+        return "away", None, None
+
+
+def _weakest(levels: Sequence[str]) -> JailLevel | None:
+    weakest_first: tuple[JailLevel, ...] = ("unavailable", "seccomp", "full")
+    return next((level for level in weakest_first if level in levels), None)
 
 
 @router.get(

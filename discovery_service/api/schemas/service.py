@@ -17,7 +17,9 @@ class Readiness(BaseModel):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"status": "ready", "database": "ok", "schema_revision": "0002", "broker": "ok"}]
+            "examples": [
+                {"status": "ready", "database": "ok", "schema_revision": "0002", "broker": "ok", "jail": "full"}
+            ]
         }
     )
 
@@ -25,3 +27,5 @@ class Readiness(BaseModel):
     database: Literal["ok", "behind", "away"]
     schema_revision: str | None
     broker: Literal["ok", "away"]
+    jail: Literal["full", "seccomp", "unavailable"] | None
+    """The weakest lock of all gate workers that are there; null before one has judged anything."""

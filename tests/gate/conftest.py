@@ -1,0 +1,36 @@
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from discovery_service.domain.families import Family
+from workers.gate.process import library_fingerprints
+from workers.gate.road import Submission, Verdict, pass_gate
+from workers.gate.twins import Archive
+from workers.supervisor.jail import Jail
+
+DATA = Path(__file__).parents[1] / "data"
+
+Judge = Callable[..., Verdict]
+
+
+def read_lines(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (DATA / name).read_text().splitlines()]
+
+
+@pytest.fixture(scope="session")
+def jail() -> Iterator[Jail]:
+    with Jail() as opened:
+        yield opened
+
+
+@pytest.fixture
+def judge(jail: Jail) -> Judge:
+    """What the gate says of a source, beside the library."""
+
+    def said(source: str, family: Family = Family.PAIRWISE, **about: Any) -> Verdict:
+        return pass_gate(jail, Submission(source, family, **about), Archive(library_fingerprints(family)))
+
+    return said

@@ -1,0 +1,74 @@
+"""`discovery gate`: one source through the gate without a server, and what is told about it."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from discovery_service.domain.families import Family
+from discovery_service.errors import UsageError
+from discovery_service.losses.passport import describe_passport
+from discovery_service.prompts.parse import ReplyFailure, parse_reply
+from workers.gate.answer import describe_refusal, describe_unavailable, describe_verdict
+from workers.gate.process import library_fingerprints, make_jail
+from workers.gate.road import Submission, pass_gate
+from workers.gate.twins import Archive
+from workers.supervisor.jail import JailUnavailable
+
+MAX_BYTES = 4_000_000
+
+
+def judge_file(file: str, family: Family, *, is_reply: bool) -> dict[str, Any]:
+    """What the gate says of the source, or of the reply, in the file. UsageError when it cannot be read."""
+    text = _read(file)
+    submission = Submission(text, family)
+    with make_jail() as jail:
+        if is_reply:
+            parsed = parse_reply(text)
+            if isinstance(parsed, ReplyFailure):
+                return describe_refusal(jail.isolation, parsed.code, parsed.message)
+            submission = Submission(parsed.code, family, name=parsed.name or None, values=parsed.values)
+        try:
+            return describe_verdict(pass_gate(jail, submission, Archive(library_fingerprints(family))))
+        except JailUnavailable as error:
+            return describe_unavailable(jail.isolation, str(error))
+
+
+def _read(file: str) -> str:
+    try:
+        if file == "-":
+            raw = sys.stdin.buffer.read(MAX_BYTES)
+        else:
+            with Path(file).open("rb") as opened:
+                raw = opened.read(MAX_BYTES)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.") from error
+    # What is no UTF-8 becomes lone surrogates, which the gate refuses in its words.
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def tell(answer: dict[str, Any]) -> Iterator[str]:
+    """The answer for a person, line by line."""
+    if answer["status"] == "unavailable":
+        yield f"not judged: {answer['message']}"
+        return
+    for refusal in answer["refusals"]:
+        where = f"line {refusal['line']}, " if refusal["line"] else ""
+        yield f"refused: {where}{refusal['code']}: {refusal['message']}"
+    if answer["status"] == "accepted":
+        yield f"accepted: {answer['name']}, graph {answer['graph_sha256'][:12]}, isolation {answer['isolation']}"
+    if answer["graph_text"] is not None:
+        yield from _tell_graph(answer)
+
+
+def _tell_graph(answer: dict[str, Any]) -> Iterator[str]:
+    if answer["formula"]:
+        yield answer["formula"]
+    yield ""
+    yield answer["graph_text"].rstrip()
+    yield ""
+    yield from describe_passport(answer["passport"])
+    yield ""
+    for near in answer["neighbours"]:
+        kind = "twin of" if near["is_twin"] else "near" if near["is_near"] else "unlike"
+        yield f"{kind:8}{near['name']:14} cosine {near['cosine']:.4f} at {near['beta_shift']:.3g} times its beta"

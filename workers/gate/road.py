@@ -1,0 +1,172 @@
+"""The road from a source to an accepted loss: static check, compile, verify, probe, execute and compare, twins.
+
+Everything that reads a candidate's text beyond its syntax happens in the jail; here only what came out is looked at.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from discovery_service.domain.families import Family
+from discovery_service.losses.canonical import hash_graph
+from discovery_service.losses.formula import find_formula
+from discovery_service.losses.graph import Graph, read_graph
+from discovery_service.losses.passport import describe_passport
+from discovery_service.losses.printer import print_graph
+from discovery_service.losses.refusals import Refusal, RefusalCode, Refused
+from discovery_service.losses.source import CheckedSource, check_source
+from workers.gate.compare import compare
+from workers.gate.twins import Archive, Neighbour, find_twins, read_fingerprint
+from workers.supervisor.isolation import Isolation, Level
+from workers.supervisor.jail import Jail
+
+
+@dataclass(frozen=True)
+class Passed:
+    """An accepted loss, with all that is stored of it."""
+
+    checked: CheckedSource
+    graph: Graph
+    graph_sha256: str
+    formula: str | None
+    graph_text: str
+    passport: dict[str, Any]
+    curve: dict[str, Any]
+    fingerprint: bytes
+    check_vectors: dict[str, Any]
+    """Values and gradients of the graph on the fixed cases; an export proves itself against them."""
+    neighbours: list[Neighbour]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    isolation: Isolation
+    refusals: tuple[Refusal, ...] = ()
+    """Empty when the candidate is accepted; else the first one decides."""
+    passed: Passed | None = None
+    """None when the candidate was refused before there was a graph of it."""
+
+    @property
+    def is_accepted(self) -> bool:
+        return not self.refusals
+
+    @property
+    def twin(self) -> Neighbour | None:
+        near = self.passed.neighbours if self.passed else []
+        return next((each for each in near if each.is_twin), None)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What stands before the gate."""
+
+    source: str
+    family: Family
+    name: str | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    may_be_twin: bool = True
+    """A person's loss, or the library's, is accepted with its twin named; a machine's is refused."""
+
+
+def pass_gate(jail: Jail, submission: Submission, archive: Archive) -> Verdict:
+    """Raises JailUnavailable when our side cannot judge; every fault of the candidate is in the verdict."""
+    try:
+        checked = check_source(
+            submission.source, submission.family, name=submission.name, values=dict(submission.values)
+        )
+        graph = read_graph(_ask(jail, "compile", _request(submission)).get("graph"))
+        seen = _ask(jail, "examine", {"graph": graph.document()})
+        computed = {part: seen.get(part) for part in ("values", "gradients")}
+        _check_execution(jail, submission, checked, computed)
+        passed = _describe(checked, graph, {**seen, "check_vectors": computed}, archive)
+        refusals = _refusals_of(seen)
+    except Refused as refused:
+        return Verdict(jail.isolation, refused.refusals)
+    verdict = Verdict(jail.isolation, refusals, passed)
+    if verdict.is_accepted and verdict.twin is not None and not submission.may_be_twin:
+        return Verdict(jail.isolation, (_duplicate(verdict.twin),), passed)
+    return verdict
+
+
+def _request(submission: Submission) -> dict[str, Any]:
+    return {
+        "source": submission.source,
+        "family": submission.family.value,
+        "name": submission.name,
+        "values": dict(submission.values),
+    }
+
+
+def _ask(jail: Jail, job: str, request: dict[str, Any]) -> dict[str, Any]:
+    outcome = jail.run(job, request)
+    if outcome.refusal is not None:
+        raise Refused(*_told(outcome.answer, outcome.refusal))
+    if outcome.answer is None:
+        raise Refused(Refusal(RefusalCode.JAIL_CRASH, "The loss made the process that examines it end without a word."))
+    return outcome.answer
+
+
+def _told(answer: Mapping[str, Any] | None, first: Refusal) -> tuple[Refusal, ...]:
+    listed = (answer or {}).get("refused")
+    told = _read_refusals(listed) if isinstance(listed, list) else ()
+    return told or (first,)
+
+
+def _read_refusals(documents: list[Any]) -> tuple[Refusal, ...]:
+    """Of what a jailed child says nothing is believed that is not shaped as expected."""
+    found = []
+    for each in documents[:20]:
+        try:
+            line = each["line"]
+            found.append(Refusal(RefusalCode(each["code"]), str(each["message"])[:1000], int(line) if line else None))
+        except (TypeError, KeyError, ValueError):
+            continue
+    return tuple(found)
+
+
+def _refusals_of(seen: Mapping[str, Any]) -> tuple[Refusal, ...]:
+    listed = seen.get("refusals")
+    return _read_refusals(listed) if isinstance(listed, list) else ()
+
+
+def _check_execution(jail: Jail, submission: Submission, checked: CheckedSource, computed: Mapping[str, Any]) -> None:
+    """The Python as it was sent, and as it is stored, must do what the graph does. Only where the lock is complete."""
+    if jail.isolation.level is not Level.FULL:
+        return
+    refusal = compare(_ask(jail, "execute", {**_request(submission), "source": checked.text}), computed)
+    if refusal is not None:
+        raise Refused(refusal)
+
+
+def _describe(checked: CheckedSource, graph: Graph, seen: Mapping[str, Any], archive: Archive) -> Passed:
+    try:
+        fingerprint = base64.b64decode(seen["fingerprint"], validate=True)
+        read_fingerprint(fingerprint)
+        passport, curve = dict(seen["passport"]), dict(seen["curve"])
+        # Whoever shows them later can: nothing in them is of another kind than the sentences need.
+        describe_passport(passport)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        message = "The process that examines the loss answered in no known form."
+        raise Refused(Refusal(RefusalCode.JAIL_CRASH, message)) from error
+    return Passed(
+        checked=checked,
+        graph=graph,
+        graph_sha256=hash_graph(graph),
+        formula=find_formula(graph),
+        graph_text=print_graph(graph),
+        passport=passport,
+        curve=curve,
+        fingerprint=fingerprint,
+        check_vectors=seen["check_vectors"],
+        neighbours=find_twins(fingerprint, archive),
+    )
+
+
+def _duplicate(twin: Neighbour) -> Refusal:
+    at = "" if twin.beta_shift == 1 else f" at {twin.beta_shift:.3g} times its beta"
+    return Refusal(
+        RefusalCode.DUPLICATE,
+        f"The loss behaves like {twin.name}{at} (cosine {twin.cosine:.4f}), which is known already; change what it "
+        "does to the margin, not its scale.",
+    )
