@@ -78,6 +78,7 @@ class CampaignSpec(Model):
     tuning: Tuning
     confirmation: Confirmation
     budgets: Budgets
+    isolation: str | None
     seed: int
     guidance: str
 

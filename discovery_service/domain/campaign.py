@@ -217,6 +217,8 @@ class CampaignSpec(Strict):
     tuning: Tuning = Tuning()
     confirmation: Confirmation = Confirmation()
     budgets: Budgets = Budgets()
+    isolation: Literal["full", "seccomp"] | None = None
+    """The weakest lock under which its candidates are compiled; absent, what each gate worker demands of itself."""
     seed: int = Field(default=0, ge=0, le=2**53)
     guidance: Guidance = ""
     """Free text that goes into every prompt."""

@@ -10,10 +10,11 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Campaign, Worker
+from discovery_service.domain.isolation import Level
 from discovery_service.domain.states import CampaignStatus, is_legal
 from discovery_service.engine.campaigns import lock_campaigns, pause_for, settle_cancelling
 from discovery_service.engine.dispatch import ring
@@ -43,11 +44,20 @@ class Renewal:
     cancel_requested: bool
 
 
-def claim(session: Session, kind: WorkKind, row_id: UUID, worker_id: UUID) -> Claim | None:
-    """Take the row if it waits, its campaign runs and the worker is one still. None is normal: another was faster."""
+def claim(
+    session: Session, kind: WorkKind, row_id: UUID, worker_id: UUID, *, isolation: Level | None = None
+) -> Claim | None:
+    """Take the row if it waits, its campaign runs and the worker is one still. None is normal: another was faster.
+
+    `isolation`, where the work wants a jail, is what this worker's reaches; its campaign may demand more.
+    """
     table = kind.table
     # The lock makes a pause that is under way decide: whoever was told "paused" sees nothing start any more.
     runs = select(Campaign.id).where(Campaign.id == table.campaign_id, Campaign.status == CampaignStatus.RUNNING)
+    if isolation is not None:
+        demanded = Campaign.spec["isolation"].astext
+        reached = [level.value for level in Level if isolation.reaches(level)]
+        runs = runs.where(or_(demanded.is_(None), demanded.in_(reached)))
     # A worker notices only after seconds that another one has its name; what it took meanwhile nobody would free.
     works = select(Worker.id).where(Worker.id == worker_id, Worker.stopped_at.is_(None))
     row = session.execute(

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from structlog.testing import CapturingLogger
 
 from discovery_service.db.tables import Campaign
+from discovery_service.domain.isolation import Level
 from discovery_service.domain.states import CampaignStatus, CandidateStatus, EvaluationStatus, ExchangeStatus
 from discovery_service.engine.campaigns import cancel_campaign, get_campaign, pause_campaign
 from discovery_service.engine.claim import (
@@ -75,6 +76,19 @@ def test_of_two_workers_that_claim_one_row_one_wins_and_the_other_says_so_at_deb
     assert [(call.method_name, call.args, call.kwargs["id"]) for call in log.calls] == [
         ("debug", ("claim.lost",), str(row_id))
     ]
+
+
+@pytest.mark.parametrize(("demanded", "is_taken"), [(None, True), ("seccomp", True), ("full", False)])
+def test_a_worker_whose_jail_is_locked_less_than_the_campaign_demands_claims_nothing(
+    stage: Stage, demanded: str | None, is_taken: bool
+) -> None:
+    row_id = stage.add_work(CANDIDATE)
+    with stage.sessions.begin() as session:
+        campaign = session.get_one(Campaign, stage.campaign_id)
+        campaign.spec = {**campaign.spec, "isolation": demanded}
+    with stage.sessions.begin() as session:
+        held = claim(session, CANDIDATE, row_id, stage.worker_id, isolation=Level.SECCOMP)
+    assert (held is not None) is is_taken
 
 
 def test_a_row_that_is_claimed_while_another_claim_is_uncommitted_goes_to_the_first(

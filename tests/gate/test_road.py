@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from discovery_service.domain.families import Family
+from discovery_service.domain.isolation import Level
 from discovery_service.losses.described import list_described
 from discovery_service.losses.known import list_known
 from discovery_service.losses.refusals import RefusalCode
@@ -13,7 +14,6 @@ from tests.gate.conftest import Judge, read_lines
 from workers.gate.library import describe_family
 from workers.gate.road import Submission, pass_gate
 from workers.gate.twins import Archive
-from workers.supervisor.isolation import Level
 from workers.supervisor.jail import Jail, Outcome
 
 HEAD = "def loss(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps, beta"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.supervisor.isolation import Level
+from discovery_service.domain.isolation import Level
 from workers.supervisor.jail import Jail, Outcome
 
 HERE = Path(__file__).parent

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from discovery_service.domain.families import Family
+from discovery_service.domain.isolation import Level
 from discovery_service.losses.known import KnownLoss, list_known
 from discovery_service.losses.refusals import RefusalCode
 from workers.jail.jobs import JOBS
-from workers.supervisor.isolation import Level
 from workers.supervisor.jail import Jail
 
 MOST_ZYGOTE_BYTES = 400e6

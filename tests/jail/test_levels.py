@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from discovery_service.domain.isolation import Level
 from discovery_service.local.binaries import _is_open_to_all
 from discovery_service.losses.refusals import RefusalCode
 from tests.house.tree import REPOSITORY
@@ -15,7 +16,6 @@ from tests.jail.conftest import HERE, run_source, zygote_command
 from workers.jail.jobs import JOBS, Job
 from workers.jail.lockdown import JAIL_ID, Layer
 from workers.supervisor import jail as jail_module
-from workers.supervisor.isolation import Level
 from workers.supervisor.jail import Jail, JailUnavailable
 
 

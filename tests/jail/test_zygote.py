@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from discovery_service.domain.isolation import Level
 from discovery_service.local.guard import find_children
 from tests.jail.conftest import OUR_SECRET, run_source, zygote_command
 from tests.local.processes import is_alive
 from tests.waiting import wait_until
 from workers.jail.lockdown import JAIL_ID
-from workers.supervisor.isolation import Level
 from workers.supervisor.jail import Jail, JailUnavailable
 
 SLEEP = "import time\ntime.sleep(1000)"

@@ -4,9 +4,9 @@ import atexit
 from functools import cache
 
 from discovery_service.domain.families import Family
+from discovery_service.domain.isolation import Level
 from discovery_service.losses.described import list_described
 from discovery_service.settings import get_settings
-from workers.supervisor.isolation import Level
 from workers.supervisor.jail import Jail
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from discovery_service.domain.families import Family
+from discovery_service.domain.isolation import Level
 from discovery_service.losses.canonical import hash_graph
 from discovery_service.losses.formula import find_formula
 from discovery_service.losses.graph import Graph, read_graph
@@ -18,7 +19,7 @@ from discovery_service.losses.refusals import Refusal, RefusalCode, Refused
 from discovery_service.losses.source import CheckedSource, check_source
 from workers.gate.compare import compare
 from workers.gate.twins import Archive, Neighbour, find_twins, read_fingerprint
-from workers.supervisor.isolation import Isolation, Level
+from workers.supervisor.isolation import Isolation
 from workers.supervisor.jail import Jail
 
 

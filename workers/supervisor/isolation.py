@@ -2,21 +2,9 @@
 
 import platform
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from typing import Any
 
-
-class Level(StrEnum):
-    FULL = "full"
-    """Every canary was held, Landlock behind the filter. Candidates are compiled and executed."""
-    SECCOMP = "seccomp"
-    """Every canary was held, by the filter without Landlock. Candidates are compiled, never executed."""
-    UNAVAILABLE = "unavailable"
-    """No lock holds here."""
-
-    def reaches(self, minimum: "Level") -> bool:
-        best_first = list(Level)
-        return best_first.index(self) <= best_first.index(minimum)
+from discovery_service.domain.isolation import Level
 
 
 @dataclass(frozen=True)

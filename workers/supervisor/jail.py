@@ -10,11 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Self
 
+from discovery_service.domain.isolation import Level
 from discovery_service.losses.refusals import Refusal, Refused
 from workers.jail.jobs import JOBS
 from workers.jail.lockdown import OPTIONAL, UNLOCKED
 from workers.jail.messages import Order
-from workers.supervisor.isolation import Isolation, Level
+from workers.supervisor.isolation import Isolation
 from workers.supervisor.self_test import derive_isolation
 from workers.supervisor.verdict import ChildLost, printable, read_answer, read_lock
 from workers.supervisor.zygote import COMMAND, Child, Zygote, ZygoteLost

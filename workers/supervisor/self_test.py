@@ -4,12 +4,13 @@ import json
 import os
 from collections.abc import Sequence
 
+from discovery_service.domain.isolation import Level
 from discovery_service.losses.refusals import RefusalCode, Refused
 from workers.jail import landlock
 from workers.jail.canaries import CANARIES, outstay, read_directory
 from workers.jail.lockdown import JAIL_ID, OPTIONAL, Layer
 from workers.jail.messages import LockReport, Order
-from workers.supervisor.isolation import Isolation, Level
+from workers.supervisor.isolation import Isolation
 from workers.supervisor.verdict import ChildLost, read_answer, read_lock
 from workers.supervisor.zygote import Zygote
 

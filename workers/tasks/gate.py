@@ -40,7 +40,7 @@ def pass_candidate(candidate_id: str) -> None:
         forget_jail()
         return
     with task_unit() as session:
-        held = claim(session, CANDIDATE, UUID(candidate_id), worker_id)
+        held = claim(session, CANDIDATE, UUID(candidate_id), worker_id, isolation=jail.isolation.level)
         if held is None:
             return
         submission, archive = _read(session, held)

@@ -24,6 +24,7 @@ EXAMPLE_CREATE: dict[str, Any] = {
         "proposers": [{"kind": "symbolic", "share": 1.0}],
         "budgets": EXAMPLE_BUDGETS,
         "seed": 1,
+        "isolation": "seccomp",
         "guidance": "Prefer losses with no more than one constant.",
     },
 }

@@ -103,5 +103,6 @@ class CampaignSpecRead(SpecPart):
     tuning: TuningRead
     confirmation: ConfirmationRead
     budgets: BudgetsRead
+    isolation: str | None
     seed: int
     guidance: str
