@@ -203,7 +203,12 @@ class Budgets(Strict):
 
 class CampaignSpec(Strict):
     model_config = example(
-        family="pairwise", arena="panel:mini", held_out_arenas=["fog:mini"], budgets=EXAMPLE_BUDGETS, seed=1
+        family="pairwise",
+        arena="panel:mini",
+        held_out_arenas=["fog:mini"],
+        budgets=EXAMPLE_BUDGETS,
+        isolation="full",
+        seed=1,
     )
 
     family: Annotated[Family, Field(strict=False)] = Family.PAIRWISE
