@@ -4,6 +4,7 @@ The supervisor sends `Evaluate`, one at a time. The runtime says `Hello` once it
 number of `Progress` and one of `Done`, `Failed` or `Broken`. Whatever is no such line ends the runtime.
 """
 
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -18,6 +19,14 @@ LINE_BYTES = 4 << 20
 
 class ProtocolError(Exception):
     """The other side says something that is no message: it is broken, or of another version."""
+
+
+class Stage(StrEnum):
+    """Of a job. Only the last two are the candidate's: an arena that takes long to build is no fault of the loss."""
+
+    BUILDING = "building"
+    TRAINING = "training"
+    MEASURING = "measuring"
 
 
 class Message(BaseModel):
@@ -78,8 +87,7 @@ class Hello(Message):
 class Progress(Message):
     say: Literal["progress"] = "progress"
     job: str
-    stage: str
-    """Building, training or measuring."""
+    stage: Stage
     done: int
     of: int
 
