@@ -16,6 +16,7 @@ from discovery_service.client.errors import (
 )
 from discovery_service.client.models import (
     ApiKey,
+    Arena,
     Budgets,
     Campaign,
     CampaignSpec,
@@ -35,6 +36,7 @@ from discovery_service.client.models import (
 __all__ = [
     "ApiError",
     "ApiKey",
+    "Arena",
     "Budgets",
     "Campaign",
     "CampaignSpec",

@@ -167,6 +167,22 @@ class LossFamily(Model):
     library: list[str]
 
 
+class Arena(Model):
+    name: str
+    """As a campaign names it; `NAME@VERSION` of an operator's, whose NAME is enough."""
+    kind: str
+    family: str
+    summary: str | None
+    offers: list[str] | None
+    """The ways to beat DPO in it; None where nobody knows."""
+    is_control: bool | None
+    counts: str
+    """The metric by which losses are compared in it."""
+    content_sha256: str
+    document: dict[str, Any]
+    calibration: dict[str, Any] | None
+
+
 class Neighbour(Model):
     name: str
     cosine: float

@@ -5,6 +5,7 @@ from contextlib import closing
 from datetime import datetime
 from time import sleep
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import httpx2
@@ -13,6 +14,7 @@ from discovery_service.client.errors import NotFound, Unavailable, UnexpectedAns
 from discovery_service.client.models import (
     ENDED,
     ApiKey,
+    Arena,
     Budgets,
     Campaign,
     CampaignSpec,
@@ -170,6 +172,21 @@ class Losses:
 
     def library(self, family: str = "pairwise") -> list[KnownLoss]:
         return self._transport.ask(Listed[KnownLoss], "GET", "/v1/library", params={"family": family}).data
+
+
+class Arenas:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, *, arena: Mapping[str, Any], contents: Mapping[str, Any]) -> Arena:
+        """Register an operator's arena; the same one twice is one. `discovery arena add` finds out the contents."""
+        return self._transport.ask(Arena, "POST", "/v1/arenas", json={"arena": arena, "contents": contents})
+
+    def list(self) -> list[Arena]:
+        return self._transport.ask(Listed[Arena], "GET", "/v1/arenas").data
+
+    def read(self, name: str) -> Arena:
+        return self._transport.ask(Arena, "GET", f"/v1/arenas/{quote(name, safe=':@')}")
 
 
 class Candidates:

@@ -5,9 +5,10 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, joinedload
 
-from discovery_service.db.tables import ApiKey, Campaign, Candidate
+from discovery_service.db.tables import ApiKey, Arena, Campaign, Candidate
 from discovery_service.domain.states import CampaignStatus, CandidateStatus
 from discovery_service.errors import Unprocessable
 
@@ -54,3 +55,18 @@ def list_fingerprints(session: Session, campaign_id: UUID, *, besides: UUID) -> 
         Candidate.fingerprint.is_not(None),
     )
     return [(name, fingerprint) for name, fingerprint in session.execute(query) if fingerprint is not None]
+
+
+def list_operators_arenas(session: Session, family: str | None = None) -> Sequence[Arena]:
+    """The newest version of each, by name."""
+    newest = select(Arena).ext(distinct_on(Arena.name))
+    newest = newest.order_by(Arena.name, Arena.created_at.desc(), Arena.id.desc())
+    query = newest.where(~Arena.name.contains(":"))  # that of a built-in one stands before its size
+    return session.scalars(query if family is None else query.where(Arena.family == family)).all()
+
+
+def find_operators_arena(session: Session, name: str) -> Arena | None:
+    """By `NAME`, its newest version, or by `NAME@` and the first 12 digits of its content's hash."""
+    base, _, version = name.partition("@")
+    query = select(Arena).where(Arena.name == base, Arena.content_sha256.startswith(version, autoescape=True))
+    return session.scalars(query.order_by(Arena.created_at.desc(), Arena.id.desc()).limit(1)).one_or_none()

@@ -1,0 +1,49 @@
+"""An arena as it is shown: by the API, and by commands that need no server for the built-in ones."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from discovery_service.domain.arenas import ArenaKind, ArenaSize, find_arena, hash_document
+from discovery_service.domain.user_arenas import counted_metric
+
+
+def describe_built_in(name: str) -> dict[str, Any] | None:
+    """The built-in arena `NAME:SIZE`, or None."""
+    spec = find_arena(name)
+    if spec is None:
+        return None
+    document = spec.document(ArenaSize(name.partition(":")[2]))
+    return {
+        "name": name,
+        "kind": ArenaKind.SYNTHETIC.value,
+        "family": spec.family.value,
+        "summary": spec.summary,
+        "offers": [way.value for way in spec.offers],
+        "is_control": spec.is_control,
+        "counts": counted_metric(document),
+        "content_sha256": hash_document(document),
+        "document": document,
+        "calibration": None,
+    }
+
+
+def describe_operators(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What an operator registered. What a loss can win in it, nobody knows."""
+    content_sha256 = hash_document(document)
+    return {
+        "name": pinned_name(document["name"], content_sha256),
+        "kind": ArenaKind.HF.value,
+        "family": document["family"],
+        "summary": None,
+        "offers": None,
+        "is_control": None,
+        "counts": counted_metric(document),
+        "content_sha256": content_sha256,
+        "document": dict(document),
+        "calibration": None,
+    }
+
+
+def pinned_name(name: str, content_sha256: str) -> str:
+    """This very version of an operator's arena, as a campaign may name it."""
+    return f"{name}@{content_sha256[:12]}"
