@@ -1,0 +1,41 @@
+"""The device of a runtime: torch told to compute on it alone and with one thread, and what the device says it is."""
+
+import torch
+import transformers
+
+from workers.arenas.machine import describe_machine
+from workers.runtime.protocol import Hello
+
+
+class DeviceMissing(Exception):
+    """The device that was asked for is not there."""
+
+
+def prepare_device(name: str) -> torch.device:
+    """For the whole process, once. Raises DeviceMissing."""
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+    try:
+        device = torch.device(name)
+        if device.type == "cuda":
+            count = torch.cuda.device_count()
+            if (device.index or 0) >= count:
+                raise DeviceMissing(f"The device {name} cannot be used: torch {torch.__version__} sees {count} cards.")
+            torch.cuda.set_device(device)
+            torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise DeviceMissing(f"The device {name} cannot be used: {str(error).splitlines()[0]}") from error
+    return device
+
+
+def describe_device(device: torch.device, pid: int) -> Hello:
+    machine = describe_machine()
+    # A virtual machine may hide instructions of its processor, and without them sums come out otherwise.
+    processor = f"{machine['processor']}, {machine['instructions']}"
+    return Hello(
+        pid=pid,
+        torch=str(torch.__version__),
+        transformers=str(transformers.__version__),
+        device=device.type,
+        model=torch.cuda.get_device_name(device) if device.type == "cuda" else processor,
+    )
