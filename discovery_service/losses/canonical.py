@@ -15,7 +15,7 @@ from discovery_service.losses.graph import Constant, Graph, Hyperparameter
 from discovery_service.losses.nodes import Node
 from discovery_service.losses.operators import OPERATORS
 
-_COMMUTING: Mapping[str, tuple[str, str]] = {
+COMMUTING: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(
         (
             *("aten.add.Tensor", "aten.mul.Tensor", "aten.eq.Tensor", "aten.ne.Tensor"),
@@ -30,7 +30,7 @@ _COMMUTING: Mapping[str, tuple[str, str]] = {
     "aten.addcmul.default": ("tensor1", "tensor2"),
     **dict.fromkeys(("sym_add", "sym_mul", "sym_min", "sym_max"), ("left", "right")),
 }
-_MIRRORED = {"aten.gt.Tensor": "aten.lt.Tensor", "aten.ge.Tensor": "aten.le.Tensor"}
+MIRRORED = {"aten.gt.Tensor": "aten.lt.Tensor", "aten.ge.Tensor": "aten.le.Tensor"}
 """a > b is b < a."""
 _CHAINS = {"aten.add.Tensor", "aten.mul.Tensor"}
 _MAX_TERMS = 64
@@ -45,16 +45,17 @@ _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 
 def hash_graph(graph: Graph) -> str:
     """The SHA-256, in hexadecimal, of what the graph's result is made of."""
-    return _Hasher(graph).digest(graph.out)
+    return Digests(graph).digest(graph.out)
 
 
-class _Hasher:
-    """Digests of values, each made from those of the values that it uses."""
+class Digests:
+    """Of a graph's live values, each made from those of the values that it uses."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._digests: dict[int, str] = {}
-        self._terms: dict[int, list[object]] = {}
+        self.terms: dict[int, list[Argument]] = {}
+        """Of sums and products: what is added or multiplied, in an order that the graph's own does not decide."""
         self._floats: set[int] = set()
         for value in graph.live_values():
             self._add(value)
@@ -74,8 +75,9 @@ class _Hasher:
         if self._keeps_float(node):
             self._floats.add(value)
         if node.operation in _CHAINS and "alpha" not in node.arguments and value in self._floats:
-            self._terms[value] = sorted(self._find_terms(node), key=_encode)
-            self._digests[value] = _hash([node.operation, node.is_without_gradient, self._terms[value]])
+            self.terms[value] = sorted(self._find_terms(node), key=self.encode)
+            written = [self._write(each) for each in self.terms[value]]
+            self._digests[value] = _hash([node.operation, node.is_without_gradient, written])
         else:
             self._digests[value] = _hash(self._write_node(node))
 
@@ -106,17 +108,21 @@ class _Hasher:
             and all(ref.output is None and ref.value in self._floats for ref in node.refs())
         )
 
-    def _find_terms(self, node: Node) -> list[object]:
-        found: list[object] = []
-        for name in _COMMUTING[node.operation]:
+    def encode(self, argument: Argument) -> str:
+        """The same text for arguments that are the same, whatever their places in the graph."""
+        return _encode(self._write(argument))
+
+    def _find_terms(self, node: Node) -> list[Argument]:
+        found: list[Argument] = []
+        for name in COMMUTING[node.operation]:
             argument = node.arguments[name]
-            inner = self._terms.get(argument.value) if isinstance(argument, Ref) else None
+            inner = self.terms.get(argument.value) if isinstance(argument, Ref) else None
             if isinstance(argument, Ref) and inner is not None and self._continues(node, argument):
                 found.extend(inner)
             else:
-                found.append(self._write(argument))
+                found.append(argument)
         if len(found) > _MAX_TERMS:
-            return [self._write(node.arguments[name]) for name in _COMMUTING[node.operation]]
+            return [node.arguments[name] for name in COMMUTING[node.operation]]
         return found
 
     def _continues(self, node: Node, argument: Ref) -> bool:
@@ -126,11 +132,11 @@ class _Hasher:
     def _write_node(self, node: Node) -> list[object]:
         arguments = {name: self._write(argument) for name, argument in node.arguments.items()}
         operation = node.operation
-        if operation in _MIRRORED:
-            operation = _MIRRORED[operation]
+        if operation in MIRRORED:
+            operation = MIRRORED[operation]
             arguments["self"], arguments["other"] = arguments["other"], arguments["self"]
-        elif operation in _COMMUTING and "alpha" not in arguments:
-            first, second = _COMMUTING[operation]
+        elif operation in COMMUTING and "alpha" not in arguments:
+            first, second = COMMUTING[operation]
             arguments[first], arguments[second] = sorted((arguments[first], arguments[second]), key=_encode)
         return [operation, node.is_without_gradient, sorted(arguments.items())]
 

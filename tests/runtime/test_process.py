@@ -159,9 +159,9 @@ def test_a_hang_has_failed_at_its_limit(slot: Runtime) -> None:
 
 
 def test_a_device_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with Runtime(command(tmp_path, "cuda:7"), ENVIRONMENT) as slot:
-        with pytest.raises(RuntimeLost, match="The device cuda:7 cannot be used"):
-            slot.start()
+    told = pytest.raises(RuntimeLost, match="The device cuda:7 cannot be used")
+    with Runtime(command(tmp_path, "cuda:7"), ENVIRONMENT) as slot, told:
+        slot.start()
 
 
 class Bare:

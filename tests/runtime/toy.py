@@ -1,4 +1,4 @@
-"""The real runtime with an arena of a kind that production never has: `python -I toy.py --device cpu --cache DIRECTORY`.
+"""The real runtime with an arena of a kind that production never has: `python -I toy.py --device cpu --cache PLACE`.
 
 A policy of a few weights on rows of numbers: it learns, and repeats. A document may carry `faults`, each a dict: `do`
 names a function below, `at` where it happens (open, take, measure), `step` from which one on, counted from 0; with
