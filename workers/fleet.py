@@ -21,6 +21,7 @@ from discovery_service.db.sessions import limit_statements
 from discovery_service.engine.work import EVALUATION
 from discovery_service.engine.workers import Process, register_worker, see_worker, stop_worker
 from workers.process import task_unit
+from workers.slots import get_slots
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,7 @@ class Membership(bootsteps.StartStopStep):
         super().__init__(worker, **options)
         self.name = worker.hostname
         queues = sorted(worker.app.amqp.queues.consume_from)
+        self._trains = EVALUATION.queue in queues
         # Before the pool forks: its processes inherit the id.
         with task_unit() as session:
             registered = register_worker(
@@ -65,12 +67,11 @@ class Membership(bootsteps.StartStopStep):
                 name=self.name,
                 queues=queues,
                 slots=worker.concurrency,
-                devices=[],
+                devices=[each.document() for each in get_slots().devices] if self._trains else [],
                 process=Process(socket.gethostname(), os.getpid()),
                 has_ended=has_ended,
             )
         self.id = registered.id
-        self._frees_at_once = EVALUATION.queue in queues
         global _worker_id
         _worker_id = self.id
         self._ended = threading.Event()
@@ -87,7 +88,7 @@ class Membership(bootsteps.StartStopStep):
         """Claim nothing more. Trainings take too long to wait for; other work may come to its end first."""
         global _worker_id
         _worker_id = None
-        if self._frees_at_once:
+        if self._trains:
             self._leave()
         # Also then: a claim that was under way at that moment is freed the second time.
         self._grace.start()

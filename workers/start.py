@@ -13,10 +13,11 @@ from discovery_service.engine.dispatch import MAINTAIN_QUEUE
 from discovery_service.engine.work import CANDIDATE, EVALUATION, EXCHANGE
 from discovery_service.errors import UsageError
 from discovery_service.logs import configure_logs
-from discovery_service.settings import Settings, get_settings
+from discovery_service.settings import MachineSettings, Settings, get_settings
 from workers.celery_app import make_app
 from workers.fleet import Membership
 from workers.kinds import WorkerKind, default_name
+from workers.supervisor.devices import assign_devices
 
 MOST_GATES = 8
 
@@ -43,7 +44,8 @@ def shape_of(kind: WorkerKind, settings: Settings) -> Shape:
         case WorkerKind.EVALUATE:
             # Each thread supervises one child. A training is long: a message that waits behind one is better off
             # in the queue, where another machine can take it.
-            return Shape((EVALUATION.queue,), "threads", slots=settings.worker.slots or cores, prefetches=False)
+            slots = len(assign_devices(settings.worker, MachineSettings()))
+            return Shape((EVALUATION.queue,), "threads", slots=slots, prefetches=False)
 
 
 def run_worker(kind: WorkerKind, name: str | None = None) -> int:

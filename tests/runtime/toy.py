@@ -85,6 +85,17 @@ def write_to_stdout(_: "Toy") -> None:
     ctypes.CDLL(None).fflush(None)
 
 
+def flood(_: "Toy") -> None:
+    """A line without end where the answers go, which none of ours is."""
+    for descriptor in os.listdir("/proc/self/fd"):
+        if int(descriptor) > 2 and os.readlink(f"/proc/self/fd/{descriptor}").startswith("pipe:"):
+            try:
+                for _part in range(100):
+                    os.write(int(descriptor), b"x" * 65536)
+            except OSError:
+                continue
+
+
 def read_stdin(_: "Toy") -> None:
     if sys.stdin.read() or os.read(0, 1):
         raise AssertionError("it could read what was meant for the channel")

@@ -38,12 +38,18 @@ class Fleet:
         command = ("-m", "discovery_service.cli", "worker", "gate")
         return self._start(*command) if without is None else self._start(str(OUTER), without, sys.executable, *command)
 
+    def start_evaluate(self, name: str = "evaluate@here", **settings: object) -> subprocess.Popen[bytes]:
+        """The evaluate task itself, on runtimes that know the arenas of tests/runtime/toy.py."""
+        given = {f"DISCOVERY__WORKER__{key.upper()}": str(value) for key, value in settings.items()}
+        return self._start("-m", "tests.workers.toys", name, env=self._env | given)
+
     def start_beat(self, directory: Path) -> subprocess.Popen[bytes]:
         return self._start("-c", "from workers.cli import beat; beat()", cwd=directory)
 
-    def _start(self, *argv: str, cwd: Path = ROOT) -> subprocess.Popen[bytes]:
+    def _start(self, *argv: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+        command = [sys.executable, *argv]
         with self._logs.open("ab") as log:
-            process = subprocess.Popen([sys.executable, *argv], cwd=cwd, env=self._env, stderr=log, stdout=log)
+            process = subprocess.Popen(command, cwd=cwd, env=env or self._env, stderr=log, stdout=log)
         self._processes.append(process)
         return process
 
@@ -63,6 +69,8 @@ def fleet(database: Database, redis_url: str, tmp_path: Path) -> Iterator[Fleet]
         "DISCOVERY__DB__URL": database.service_url,
         "DISCOVERY__REDIS__URL": redis_url,
         "DISCOVERY__WORKER__SLOTS": "2",
+        "DISCOVERY__WORKER__DEVICES": "cpu",
+        "DISCOVERY__ARENAS__CACHE_DIR": str(tmp_path / "arenas"),
         "DISCOVERY__LOG__LEVEL": "debug",
     }
     logs = tmp_path / "fleet.log"

@@ -6,6 +6,8 @@ import transformers
 from workers.arenas.machine import describe_machine
 from workers.runtime.protocol import Hello
 
+_SHARE_KEPT_WARM = 0.4
+
 
 class DeviceMissing(Exception):
     """The device that was asked for is not there."""
@@ -26,6 +28,14 @@ def prepare_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise DeviceMissing(f"The device {name} cannot be used: {str(error).splitlines()[0]}") from error
     return device
+
+
+def bound_warm_bytes(device: torch.device, wanted_bytes: int) -> int:
+    """What arenas may keep on it, where a training has to find room too."""
+    if device.type != "cuda":
+        return wanted_bytes
+    _, total_bytes = torch.cuda.mem_get_info(device)
+    return min(wanted_bytes, int(total_bytes * _SHARE_KEPT_WARM))
 
 
 def describe_device(device: torch.device, pid: int) -> Hello:

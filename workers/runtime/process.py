@@ -40,7 +40,7 @@ def main(argv: list[str], load: "Callable[[], OpenArena]" = load_arenas) -> int:
     channel.listen()
     _leave_the_host_to_others()
     # Only now: what these print while they load must not get between the answers.
-    from workers.runtime.device import DeviceMissing, describe_device, prepare_device
+    from workers.runtime.device import DeviceMissing, bound_warm_bytes, describe_device, prepare_device
     from workers.runtime.evaluation import evaluate
     from workers.runtime.warm import WarmArenas
 
@@ -50,7 +50,8 @@ def main(argv: list[str], load: "Callable[[], OpenArena]" = load_arenas) -> int:
         sys.stderr.write(f"{error}\n")
         return EXIT_NO_DEVICE
     open_arena = load()
-    arenas = WarmArenas(lambda document: open_arena(document, device, arguments.cache), arguments.warm_bytes)
+    warm_bytes = bound_warm_bytes(device, arguments.warm_bytes)
+    arenas = WarmArenas(lambda document: open_arena(document, device, arguments.cache), warm_bytes)
     gc.collect()
     gc.freeze()
     channel.send(describe_device(device, os.getpid()))

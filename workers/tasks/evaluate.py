@@ -1,0 +1,139 @@
+"""The evaluate task: one evaluation from its claim to its measurement, on a free slot of this worker."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from discovery_service.domain.measuring import Build
+from discovery_service.domain.states import EvaluationStatus
+from discovery_service.engine.claim import Claim, claim, crash, finish
+from discovery_service.engine.heartbeat import Heartbeat, heartbeat
+from discovery_service.engine.measurements import (
+    Job,
+    find_measurement,
+    read_job,
+    record_failure,
+    record_measurement,
+    reuse_measurement,
+)
+from discovery_service.engine.work import EVALUATION
+from discovery_service.losses.refusals import Refused
+from workers.fleet import find_worker_id
+from workers.process import get_sessions, task_unit
+from workers.runtime.protocol import DrawMessage, Evaluate, SettingMessage
+from workers.slots import get_slots
+from workers.supervisor.outcome import Cancelled, Crashed, Failed, Measured, Outcome
+from workers.supervisor.runtime import RuntimeLost
+
+log = structlog.get_logger(__name__)
+
+SETTLE_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What this task holds and has to train."""
+
+    held: Claim
+    job: Job
+    key: dict[str, Any]
+
+
+@shared_task(name=EVALUATION.task)
+def train(evaluation_id: str) -> None:
+    worker_id = find_worker_id()
+    if worker_id is None:
+        return
+    slots = get_slots()
+    with slots.take() as runtime:
+        try:
+            build = runtime.start().build()
+        except RuntimeLost as lost:
+            # Nothing is claimed: another worker, whose device works, may.
+            log.error("evaluate.no_runtime", reason=str(lost))
+            return
+        taken = _take(UUID(evaluation_id), worker_id, build)
+        if taken is None:
+            return
+        with heartbeat(get_sessions(), taken.held) as beating:
+            order = _make_order(taken, slots.limits.memory_bytes)
+            outcome = runtime.evaluate(order, slots.limits, stop=beating.stop)
+            _settle(beating, lambda session: _write(session, taken, outcome))
+
+
+def _take(evaluation_id: UUID, worker_id: UUID, build: Build) -> Taken | None:
+    """Claim it; None where there is nothing to train, because somebody else has it or it was measured before."""
+    with task_unit() as session:
+        held = claim(session, EVALUATION, evaluation_id, worker_id)
+        if held is None:
+            return None
+        try:
+            job = read_job(session, held)
+        except Refused as refused:
+            failure = {"code": "refused", "message": refused.refusals[0].message}
+            record_failure(session, held, failure, device_seconds=0.0)
+            return None
+        key = job.key(build)
+        stored = find_measurement(session, key)
+        if stored is not None:
+            reuse_measurement(session, held, stored)
+            return None
+        return Taken(held, job, key)
+
+
+def _make_order(taken: Taken, memory_bytes: int | None) -> Evaluate:
+    job = taken.job
+    return Evaluate(
+        job=f"{taken.held.id} {taken.held.attempt}",
+        arena=job.arena,
+        base_policy=job.base_policy,
+        graph=job.execution.graph.document(),
+        setting=SettingMessage.model_validate(job.setting.document()),
+        draw=DrawMessage.model_validate(job.draw.document()),
+        memory_bytes=memory_bytes,
+    )
+
+
+def _settle(beating: Heartbeat, write: Callable[[Session], object]) -> None:
+    """While the lease holds, a database that is away for seconds costs nobody a training."""
+    while not beating.lost.is_set():
+        try:
+            with task_unit() as session:
+                write(session)
+            return
+        except OperationalError as error:
+            log.warning("evaluate.unsettled", error=str(error.orig))
+            beating.lost.wait(SETTLE_AGAIN_S)
+
+
+def _write(session: Session, taken: Taken, outcome: Outcome) -> None:
+    match outcome:
+        case Measured():
+            record_measurement(
+                session,
+                taken.held,
+                taken.job,
+                taken.key,
+                metrics=outcome.metrics,
+                series=outcome.series,
+                device_seconds=outcome.device_s,
+            )
+        case Failed():
+            failure = {
+                "code": outcome.code,
+                "message": outcome.message,
+                "step": outcome.step,
+                "series": outcome.series,
+            }
+            record_failure(session, taken.held, failure, device_seconds=outcome.device_s)
+        case Crashed():
+            log.warning("evaluate.crashed", id=str(taken.held.id), reason=outcome.reason, log=outcome.log)
+            crash(session, taken.held, outcome.reason)
+        case Cancelled():
+            finish(session, taken.held, EvaluationStatus.CANCELLED)
