@@ -39,6 +39,8 @@ class Stream(StrEnum):
     HELD_OUT_LABELS = "held-out labels"
     EVALUATION_PROMPTS = "evaluation prompts"
     EVALUATION_SAMPLING = "evaluation sampling"
+    ADAPTER = "adapter"
+    """Where a LoRA adapter begins."""
 
 
 _SALTED = frozenset(

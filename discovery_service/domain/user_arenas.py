@@ -3,6 +3,7 @@
 Paths and the content behind them are found where the files are; here nothing is opened.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -65,6 +66,17 @@ class RegexScorer(Strict):
 
     kind: Literal["regex"]
     pattern: Text = Field(min_length=1, max_length=1000)
+
+    @field_validator("pattern")
+    @classmethod
+    def can_be_compiled(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise PydanticCustomError(
+                "no_pattern", "is no regular expression: {error}", {"error": str(error)}
+            ) from error
+        return value
 
 
 class LengthScorer(Strict):

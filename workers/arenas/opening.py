@@ -9,6 +9,7 @@ import torch
 from discovery_service.domain.arenas import VERSION, ArenaKind
 from workers.arenas.arena import Arena
 from workers.arenas.cache import Cache
+from workers.arenas.hf.arena import HfArena
 from workers.arenas.synthetic import SyntheticArena
 
 
@@ -27,4 +28,6 @@ def open_arena(document: Mapping[str, Any], device: torch.device, cache_dir: Pat
     match document.get("kind"):
         case ArenaKind.SYNTHETIC:
             return SyntheticArena(document, device, cache)
+        case ArenaKind.HF:
+            return HfArena(document, device, cache)
     raise UnknownArena(f"There is no kind of arena {document.get('kind')!r}: let all machines run the same version.")

@@ -1,0 +1,102 @@
+"""Preferences as a model reads them: tokens of the prompt and of both answers, cut where TRL cuts them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jinja2 import TemplateError
+from torch import Tensor
+
+from workers.arenas.hf.preferences import Bad, BadRow, Preference
+
+
+@dataclass(frozen=True)
+class Limits:
+    """In tokens."""
+
+    max_length: int
+    """Of a prompt with an answer."""
+    max_new_tokens: int
+    max_positions: int | None
+    """How far the model can look back, where its configuration says so."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Tokens of a row, as 32-bit numbers: lists of Python's take nine times as much."""
+
+    row: Preference
+    asked: Tensor
+    """The prompt as it is sampled from."""
+    prompt: Tensor
+    """What it has in common with both texts of prompt and answer: a template may end it otherwise there."""
+    chosen: Tensor
+    rejected: Tensor
+
+
+def tokenise(rows: Sequence[Preference], tokenizer: Any, limits: Limits, bad: Bad) -> list[Pair]:
+    """Those that can be used, in their order; the others go into `bad`.
+
+    ValueError when the tokenizer cannot read such rows at all.
+    """
+    if tokenizer.eos_token is None:
+        raise ValueError("The tokenizer has no end-of-sequence token; give it one (eos_token).")
+    if tokenizer.chat_template is None and any(not isinstance(row.prompt, str) for row in rows):
+        raise ValueError("There are rows of messages, and the tokenizer has no chat template; give it one.")
+    found = []
+    for row in rows:
+        try:
+            found.append(_tokenise_row(row, tokenizer, limits))
+        except BadRow as error:
+            bad[row.number] = str(error)
+    return found
+
+
+def _tokenise_row(row: Preference, tokenizer: Any, limits: Limits) -> Pair:
+    # A template writes the special tokens itself.
+    texts = _render(row, tokenizer)
+    read = tokenizer(texts, add_special_tokens=isinstance(row.prompt, str), return_attention_mask=False)
+    asked, chosen, rejected = read["input_ids"]
+    shared = min(_count_shared(asked, chosen), _count_shared(asked, rejected))
+    _check(asked, chosen, rejected, shared, limits)
+    tokens = (asked, asked[:shared], chosen[shared:], rejected[shared:])
+    return Pair(row, *(torch.tensor(each, dtype=torch.int32) for each in tokens))
+
+
+def _render(row: Preference, tokenizer: Any) -> list[str]:
+    """The prompt, and it with either answer."""
+    if isinstance(row.prompt, str):
+        return [row.prompt, *(f"{row.prompt}{_end(str(each), tokenizer)}" for each in (row.chosen, row.rejected))]
+    try:
+        asked = tokenizer.apply_chat_template(row.prompt, tokenize=False, add_generation_prompt=True)
+        told = [
+            tokenizer.apply_chat_template([*row.prompt, *each], tokenize=False) for each in (row.chosen, row.rejected)
+        ]
+    except TemplateError as error:
+        raise BadRow(f"the chat template refuses it: {error}") from error
+    return [asked, *told]
+
+
+def _end(answer: str, tokenizer: Any) -> str:
+    return answer if answer.endswith(tokenizer.eos_token) else f"{answer}{tokenizer.eos_token}"
+
+
+def _count_shared(tokens: list[int], others: list[int]) -> int:
+    shared = min(len(tokens), len(others))
+    return next((place for place in range(shared) if tokens[place] != others[place]), shared)
+
+
+def _check(asked: list[int], chosen: list[int], rejected: list[int], shared: int, limits: Limits) -> None:
+    if shared == 0:
+        raise BadRow("prompt and answers have no token in common at their beginning")
+    for name, tokens in (("chosen", chosen), ("rejected", rejected)):
+        if len(tokens) == shared:
+            raise BadRow(f"{name} has no token of its own behind the prompt")
+        if len(tokens) > limits.max_length:
+            raise BadRow(f"{name} has {len(tokens)} tokens with its prompt, more than max_length, {limits.max_length}")
+    if limits.max_positions is not None and len(asked) + limits.max_new_tokens > limits.max_positions:
+        raise BadRow(
+            f"prompt has {len(asked)} tokens: with max_new_tokens, {limits.max_new_tokens}, more than the "
+            f"{limits.max_positions} that the model looks back on"
+        )
