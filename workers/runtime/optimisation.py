@@ -34,12 +34,12 @@ class Optimisation:
     def find_share(self, step: int, steps: int) -> float:
         """Of the setting's learning rate, steps counted from 0: a linear warm-up, then down to 0 unless constant."""
         warmed = min(1.0, (step + 1) / self.warm_up) if self.warm_up else 1.0
-        decayed = max(0, step - self.warm_up) / max(1, steps - self.warm_up)
+        gone, of = max(0, step - self.warm_up), max(1, steps - self.warm_up)
         match self.schedule:
             case Schedule.COSINE:
-                return warmed * 0.5 * (1 + math.cos(math.pi * decayed))
+                return warmed * 0.5 * (1 + math.cos(math.pi * gone / of))
             case Schedule.LINEAR:
-                return warmed * (1 - decayed)
+                return warmed * (1 - gone / of)
             case Schedule.CONSTANT:
                 return warmed
 
