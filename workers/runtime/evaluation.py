@@ -28,7 +28,6 @@ Tell = Callable[[Message], None]
 Answer = Done | Failed | Broken
 
 TELL_EVERY_S = 0.2
-OBJECTIVE = "J"
 _NO_MEMORY = "The training takes more memory than an evaluation may: build smaller tensors."
 
 
@@ -56,8 +55,8 @@ def _evaluate(order: Evaluate, arenas: WarmArenas, stages: "_Stages") -> Answer:
     stages.enter(Stage.MEASURING, 1)
     metrics = task.measure()
     stages.end()
-    objective = metrics[OBJECTIVE]
-    if objective is None or not math.isfinite(objective):
+    # None is what an arena cannot know, as the score where nobody configured one.
+    if not all(value is None or math.isfinite(value) for value in metrics.values()):
         message = "The trained policy's probabilities are not finite: the loss drove its weights out of all range."
         return Failed(job=order.job, code="non_finite", message=message, series={**trained.series})
     return Done(job=order.job, metrics=metrics, series={**trained.series}, seconds=stages.seconds)

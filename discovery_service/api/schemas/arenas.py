@@ -7,7 +7,6 @@ from pydantic_core import PydanticCustomError
 
 from discovery_service.domain.arenas import ArenaKind
 from discovery_service.domain.campaign import Strict, example
-from discovery_service.domain.described_arenas import describe_built_in
 from discovery_service.domain.families import Family
 from discovery_service.domain.user_arenas import EXAMPLE, EXAMPLE_SHA256, Contents, UserArena, make_document
 
@@ -38,9 +37,17 @@ class ArenaCreate(Strict):
         return self
 
 
-_READ = {
-    **(describe_built_in("panel:mini") or {}),
-    "calibration": {"J_ref": -0.07, "J_best": 2.05, "seconds": 1.2},
+_READ: dict[str, Any] = {
+    "name": "panel:mini",
+    "kind": "synthetic",
+    "family": "pairwise",
+    "summary": "Half the rows come from an annotator whose labels are coins; the loss is told who labelled.",
+    "offers": ["label noise", "annotators that differ"],
+    "is_control": False,
+    "counts": "J",
+    "content_sha256": EXAMPLE_SHA256,
+    "document": {"version": 1, "kind": "synthetic", "name": "panel:mini", "family": "pairwise"},
+    "calibration": {"J_ref": -0.07, "J_best": 2.05},
 }
 
 
