@@ -1,4 +1,4 @@
-"""The evaluate task in a real worker with real runtimes: from a row that waits to a measurement, or to why there is none."""
+"""The evaluate task in a real worker with real runtimes: from a row that waits to its measurement or its failure."""
 
 import copy
 import os

@@ -1,4 +1,4 @@
-"""An evaluate worker with the real task, whose runtimes know one more kind of arena: `python -m tests.workers.toys NAME`.
+"""An evaluate worker with the real task, whose runtimes know the toy arena: `python -m tests.workers.toys NAME`.
 
 Those of a worker whose name begins with "broken" do not start.
 """

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Arena, Campaign, CampaignProgress, Candidate, Evaluation, Event, Measurement
@@ -56,7 +57,10 @@ class Trainings:
         """Once nothing moves any more."""
 
         def are_settled() -> bool:
-            return all(is_final(self.get(row_id).status) for row_id in row_ids)
+            try:
+                return all(is_final(self.get(row_id).status) for row_id in row_ids)
+            except OperationalError:  # a server that somebody has killed
+                return False
 
         wait_until(are_settled, deadline_s=SETTLE_WITHIN_S)
         return [self.get(row_id) for row_id in row_ids]
