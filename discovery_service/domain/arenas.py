@@ -70,8 +70,8 @@ class World:
     """Share of rows labelled by annotator 1, who ..."""
     sloppy_flip: float = 0.5
     """... turns the label round with this chance: 1/2 is a coin, 1 the opposite."""
-    evaluation_mood: tuple[float, float] = (0.0, 1.0)
-    """Between which moods the prompts lie on which a policy is measured; those of the pairs are of any mood."""
+    on_excerpts: bool = False
+    """Whether a policy is measured on prompts from the middle of texts; those of the pairs are how texts begin."""
 
 
 @dataclass(frozen=True)
@@ -174,9 +174,9 @@ _ARENAS = (
     ArenaSpec(
         "shift",
         Family.PAIRWISE,
-        "Pairs on prompts of any mood, measured on gloomy ones; a reward fitted to the pairs shows over-optimisation.",
+        "Pairs on how texts begin, measured on excerpts; a reward fitted to the pairs shows over-optimisation.",
         (WayToWin.OTHER_PROMPTS,),
-        World(p_stop=0.2, evaluation_mood=(0.0, 0.2)),
+        World(p_stop=0.2, on_excerpts=True),
     ),
 )
 

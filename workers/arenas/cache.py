@@ -95,7 +95,8 @@ def hash_tensors(tensors: Tensors) -> str:
 
 def write_tensors(path: Path, tensors: Tensors, recipe: Mapping[str, Any]) -> None:
     """Whole or not at all: a reader never sees half a file."""
-    metadata = {"recipe": json.dumps(recipe, sort_keys=True), "sha256": hash_tensors(tensors)}
+    text = json.dumps(recipe, sort_keys=True)
+    metadata = {"recipe": text, "sha256": _hash_file(text, tensors)}
     partial = path.with_suffix(_PARTIAL)
     with partial.open("wb") as file:
         file.write(save(tensors, metadata))
@@ -111,15 +112,19 @@ def read_tensors(path: Path) -> Tensors | None:
     except OSError:
         return None
     try:
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
         tensors = load(data)
-        is_whole = hash_tensors(tensors) == header["__metadata__"]["sha256"]
+        is_whole = metadata["sha256"] == _hash_file(metadata["recipe"], tensors)
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError):
         is_whole = False
     if not is_whole:
         _log.warning("%s is not what was written there; it is made anew.", path)
         return None
     return tensors
+
+
+def _hash_file(recipe: str, tensors: Tensors) -> str:
+    return hashlib.sha256(f"{recipe} {hash_tensors(tensors)}".encode()).hexdigest()
 
 
 class _CannotLock(Exception):

@@ -15,7 +15,7 @@ from workers.arenas.cache import Tensors
 from workers.arenas.causal import completion_log_probabilities
 from workers.arenas.proxy import fit_reward
 from workers.arenas.sampling import make_uniforms, sample
-from workers.arenas.texts import is_answer, make_prompts, score
+from workers.arenas.texts import is_answer, make_excerpts, make_prompts, score
 
 VERSION = 1
 """Of how a draw is made."""
@@ -42,11 +42,11 @@ def build_draw(model: Any, world: World, recipe: Recipe, draw: Draw) -> Tensors:
 
     The same of held-out pairs, with the `preference` of all annotators together for the one that was preferred. Of
     the evaluation its prompts and what the reference gets on them with the same random numbers. Where an evaluation
-    is of another mood also `proxy`, the reward that the pairs' labels suggest.
+    is on other prompts also `proxy`, the reward that the pairs' labels suggest.
     """
     pairs = _build_pairs(model, world, recipe.pairs, draw, _TRAINING)
     held_out = _build_pairs(model, world, recipe.held_out_pairs, draw, _HELD_OUT)
-    prompts = make_prompts(recipe.evaluation_texts, draw.seed(Stream.EVALUATION_PROMPTS), world.evaluation_mood)
+    prompts = make_evaluation_prompts(world, recipe.evaluation_texts, draw.seed(Stream.EVALUATION_PROMPTS))
     uniforms = make_uniforms(recipe.evaluation_texts, draw.seed(Stream.EVALUATION_SAMPLING))
     made = {
         "texts": pairs["texts"],
@@ -56,9 +56,13 @@ def build_draw(model: Any, world: World, recipe: Recipe, draw: Draw) -> Tensors:
         "prompts": prompts.to(torch.uint8),
         "reference_rewards": score(sample(model, prompts, uniforms).texts),
     }
-    if world.evaluation_mood != World.evaluation_mood:
+    if world.on_excerpts:
         made["proxy"] = fit_reward(pairs["texts"].long())
     return made
+
+
+def make_evaluation_prompts(world: World, count: int, seed: int) -> Tensor:
+    return make_excerpts(count, seed) if world.on_excerpts else make_prompts(count, seed)
 
 
 def find_log_probabilities(model: Any, texts: Tensor) -> Tensor:

@@ -145,8 +145,7 @@ class PairBatches:
 
 
 def read_world(document: Mapping[str, Any]) -> World:
-    world = dict(document["world"])
-    return World(**{**world, "evaluation_mood": tuple(world["evaluation_mood"])})
+    return World(**document["world"])
 
 
 def read_recipe(document: Mapping[str, Any]) -> Recipe:

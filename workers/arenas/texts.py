@@ -39,6 +39,7 @@ RANGES, WORDS = _lay_out()
 VOCABULARY = len(WORDS)
 
 _FEWEST_OF_A_CLAUSE = 5
+_EARLIEST_EXCERPT, _LATEST_EXCERPT = 2, 11
 _COLOURED = 0.45
 
 
@@ -52,14 +53,11 @@ _VALENCE = _mark("pos", 1.0) + _mark("neg", -1.0)
 _IS_ADVERB = _mark("adv", 1.0)
 
 
-def make_texts(
-    count: int, seed: int, *, p_stop: float, mood: tuple[float, float] = (0.0, 1.0), length: int = TEXT
-) -> Tensor:
-    """(count, length) tokens, padded behind the end; moods are drawn evenly between the two."""
-    generator = torch.Generator().manual_seed(seed)
+def make_texts(count: int, seed: int, *, p_stop: float, length: int = TEXT) -> Tensor:
+    """(count, length) tokens, padded behind the end."""
+    generator = _make_generator(seed)
     shape = (count, -(-(length - 1) // _FEWEST_OF_A_CLAUSE))
-    lowest, highest = mood
-    moods = lowest + (highest - lowest) * torch.rand(count, 1, generator=generator)
+    moods = torch.rand(count, 1, generator=generator)
     word = {kind: torch.randint(*bounds, shape, generator=generator) for kind, bounds in RANGES.items()}
     colour, has_adverb, stop = (torch.rand(shape, generator=generator) for _ in range(3))
     adjective = torch.where(colour < _COLOURED, word["neg"], word["neu"])
@@ -72,9 +70,25 @@ def make_texts(
     return _fill(torch.stack(words, -1), torch.stack(said, -1) & is_reached[..., None], length)
 
 
-def make_prompts(count: int, seed: int, mood: tuple[float, float] = (0.0, 1.0)) -> Tensor:
-    """(count, PROMPT) tokens: no clause ends inside."""
-    return make_texts(count, seed, p_stop=0.0, mood=mood, length=PROMPT)
+def make_prompts(count: int, seed: int) -> Tensor:
+    """(count, PROMPT) tokens: how texts begin. No clause ends inside."""
+    return make_texts(count, seed, p_stop=0.0, length=PROMPT)
+
+
+def make_excerpts(count: int, seed: int) -> Tensor:
+    """Prompts from the middle of texts, which may begin and end at any place of a clause.
+
+    Prompts that only differ in mood would be no other kind: the base policies do not carry it from prompt to answer
+    (cross-entropy .005 above the language's entropy, about what the mood is worth; rewards differ by .003).
+    """
+    texts = make_texts(count, seed, p_stop=0.0, length=_LATEST_EXCERPT + PROMPT)
+    places = torch.randint(_EARLIEST_EXCERPT, _LATEST_EXCERPT + 1, (count, 1), generator=_make_generator(seed + 1))
+    words = texts.gather(1, places + torch.arange(PROMPT - 1))
+    return torch.cat((texts[:, :1], words), 1)
+
+
+def _make_generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def _fill(words: Tensor, is_said: Tensor, length: int) -> Tensor:

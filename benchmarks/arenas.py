@@ -1,0 +1,163 @@
+"""The built-in pairwise arenas against the table of the prototype that they were designed with.
+
+`python -m benchmarks.arenas [--arena terse ...] [--size base] [--draws 12]` trains DPO, the planted winner and what the
+table has beside them at the table's settings on fresh draws. A table goes to stderr, its figures as JSON to stdout.
+Resumable: every training is kept in the file that --kept names.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.planted import Setup, compile_trusted, library_source, planted_source
+from discovery_service.domain.arenas import ArenaSize, find_document, hash_document
+from discovery_service.domain.families import Family
+from discovery_service.domain.measuring import TRAINER, Draw, Setting
+from discovery_service.domain.published import find_figures
+from discovery_service.domain.states import Purpose
+from discovery_service.settings import get_settings
+from workers.arenas import open_arena
+from workers.arenas.machine import describe_machine
+from workers.runtime.graph import Program
+from workers.runtime.optimisation import Optimisation
+from workers.runtime.trainer import train
+
+RATES = {ArenaSize.MINI: 1.5e-3, ArenaSize.BASE: 1e-3}
+T_975 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26, 10: 2.23, 11: 2.20, 17: 2.11}
+PLANTED = "planted"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Of the prototype at size mini."""
+
+    j_ref: float
+    j_best: float
+    dpo: float
+    setups: dict[str, Setup]
+    """Losses of the library by name, and the planted winner."""
+
+
+TABLE = {
+    "terse": Expected(0.01, 1.69, 0.825, {"dpo": Setup(2), "cdpo": Setup(1), PLANTED: Setup(1, 5e-4, 240)}),
+    "panel": Expected(-0.07, 2.05, 0.842, {"dpo": Setup(0.5), "slic": Setup(0.5), PLANTED: Setup(1)}),
+    "fog": Expected(-0.07, 2.05, 0.779, {"dpo": Setup(0.5), "ipo": Setup(0.12), PLANTED: Setup(0.5)}),
+    "fluent": Expected(-0.07, 2.05, 1.367, {"dpo": Setup(1), "ipo": Setup(0.12), PLANTED: Setup(1)}),
+    "plain": Expected(0.01, 1.69, 1.273, {"dpo": Setup(1), "ipo": Setup(0.12), "cdpo": Setup(0.5), "exp": Setup(0.5)}),
+    "flips": Expected(-0.07, 2.05, 0.702, {"dpo": Setup(0.5), "ipo": Setup(0.12), "cdpo": Setup(0.25)}),
+}
+
+
+class Trainings:
+    """J of each training; what is in the file is not trained again."""
+
+    def __init__(self, kept: Path) -> None:
+        self._kept = kept
+        lines = map(json.loads, kept.read_text().splitlines()) if kept.exists() else iter(())
+        self._known = {json.dumps(each["key"], sort_keys=True): each["metrics"] for each in lines}
+        self._arenas: dict[str, Any] = {}
+
+    def find(self, name: str, base_policy: int, loss: str, setting: Setting, draw: Draw) -> dict[str, float | None]:
+        document = find_document(name)
+        assert document is not None
+        source = planted_source(name.partition(":")[0]) if loss == PLANTED else library_source(loss)
+        graph = compile_trusted(source)
+        key = {
+            "arena": hash_document(document),
+            "base_policy": base_policy,
+            "loss": graph.document(),
+            "setting": setting.document(),
+            "draw": draw.document(),
+            "build": {**describe_machine(), "trainer": TRAINER},
+        }
+        text = json.dumps(key, sort_keys=True)
+        if text not in self._known:
+            if name not in self._arenas:
+                self._arenas[name] = open_arena(document, torch.device("cpu"), get_settings().arena_cache)
+            task = self._arenas[name].open(base_policy, draw)
+            optimisation = Optimisation.of(document["recipe"])
+            train(task, Program(graph), Family.PAIRWISE, setting, optimisation, on_step=lambda _: None)
+            self._known[text] = task.measure()
+            with self._kept.open("a") as file:
+                file.write(json.dumps({"key": key, "metrics": self._known[text]}) + "\n")
+        return self._known[text]
+
+
+@dataclass(frozen=True)
+class Line:
+    arena: str
+    loss: str
+    j: float
+    sd: float
+    gain: float
+    """Over DPO."""
+    half: float
+    """Of the 95 % interval of the gain."""
+
+    @property
+    def verdict(self) -> str:
+        if abs(self.gain) <= self.half or not self.gain:
+            return "not distinguishable"
+        return "better" if self.gain > 0 else "worse"
+
+
+def compare(trainings: Trainings, name: str, size: ArenaSize, base_policy: int, draws: int) -> Iterator[Line]:
+    """Every loss of the table's line against DPO on the same draws."""
+    found: dict[str, list[float]] = {}
+    for loss, setup in TABLE[name].setups.items():
+        setting = Setting(setup.beta, setup.learning_rate or RATES[size], setup.steps)
+        fresh = (Draw(Purpose.CALIBRATE, f"table {number}") for number in range(draws))
+        measured = (trainings.find(f"{name}:{size}", base_policy, loss, setting, draw)["J"] for draw in fresh)
+        found[loss] = [each for each in measured if each is not None]
+        gains = [own - dpo for own, dpo in zip(found[loss], found["dpo"], strict=True)]
+        half = T_975.get(draws - 1, 2.0) * statistics.stdev(gains) / math.sqrt(draws)
+        yield Line(
+            name, loss, statistics.fmean(found[loss]), statistics.stdev(found[loss]), statistics.fmean(gains), half
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arena", action="append", choices=TABLE, help="all of the table unless given")
+    parser.add_argument("--size", default=ArenaSize.MINI, type=ArenaSize, choices=ArenaSize)
+    parser.add_argument("--draws", default=12, type=int)
+    parser.add_argument("--base-policy", default=0, type=int)
+    parser.add_argument("--kept", default=Path("build/arenas.jsonl"), type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    arguments.kept.parent.mkdir(parents=True, exist_ok=True)
+    trainings, lines = Trainings(arguments.kept), []
+    for name in arguments.arena or TABLE:
+        _show_optimum(name, arguments.size, arguments.base_policy)
+        for line in compare(trainings, name, arguments.size, arguments.base_policy, arguments.draws):
+            lines.append(line)
+            print(
+                f"  {line.loss:10} J {line.j:6.3f} ({line.sd:.3f})   - dpo {line.gain:+.3f}"
+                f" [{line.gain - line.half:+.3f}, {line.gain + line.half:+.3f}] {line.verdict}",
+                file=sys.stderr,
+            )
+    print(json.dumps([asdict(line) | {"verdict": line.verdict} for line in lines], indent=2))
+
+
+def _show_optimum(name: str, size: ArenaSize, base_policy: int) -> None:
+    document = find_document(f"{name}:{size}")
+    assert document is not None
+    figures, expected = find_figures(hash_document(document), base_policy), TABLE[name]
+    ours = "unpublished" if figures is None else f"{figures.j_ref:.2f} / {figures.j_best:.2f}"
+    print(
+        f"{name}:{size} J_ref / J_best {ours}; of the prototype at mini {expected.j_ref} / {expected.j_best},"
+        f" DPO {expected.dpo}",
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""A synthetic arena gives the same bits warm, from disk and from nothing, and trains on what its draw made."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from discovery_service.domain.arenas import ARENAS, ArenaSize, find_document, hash_document
+from discovery_service.domain.families import Family
+from discovery_service.domain.measuring import Draw, Setting
+from discovery_service.domain.published import find_figures
+from discovery_service.domain.states import Purpose
+from discovery_service.losses.families import INPUTS, Role, Shape
+from tests.arenas.conftest import OpenMini
+from tests.arenas.training import evaluate, find_source
+from workers.arenas import open_arena
+from workers.arenas.cache import Cache
+from workers.arenas.opening import UnknownArena
+from workers.arenas.synthetic import SyntheticArena, SyntheticTask
+from workers.arenas.texts import is_answer
+
+DRAW = Draw(Purpose.TUNE, "0")
+SETTING = Setting(1.0, 1.5e-3, 30)
+
+
+def _weights(task: SyntheticTask) -> list[torch.Tensor]:
+    return [each.detach().clone() for each in task.policy.parameters()]
+
+
+def test_numbers_repeat_bit_for_bit_warm_from_disk_and_from_nothing(open_mini: OpenMini, tmp_path: Path) -> None:
+    source = find_source("dpo")
+    warm = open_mini("terse", tmp_path / "first")
+    runs = [
+        evaluate(warm, source, SETTING, DRAW),
+        evaluate(warm, source, SETTING, DRAW),
+        evaluate(open_mini("terse", tmp_path / "first"), source, SETTING, DRAW),
+        evaluate(open_mini("terse", tmp_path / "second"), source, SETTING, DRAW),
+    ]
+    first, measured = runs[0]
+    for task, again in runs[1:]:
+        assert again == measured
+        assert all(torch.equal(*pair) for pair in zip(_weights(task), _weights(first), strict=True))
+
+
+def test_a_policy_that_was_not_trained_ties_with_the_reference(open_mini: OpenMini) -> None:
+    measured = open_mini("shift").open(1, DRAW).measure()
+    assert measured["win_rate"] == 0.5
+    assert measured["kl"] == pytest.approx(0, abs=1e-5)
+    assert measured["accuracy"] == pytest.approx(0.5, abs=0.1)
+    assert "proxy_reward" in measured
+    assert "disagreement" not in measured
+
+
+def test_training_improves_what_it_is_to_improve(open_mini: OpenMini) -> None:
+    arena = open_mini("plain")
+    before = arena.open(0, DRAW).measure()
+    _, after = evaluate(arena, find_source("dpo"), replace(SETTING, steps=120), DRAW)
+    assert all(
+        after[name] > before[name] + gain for name, gain in {"J": 0.8, "win_rate": 0.2, "accuracy": 0.15}.items()
+    )
+    assert after["J"] == pytest.approx(after["reward"] - after["kl"])
+
+
+def test_where_annotators_differ_a_policy_is_held_against_them_all(open_mini: OpenMini) -> None:
+    _, measured = evaluate(open_mini("panel"), find_source("dpo"), replace(SETTING, steps=120), DRAW)
+    assert 0.05 < measured["disagreement"] < 0.4
+    assert measured["accuracy"] < 1 - measured["disagreement"]
+
+
+def test_a_batch_has_every_input_of_the_family_that_the_trainer_does_not_set(open_mini: OpenMini) -> None:
+    task = open_mini("terse").open(0, DRAW)
+    batch = task.batches.take(task.policy)
+    given = {**batch.inputs, **task.policy.log_probabilities(batch)}
+    assert given.keys() == {each.name for each in INPUTS[Family.PAIRWISE] if each.shape is not Shape.SCALAR}
+    assert {each.shape for each in given.values()} == {torch.Size([task.batches._size])}
+    integers = {each.name for each in INPUTS[Family.PAIRWISE] if each.is_integer}
+    assert {name for name, each in given.items() if each.dtype == torch.int64} == integers
+    policy = {each.name for each in INPUTS[Family.PAIRWISE] if each.role is Role.POLICY}
+    assert {name for name, each in given.items() if each.requires_grad} == policy
+
+
+def test_at_the_start_the_policy_says_what_the_reference_said(open_mini: OpenMini) -> None:
+    task = open_mini("terse").open(2, DRAW)
+    batch = task.batches.take(task.policy)
+    for name, said in task.policy.log_probabilities(batch).items():
+        torch.testing.assert_close(said, batch.inputs[name.replace("policy", "reference")], atol=1e-4, rtol=1e-5)
+    lengths = is_answer(batch.rows["texts"]).sum(-1)
+    assert torch.equal(lengths[:, 0].float(), batch.inputs["chosen_lengths"])
+
+
+def test_a_pass_sees_every_pair_once_and_the_next_one_in_another_order(open_mini: OpenMini) -> None:
+    task = open_mini("plain").open(0, DRAW)
+    batches = [task.batches.take(task.policy).inputs["reference_chosen_logps"] for _ in range(64)]
+    first, second = torch.cat(batches[:32]), torch.cat(batches[32:])
+    assert not torch.equal(first, second)
+    assert torch.equal(first.sort().values, second.sort().values)
+
+
+def test_a_repeat_trains_on_the_same_pairs_in_another_order(open_mini: OpenMini) -> None:
+    arena = open_mini("plain")
+    one, other = (arena.open(0, replace(DRAW, repeat=repeat)).batches for repeat in (0, 1))
+    assert torch.equal(one._texts, other._texts)
+    assert not torch.equal(one.take(None).rows["texts"], other.take(None).rows["texts"])
+
+
+def test_a_training_leaves_the_reference_and_the_next_training_alone(open_mini: OpenMini) -> None:
+    arena = open_mini("plain")
+    before = _weights(arena.open(0, DRAW))
+    evaluate(arena, find_source("dpo"), SETTING, DRAW)
+    assert all(torch.equal(*pair) for pair in zip(_weights(arena.open(0, DRAW)), before, strict=True))
+
+
+def test_what_is_warm_is_counted_and_let_go_of_oldest_first(open_mini: OpenMini, tmp_path: Path) -> None:
+    arena = open_mini("plain", tmp_path)
+    assert arena.held_bytes() == 0
+    for key in "012":
+        arena.open(0, Draw(Purpose.TUNE, key))
+    arena.open(0, Draw(Purpose.TUNE, "0"))
+    held = arena.held_bytes()
+    arena.forget(1)
+    assert 0 < arena.held_bytes() < held
+    for file in tmp_path.iterdir():
+        file.unlink()
+    arena.open(0, Draw(Purpose.TUNE, "0"))
+    arena.open(0, Draw(Purpose.TUNE, "2"))
+    assert list(tmp_path.iterdir()) == []  # those two were still warm
+    arena.forget(held)
+    assert arena.held_bytes() == 0
+
+
+def test_attained_is_the_share_between_reference_and_optimum(open_mini: OpenMini) -> None:
+    measured = open_mini("plain").open(0, DRAW).measure()
+    figures = find_figures(hash_document(find_document("plain:mini")), 0)
+    assert measured["attained"] == pytest.approx((measured["J"] - figures.j_ref) / (figures.j_best - figures.j_ref))
+
+
+def test_nothing_is_attained_where_the_optimum_was_not_measured(tmp_path: Path) -> None:
+    spec = replace(ARENAS["plain"], world=replace(ARENAS["plain"].world, sharpness=2.0))
+    arena = SyntheticArena(spec.document(ArenaSize.MINI), torch.device("cpu"), Cache(tmp_path))
+    assert arena.open(0, DRAW).measure()["attained"] is None
+
+
+def test_a_document_opens_the_same_arena_after_a_journey_as_json(cache_dir: Path) -> None:
+    document = find_document("panel:mini")
+    travelled = json.loads(json.dumps(document))
+    measured = [
+        open_arena(each, torch.device("cpu"), cache_dir).open(0, DRAW).measure() for each in (document, travelled)
+    ]
+    assert measured[0] == measured[1]
+
+
+@pytest.mark.parametrize("change", [{"version": 99}, {"kind": "holodeck"}])
+def test_a_document_that_this_worker_does_not_know_is_refused(change: dict[str, object], tmp_path: Path) -> None:
+    with pytest.raises(UnknownArena, match="same version"):
+        open_arena({**find_document("plain:mini"), **change}, torch.device("cpu"), tmp_path)
