@@ -1,7 +1,6 @@
 """The smallest task that a trainer can be given, in every family: a network that scores rows of features."""
 
 import copy
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -32,16 +31,10 @@ class Scorer(nn.Module):
 class Scoring:
     """Pairs can be told apart: those that are preferred have the larger features."""
 
-    def __init__(
-        self,
-        family: Family = Family.PAIRWISE,
-        *,
-        rows: int = 16,
-        on_batch: Callable[[Batch], Batch] = lambda batch: batch,
-    ) -> None:
+    def __init__(self, family: Family = Family.PAIRWISE, *, rows: int = 16) -> None:
         self.policy = Scorer()
         self.batches = self
-        self._family, self._rows, self._on_batch = family, rows, on_batch
+        self._family, self._rows = family, rows
         self._reference = copy.deepcopy(self.policy)
         self._taken = 0
 
@@ -57,7 +50,7 @@ class Scoring:
         for name, features in rows.items():
             given.pop(name)
             given[name.replace("policy", "reference")] = self._reference(features).detach()
-        return self._on_batch(Batch({name: each for name, each in given.items() if each.dim()}, rows))
+        return Batch({name: each for name, each in given.items() if each.dim()}, rows)
 
     def measure(self) -> dict[str, float | None]:
         return {}

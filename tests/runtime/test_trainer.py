@@ -12,12 +12,12 @@ from torch import Tensor
 from discovery_service.domain.arenas import RECIPES, ArenaSize, Precision, Schedule
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Setting
+from discovery_service.losses.families import INPUTS
 from discovery_service.losses.graph import read_graph
 from discovery_service.losses.refusals import RefusalCode, Refused
 from discovery_service.losses.source import check_source
 from tests.losses.sources import function, is_one_sentence
-from tests.runtime.scoring import POLICY, Scorer, Scoring
-from workers.arenas.arena import Batch
+from tests.runtime.scoring import Scorer, Scoring
 from workers.jail.compiler import compile_source
 from workers.runtime.divergence import FARTHEST, PATIENCE, Diverged, Watch
 from workers.runtime.graph import Program
@@ -119,16 +119,23 @@ def test_every_step_is_told_and_written_down(steps: int) -> None:
     assert {len(values) for values in trained.series.values()} == {steps}
 
 
+def _spy(loss: Program, given: list[dict[str, Tensor]]) -> Any:
+    def program(inputs: dict[str, Tensor]) -> Tensor:
+        given.append(inputs)
+        return loss(inputs)
+
+    return program
+
+
 def test_progress_and_beta_are_given_in_double_precision() -> None:
-    source = function(
-        "return 0 * policy_chosen_logps + (1e6 * (progress - 1 / 3) + beta)",
-        parameters="policy_chosen_logps, beta, progress",
-    )
-    steps = 3
-    series = run(source, setting=Setting(beta=0.1, learning_rate=1e-3, steps=steps)).series
-    # In single precision a third is off by 1e-8.
-    assert series["loss"][1] == pytest.approx(0.1, abs=1e-6)
-    assert series["loss"][2] == pytest.approx(1e6 * (2 / 3 - 1 / 3) + 0.1)
+    given: list[dict[str, Tensor]] = []
+    setting = Setting(beta=0.1, learning_rate=1e-3, steps=7)
+    train(Scoring(), _spy(compiled(DPO), given), Family.PAIRWISE, setting, OPTIMISATION, on_step=lambda _: None)
+    assert {(each[name].dtype, each[name].shape) for each in given for name in ("beta", "progress")} == {
+        (torch.float64, torch.Size())
+    }
+    assert [each["progress"].item() for each in given] == [step / 7 for step in range(7)]
+    assert {each["beta"].item() for each in given} == {0.1}
 
 
 def test_a_setting_decides_how_many_steps_at_which_rate() -> None:
@@ -208,6 +215,7 @@ def test_a_loss_may_leave_inputs_of_the_policy_unused() -> None:
             {"log_ratio"},
         ),
     ],
+    ids=["pairwise", "auxiliary", "outcome", "matching"],
 )
 def test_each_family_has_its_series(family: Family, source: str, names: set[str]) -> None:
     series = run(source, family=family).series
@@ -339,19 +347,6 @@ def test_memory_that_is_out_is_for_the_caller_to_judge(in_policy: bool) -> None:
 
 
 def test_a_loss_is_given_all_inputs_of_its_family() -> None:
-    given: list[set[str]] = []
-
-    def on_batch(batch: Batch) -> Batch:
-        given.append({*batch.inputs, *batch.rows})
-        return batch
-
-    task, loss = Scoring(on_batch=on_batch), compiled(DPO)
-    asked: list[set[str]] = []
-
-    def program(inputs: Any) -> Tensor:
-        asked.append(set(inputs))
-        return loss(inputs)
-
-    train(task, program, Family.PAIRWISE, SETTING, OPTIMISATION, on_step=lambda _: None)  # type: ignore[arg-type]
-    assert asked[0] == given[0] | {"beta", "progress"}
-    assert {each.name for each in POLICY[Family.PAIRWISE]} <= asked[0]
+    given: list[dict[str, Tensor]] = []
+    train(Scoring(), _spy(compiled(DPO), given), Family.PAIRWISE, SETTING, OPTIMISATION, on_step=lambda _: None)
+    assert given[0].keys() == {each.name for each in INPUTS[Family.PAIRWISE]}
