@@ -6,9 +6,9 @@ from pathlib import Path
 from discovery_service.domain.arenas import find_document
 from workers.arenas.samples import show_pairs
 
-POSITIVE = set("lovely superb warm kind fresh clever bright tender charming delightful".split())
-NEGATIVE = set("awful cold rude stale dull bitter gloomy greasy dreadful shabby".split())
-ADVERBS = set("very truly rather most really utterly".split())
+POSITIVE = {"lovely", "superb", "warm", "kind", "fresh", "clever", "bright", "tender", "charming", "delightful"}
+NEGATIVE = {"awful", "cold", "rude", "stale", "dull", "bitter", "gloomy", "greasy", "dreadful", "shabby"}
+ADVERBS = {"very", "truly", "rather", "most", "really", "utterly"}
 
 
 def _read(shown: str) -> int:

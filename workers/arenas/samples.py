@@ -31,8 +31,7 @@ def show_pairs(document: Mapping[str, Any], count: int, cache_dir: Path, base_po
     few = replace(recipe, pairs=count, held_out_pairs=1, evaluation_texts=1)
     made = build_draw(model, world, few, Draw(Purpose.CALIBRATE, "shown"))
     texts = made["texts"].long()
-    rewards = score(texts.flatten(0, 1)).view(-1, 2).tolist()
-    shown = zip(texts, rewards, made["annotator"].tolist(), strict=True)
-    return [
-        ShownPair(spell(pair[0]), spell(pair[1]), reward[0], reward[1], annotator) for pair, reward, annotator in shown
-    ]
+    rewards = score(texts.flatten(0, 1)).view(-1, 2)
+    spelt = [spell(text) for text in texts.flatten(0, 1)]
+    shown = zip(spelt[::2], spelt[1::2], *rewards.T.tolist(), made["annotator"].tolist(), strict=True)
+    return [ShownPair(*each) for each in shown]
