@@ -21,6 +21,10 @@ from discovery_service.client.models import (
     Campaign,
     CampaignSpec,
     Check,
+    Device,
+    Evaluation,
+    EvaluationFailure,
+    EvaluationSetting,
     Event,
     FieldError,
     Health,
@@ -31,6 +35,7 @@ from discovery_service.client.models import (
     Proposer,
     Readiness,
     Strategy,
+    Worker,
 )
 
 __all__ = [
@@ -44,7 +49,11 @@ __all__ = [
     "Client",
     "Conflict",
     "ConnectionFailed",
+    "Device",
     "DiscoveryError",
+    "Evaluation",
+    "EvaluationFailure",
+    "EvaluationSetting",
     "Event",
     "FieldError",
     "Forbidden",
@@ -62,4 +71,5 @@ __all__ = [
     "Unavailable",
     "UnexpectedAnswer",
     "Unprocessable",
+    "Worker",
 ]

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import httpx2
 
-from discovery_service.client.errors import NotFound, Unavailable, UnexpectedAnswer
+from discovery_service.client.errors import Conflict, NotFound, Unavailable, UnexpectedAnswer
 from discovery_service.client.models import (
     ENDED,
     ApiKey,
@@ -19,6 +19,7 @@ from discovery_service.client.models import (
     Campaign,
     CampaignSpec,
     Check,
+    Evaluation,
     Event,
     Health,
     KnownLoss,
@@ -28,6 +29,7 @@ from discovery_service.client.models import (
     NewApiKey,
     Page,
     Readiness,
+    Worker,
 )
 from discovery_service.client.transport import Transport
 
@@ -196,6 +198,32 @@ class Candidates:
     def check(self, source: str, *, family: str = "pairwise") -> Check:
         """Send a source through the gate without a campaign. A refusal is an answer, not an error."""
         return self._transport.ask(Check, "POST", "/v1/candidates:check", json={"family": family, "source": source})
+
+
+class Evaluations:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def read(self, evaluation_id: Id) -> Evaluation:
+        return self._transport.ask(Evaluation, "GET", f"/v1/evaluations/{UUID(str(evaluation_id))}")
+
+    def retry(self, evaluation_id: Id) -> Evaluation:
+        """Have an abandoned one tried again. Its campaign stays paused until it is resumed."""
+        try:
+            return self._transport.ask(Evaluation, "POST", f"/v1/evaluations/{UUID(str(evaluation_id))}:retry")
+        except Conflict as error:
+            if not error.lost_answers:  # else the answer to an earlier try got lost, and that one was heard
+                raise
+            return self.read(evaluation_id)
+
+
+class Workers:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self) -> list[Worker]:
+        """Those that were seen within a day, by name."""
+        return self._transport.ask(Listed[Worker], "GET", "/v1/workers").data
 
 
 class Keys:

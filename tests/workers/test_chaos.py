@@ -1,4 +1,4 @@
-"""`kill -9` at random moments, of a runtime, of a worker or of the database: each evaluation is measured exactly once."""
+"""`kill -9` at random moments, of runtime, worker or database: each evaluation is measured exactly once."""
 
 import os
 import random

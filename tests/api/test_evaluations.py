@@ -1,0 +1,94 @@
+"""Evaluations over the wire: what was measured, why it was not, and another try for an abandoned one."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from discovery_service.client import Client, Conflict
+from discovery_service.db.sessions import Sessions
+from discovery_service.db.tables import Evaluation
+from discovery_service.domain.access import Scope
+from discovery_service.domain.states import CampaignStatus, EvaluationStatus
+from tests import rows
+from tests.api.serving import client_of, make_key, serving
+from tests.client.test_retries import Losing
+
+
+def add(sessions: Sessions, **values: Any) -> UUID:
+    with sessions.begin() as session:
+        campaign = rows.add_campaign(session, status=CampaignStatus.PAUSED)
+        return rows.add_evaluation(session, campaign, **values).id
+
+
+def add_measured(sessions: Sessions) -> UUID:
+    with sessions.begin() as session:
+        measured = rows.add_measurement(session)
+        measured_id = measured.id
+    return add(sessions, status=EvaluationStatus.SUCCEEDED, measurement_id=measured_id, device_seconds=1.0)
+
+
+def test_a_measured_one_comes_with_its_metrics_and_series(api: httpx2.Client, sessions: Sessions) -> None:
+    answer = api.get(f"/v1/evaluations/{add_measured(sessions)}")
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["status"], body["arena"], body["purpose"]) == ("succeeded", rows.ARENA, "screen")
+    assert body["setting"] == {"beta": 0.1, "learning_rate": 0.001, "steps": 8}
+    assert (body["metrics"], body["series"], body["failure"]) == ({"objective": 0.5}, {"loss": [0.7, 0.6]}, None)
+
+
+def test_a_failed_one_says_why_at_which_step_and_how_it_went_until_there(
+    api: httpx2.Client, sessions: Sessions
+) -> None:
+    failure = {
+        "code": "non_finite",
+        "message": "The loss is inf at step 1.",
+        "step": 1,
+        "series": {"loss": [0.7, None]},
+    }
+    row_id = add(sessions, status=EvaluationStatus.FAILED, failure=failure)
+    body = api.get(f"/v1/evaluations/{row_id}").json()
+    assert body["failure"] == {name: failure[name] for name in ("code", "message", "step")}
+    assert (body["series"], body["metrics"], body["measurement_id"]) == ({"loss": [0.7, None]}, None, None)
+
+
+def test_an_abandoned_one_is_tried_again_and_rung_for(
+    api: httpx2.Client, sessions: Sessions, redis_client: Any
+) -> None:
+    row_id = add(sessions, status=EvaluationStatus.ABANDONED, crashes=3, attempt=3)
+    answer = api.post(f"/v1/evaluations/{row_id}:retry")
+    assert answer.status_code == 202
+    assert (answer.json()["status"], answer.json()["crashes"], answer.json()["attempt"]) == ("queued", 0, 3)
+    assert str(row_id).encode() in redis_client.lrange("evaluate", 0, -1)[0]
+
+
+def test_any_other_is_a_conflict_that_says_what_it_is(api: httpx2.Client, sessions: Sessions) -> None:
+    answer = api.post(f"/v1/evaluations/{add_measured(sessions)}:retry")
+    assert answer.status_code == 409
+    assert "only an abandoned one" in answer.json()["detail"]
+
+
+def test_one_that_is_not_there_is_not_found(api: httpx2.Client) -> None:
+    assert api.get(f"/v1/evaluations/{uuid4()}").status_code == 404
+    assert api.post(f"/v1/evaluations/{uuid4()}:retry").status_code == 404
+
+
+def test_who_may_only_read_retries_nothing(url: str, sessions: Sessions) -> None:
+    row_id = add(sessions, status=EvaluationStatus.ABANDONED)
+    with client_of(url, make_key(sessions, Scope.CAMPAIGNS_READ)) as reader:
+        assert reader.get(f"/v1/evaluations/{row_id}").status_code == 200
+        assert reader.post(f"/v1/evaluations/{row_id}:retry").status_code == 403
+
+
+def test_a_retry_whose_answer_was_lost_is_done_once(app: FastAPI, token: str, sessions: Sessions) -> None:
+    row_id = add(sessions, status=EvaluationStatus.ABANDONED, crashes=3, attempt=3)
+    app.add_middleware(Losing)
+    with serving(app) as url, Client(url, token) as client:
+        assert client.evaluations.retry(row_id).status == "queued"
+        assert client.evaluations.read(row_id).crashes == 0
+        with pytest.raises(Conflict):
+            client.evaluations.retry(row_id)
+    with sessions() as session:
+        assert session.get_one(Evaluation, row_id).attempt == 3
