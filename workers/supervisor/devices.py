@@ -11,6 +11,8 @@ from typing import Any
 from discovery_service.errors import UsageError
 from discovery_service.settings import MachineSettings, WorkerSettings
 
+SEARCH_PATH = f"{os.defpath}:/usr/local/bin:/usr/local/nvidia/bin"
+DEVICE_FILES = Path("/dev")
 _ASK_WITHIN_S = 10.0
 _NONE = ("", "-1", "none", "NoDevFiles")
 
@@ -75,7 +77,7 @@ def find_cards(visible: str | None) -> list[Device]:
 
 def _list_cards() -> list[tuple[str, str | None]]:
     """Name and model of each."""
-    program = which("nvidia-smi", path=f"{os.defpath}:/usr/local/nvidia/bin")
+    program = which("nvidia-smi", path=SEARCH_PATH)
     if program is not None:
         command = [program, "--query-gpu=uuid,name", "--format=csv,noheader"]
         try:
@@ -84,7 +86,7 @@ def _list_cards() -> list[tuple[str, str | None]]:
             return []
         pairs = (line.partition(", ") for line in told.stdout.splitlines() if line.strip())
         return [(uuid, model) for uuid, _, model in pairs]
-    files = Path("/dev").glob("nvidia[0-9]*")
+    files = DEVICE_FILES.glob("nvidia[0-9]*")
     return [(each.name, None) for each in sorted(files)]
 
 

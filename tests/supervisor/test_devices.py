@@ -1,0 +1,108 @@
+"""Devices are found without torch: what nvidia-smi lists, what the environment leaves of it, what an operator sets."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from discovery_service.errors import UsageError
+from discovery_service.settings import MachineSettings, WorkerSettings
+from workers.supervisor import devices
+from workers.supervisor.devices import CPU, Device, assign_devices
+
+CORES = len(os.sched_getaffinity(0))
+FIRST, SECOND = Device("cuda", "0", "NVIDIA A100"), Device("cuda", "1", "NVIDIA H100 80GB HBM3")
+
+
+@pytest.fixture(autouse=True)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One without cards, and with a torch that could use some."""
+    monkeypatch.setattr(devices, "SEARCH_PATH", str(tmp_path))
+    monkeypatch.setattr(devices, "DEVICE_FILES", tmp_path)
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "2.13.0+cu130")
+    return tmp_path
+
+
+@pytest.fixture
+def _two_cards(machine: Path) -> None:
+    listed = f"GPU-aaa, {FIRST.model}\\nGPU-bbb, {SECOND.model}\\n"
+    write_program(machine, f"printf '{listed}'")
+
+
+def write_program(machine: Path, line: str) -> None:
+    program = machine / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{line}\n")
+    program.chmod(0o755)
+
+
+def assigned(visible: str | None = None, **settings: object) -> list[Device]:
+    return assign_devices(
+        WorkerSettings.model_validate(settings), MachineSettings.model_validate({"cuda_visible_devices": visible})
+    )
+
+
+def test_without_cards_each_core_is_a_slot() -> None:
+    assert assigned() == [CPU] * CORES
+    assert assigned(slots=7) == [CPU] * 7
+
+
+@pytest.mark.usefixtures("_two_cards")
+@pytest.mark.parametrize(
+    ("visible", "expected"),
+    [
+        (None, [FIRST, SECOND]),
+        ("1", [SECOND]),
+        ("1,0", [SECOND, FIRST]),
+        ("GPU-bbb", [Device("cuda", "GPU-bbb", SECOND.model)]),
+        ("MIG-ccc", [Device("cuda", "MIG-ccc", None)]),
+        ("0,-1,1", [FIRST]),
+        ("", [CPU] * CORES),
+        ("-1", [CPU] * CORES),
+    ],
+)
+def test_each_card_that_may_be_seen_is_a_slot(visible: str | None, expected: list[Device]) -> None:
+    assert assigned(visible) == expected
+
+
+@pytest.mark.usefixtures("_two_cards")
+def test_what_is_set_decides() -> None:
+    assert assigned(devices="cpu", slots=1) == [CPU]
+    assert assigned(devices="cuda") == [FIRST, SECOND]
+    assert assigned(devices="cuda:1") == [SECOND]
+    assert assigned(devices="cuda:1", visible="1,0") == [FIRST]
+    assert assigned(slots=3) == [FIRST, SECOND, FIRST]
+
+
+@pytest.mark.usefixtures("_two_cards")
+def test_a_torch_for_processors_alone_uses_no_card_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "2.13.0+cpu")
+    assert assigned() == [CPU] * CORES
+
+
+def test_cards_that_are_not_there_are_told() -> None:
+    with pytest.raises(UsageError, match="no card is seen here"):
+        assigned(devices="cuda")
+
+
+@pytest.mark.usefixtures("_two_cards")
+def test_a_number_that_is_not_there_is_told() -> None:
+    with pytest.raises(UsageError, match="names cuda:5, but only 2"):
+        assigned(devices="cuda:0,cuda:5")
+
+
+def test_without_the_program_the_device_files_count(machine: Path) -> None:
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        (machine / name).touch()
+    assert assigned() == [Device("cuda", "0"), Device("cuda", "1")]
+
+
+def test_a_driver_that_does_not_answer_means_no_cards(machine: Path) -> None:
+    write_program(machine, "echo 'Failed to initialize NVML' && exit 9")
+    assert assigned() == [CPU] * CORES
+
+
+def test_it_costs_no_import_of_torch() -> None:
+    code = "import sys, workers.slots, workers.tasks.evaluate; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
