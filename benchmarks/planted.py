@@ -66,7 +66,8 @@ WINNERS: dict[str, Callable[[World], str]] = {
 
 
 def planted_source(arena: str) -> str:
-    return WINNERS[arena](ARENAS[arena].world)
+    """Of a variant the form is that of the arena it comes from."""
+    return WINNERS[arena.partition("-")[0]](ARENAS[arena].world)
 
 
 def library_source(name: str) -> str:

@@ -178,6 +178,35 @@ _ARENAS = (
         (WayToWin.OTHER_PROMPTS,),
         World(p_stop=0.2, on_excerpts=True),
     ),
+    # What differs by one number from an arena above: held out, so that a find can be seen to carry over.
+    ArenaSpec(
+        "terse-strong",
+        Family.PAIRWISE,
+        "Like terse, and each token counts twice as much against an answer.",
+        (WayToWin.OTHER_MOTIVE,),
+        World(p_stop=0.2, length_bias=-0.3),
+    ),
+    ArenaSpec(
+        "panel-inverted",
+        Family.PAIRWISE,
+        "Like panel, and the other annotator prefers the worse answer instead of tossing coins.",
+        (WayToWin.LABEL_NOISE, WayToWin.DIFFERING_ANNOTATORS),
+        World(sloppy=0.5, sloppy_flip=1.0),
+    ),
+    ArenaSpec(
+        "fog-dense",
+        Family.PAIRWISE,
+        "Like fog, and half the difference in fluency is enough.",
+        (WayToWin.LABEL_NOISE,),
+        World(fog=1.4),
+    ),
+    ArenaSpec(
+        "fluent-strong",
+        Family.PAIRWISE,
+        "Like fluent, and each nat counts twice as much for an answer.",
+        (WayToWin.OTHER_MOTIVE,),
+        World(fluency_bias=1.4),
+    ),
 )
 
 ARENAS: Mapping[str, ArenaSpec] = {arena.name: arena for arena in _ARENAS}
