@@ -15,8 +15,7 @@ from discovery_service.domain.families import Family
 from discovery_service.domain.states import Purpose
 from discovery_service.losses.described import list_described
 from tests.runtime.toy import document
-from tests.waiting import wait_until
-from tests.workers.test_messages import is_alive
+from tests.waiting import is_alive, wait_until
 from workers.runtime.protocol import LINE_BYTES, DrawMessage, Evaluate, SettingMessage
 from workers.supervisor.outcome import Crashed, Failed, Limits, Measured, Outcome
 from workers.supervisor.runtime import Runtime, RuntimeLost

@@ -12,8 +12,7 @@ import pytest
 
 from discovery_service.domain.ids import uuid7
 from discovery_service.domain.states import Purpose
-from tests.waiting import wait_until
-from tests.workers.test_messages import is_alive
+from tests.waiting import is_alive, wait_until
 from workers.runtime.protocol import LINE_BYTES, DrawMessage, Evaluate, Progress, SettingMessage, Stage
 from workers.supervisor.child import LOG_BYTES
 from workers.supervisor.outcome import Cancelled, Crashed, Failed, Limits, Measured, Outcome

@@ -14,9 +14,8 @@ from discovery_service.db.tables import CampaignProgress, Worker
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus
 from discovery_service.engine.bell import make_bell
 from discovery_service.engine.campaigns import cancel_campaign
-from tests.waiting import wait_until
+from tests.waiting import is_alive, wait_until
 from tests.workers.conftest import Fleet
-from tests.workers.test_messages import is_alive
 from tests.workers.trainings import DPO, Trainings, runtimes_of
 
 SUCCEEDED, FAILED = EvaluationStatus.SUCCEEDED, EvaluationStatus.FAILED

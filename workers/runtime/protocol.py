@@ -30,7 +30,7 @@ class Stage(StrEnum):
 
 
 class Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="null")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     def encode(self) -> bytes:
         return self.model_dump_json().encode() + b"\n"
