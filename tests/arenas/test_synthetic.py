@@ -1,7 +1,10 @@
 """A synthetic arena gives the same bits warm, from disk and from nothing, and trains on what its draw made."""
 
 import json
+import multiprocessing
 from dataclasses import replace
+from multiprocessing import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -42,6 +45,45 @@ def test_numbers_repeat_bit_for_bit_warm_from_disk_and_from_nothing(open_mini: O
     for task, again in runs[1:]:
         assert again == measured
         assert all(torch.equal(*pair) for pair in zip(_weights(task), _weights(first), strict=True))
+
+
+def test_a_draw_whose_file_was_damaged_is_built_anew_to_the_same_bits(open_mini: OpenMini, tmp_path: Path) -> None:
+    before = open_mini("terse", tmp_path).open(0, DRAW).measure()
+    (path,) = tmp_path.iterdir()
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert open_mini("terse", tmp_path).open(0, DRAW).measure() == before
+    assert path.read_bytes() != bytes(data)
+
+
+def _open_at_once(directory: Path, barrier: Barrier, measured: "Queue[dict[str, float | None]]") -> None:
+    torch.set_num_threads(1)
+    arena = open_arena(find_document("terse:mini"), torch.device("cpu"), directory)
+    barrier.wait()
+    measured.put(arena.open(0, DRAW).measure())
+
+
+def test_two_processes_that_build_the_same_arena_end_with_one_artefact(open_mini: OpenMini, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier, measured = context.Barrier(2), context.Queue()
+    processes = [context.Process(target=_open_at_once, args=(tmp_path, barrier, measured)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    found = [measured.get(timeout=120) for _ in processes]
+    for process in processes:
+        process.join(60)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
+    assert found[0] == found[1] == open_mini("terse").open(0, DRAW).measure()
+
+
+def test_a_draw_of_a_mini_arena_keeps_little_memory(open_mini: OpenMini, tmp_path: Path) -> None:
+    """Sixty draws of each of 22 arenas come to less than half a gigabyte."""
+    arena = open_mini("shift", tmp_path)
+    arena.open(0, DRAW)
+    without = arena.held_bytes()
+    arena.open(0, Draw(Purpose.TUNE, "1"))
+    assert arena.held_bytes() - without < 150_000
 
 
 def test_a_policy_that_was_not_trained_ties_with_the_reference(open_mini: OpenMini) -> None:

@@ -51,7 +51,6 @@ def describe(
         models_sha256=[hash_folder(Path(path)) for path in arena.model_name_or_path],
         data_sha256=hash_file(data),
         scorer_sha256=scorer_sha256,
-        rows=ROWS,
     )
     return make_document(arena, contents)
 
