@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from discovery_service.domain.arenas import ArenaKind, ArenaSize, find_arena, hash_document
+from discovery_service.domain.measuring import Setting
+from discovery_service.domain.published import find_calibration
 from discovery_service.domain.user_arenas import counted_metric
+
+_STARTS = {ArenaSize.MINI: Setting(1.0, 1.5e-3, 120), ArenaSize.BASE: Setting(1.0, 1e-3, 120)}
 
 
 def describe_built_in(name: str) -> dict[str, Any] | None:
@@ -23,7 +27,7 @@ def describe_built_in(name: str) -> dict[str, Any] | None:
         "counts": counted_metric(document),
         "content_sha256": hash_document(document),
         "document": document,
-        "calibration": None,
+        "calibration": find_calibration(hash_document(document)),
     }
 
 
@@ -42,6 +46,13 @@ def describe_operators(document: Mapping[str, Any]) -> dict[str, Any]:
         "document": dict(document),
         "calibration": None,
     }
+
+
+def find_start(document: Mapping[str, Any]) -> Setting:
+    """Of the arena: the setting that is tried where nobody names one."""
+    if "setting" in document:
+        return Setting(**document["setting"])
+    return _STARTS[ArenaSize(document["name"].partition(":")[2])]
 
 
 def pinned_name(name: str, content_sha256: str) -> str:

@@ -45,6 +45,12 @@ def read_published() -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {"arenas": {}}
 
 
+def find_calibration(arena_sha256: str) -> dict[str, Any] | None:
+    """All that is published of an arena, its figures by base policy."""
+    found: dict[str, Any] | None = read_published()["arenas"].get(arena_sha256)
+    return found
+
+
 def find_figures(arena_sha256: str, base_policy: int) -> Figures | None:
     """None where nobody has measured: by content, so that a changed arena has no figures of another one."""
     found = read_published()["arenas"].get(arena_sha256, {}).get("base_policies", {}).get(str(base_policy))

@@ -36,6 +36,11 @@ EXAMPLE: dict[str, Any] = {
     },
     "counts": "score",
 }
+EXAMPLE_CONTENTS: dict[str, Any] = {
+    "models_sha256": [EXAMPLE_SHA256],
+    "data_sha256": EXAMPLE_SHA256,
+    "scorer_sha256": EXAMPLE_SHA256,
+}
 
 Path = Annotated[Text, Field(min_length=1, max_length=1000)]
 Sha256 = Annotated[Text, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -181,15 +186,12 @@ class UserArena(Strict):
 class Contents(Strict):
     """What was in the files when the arena was registered: others make another arena."""
 
-    model_config = example(
-        models_sha256=[EXAMPLE_SHA256], data_sha256=EXAMPLE_SHA256, scorer_sha256=EXAMPLE_SHA256, rows=2000
-    )
+    model_config = example(**EXAMPLE_CONTENTS)
 
     models_sha256: list[Sha256] = Field(min_length=1, max_length=8)
     data_sha256: Sha256
     scorer_sha256: Sha256 | None = None
     """Of the module that the scorer's function stands in."""
-    rows: int = Field(ge=2)
 
 
 def make_document(arena: UserArena, contents: Contents) -> dict[str, Any]:
@@ -210,7 +212,7 @@ def make_document(arena: UserArena, contents: Contents) -> dict[str, Any]:
         "name": arena.name,
         "family": arena.family.value,
         "models": [{"path": path, "sha256": sha256} for path, sha256 in models],
-        "data": {"path": arena.data, "sha256": contents.data_sha256, "rows": contents.rows},
+        "data": {"path": arena.data, "sha256": contents.data_sha256},
         "lora": _lora_of(arena),
         "recipe": {
             "batch": arena.per_device_train_batch_size,

@@ -24,7 +24,7 @@ def body(name: str = "support", *, data_sha256: str = SHA, **arena: Any) -> dict
         "max_steps": 10,
         "counts": "accuracy",
     }
-    return {"arena": described | arena, "contents": {"models_sha256": [SHA], "data_sha256": data_sha256, "rows": 9}}
+    return {"arena": described | arena, "contents": {"models_sha256": [SHA], "data_sha256": data_sha256}}
 
 
 def create(api: httpx2.Client, **spec: Any) -> httpx2.Response:

@@ -21,7 +21,7 @@ def refusals(**changes: Any) -> dict[str, str]:
 
 
 def document(**changes: Any) -> dict[str, Any]:
-    return make_document(read(**changes), Contents(models_sha256=[SHA], data_sha256=SHA, rows=20))
+    return make_document(read(**changes), Contents(models_sha256=[SHA], data_sha256=SHA))
 
 
 def test_the_example_can_be_used() -> None:
@@ -78,8 +78,8 @@ def test_a_field_that_cannot_be_used_is_named(changes: dict[str, Any], path: str
 
 
 def test_an_arena_of_other_files_or_of_another_training_is_another_arena() -> None:
-    other_data = make_document(read(), Contents(models_sha256=[SHA], data_sha256="1" * 64, rows=20))
-    other_model = make_document(read(), Contents(models_sha256=["1" * 64], data_sha256=SHA, rows=20))
+    other_data = make_document(read(), Contents(models_sha256=[SHA], data_sha256="1" * 64))
+    other_model = make_document(read(), Contents(models_sha256=["1" * 64], data_sha256=SHA))
     trained_otherwise = document(warmup_steps=3)
     hashes = {hash_document(each) for each in (document(), other_data, other_model, trained_otherwise)}
     assert len(hashes) == 4
@@ -88,9 +88,9 @@ def test_an_arena_of_other_files_or_of_another_training_is_another_arena() -> No
 
 def test_contents_of_another_arena_are_refused() -> None:
     with pytest.raises(ValueError, match="each model"):
-        make_document(read(model_name_or_path=["m", "n"]), Contents(models_sha256=[SHA], data_sha256=SHA, rows=20))
+        make_document(read(model_name_or_path=["m", "n"]), Contents(models_sha256=[SHA], data_sha256=SHA))
     with pytest.raises(ValueError, match="scorer"):
-        make_document(read(), Contents(models_sha256=[SHA], data_sha256=SHA, scorer_sha256=SHA, rows=20))
+        make_document(read(), Contents(models_sha256=[SHA], data_sha256=SHA, scorer_sha256=SHA))
 
 
 def test_the_document_names_what_counts() -> None:

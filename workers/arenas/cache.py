@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -58,12 +59,14 @@ class Cache:
             _log.warning("The cache of arenas cannot be used: %s", error)
             return build()
 
-    def prune(self, keep_bytes: int = 0) -> Pruned:
-        """Delete what was used longest ago until no more than that is left, and what killed builders left behind."""
+    def prune(self, keep_bytes: float = 0, *, used_since: float = -math.inf) -> Pruned:
+        """Delete what was used longest ago until no more than that is left, what was not used since a time, as the
+        clock counts seconds, and what killed builders left behind."""
         files = sorted(self._list(), key=lambda each: each[1].st_mtime, reverse=True)
         kept_bytes, freed_bytes, deleted = 0, 0, 0
         for path, status in files:
-            if path.suffix == _SUFFIX and kept_bytes + status.st_size <= keep_bytes:
+            fits = kept_bytes + status.st_size <= keep_bytes and status.st_mtime >= used_since
+            if path.suffix == _SUFFIX and fits:
                 kept_bytes += status.st_size
             elif _delete(path):
                 freed_bytes += status.st_size

@@ -20,7 +20,7 @@ MAX_BYTES = 4_000_000
 
 def judge_file(file: str, family: Family, *, is_reply: bool) -> dict[str, Any]:
     """What the gate says of the source, or of the reply, in the file. UsageError when it cannot be read."""
-    text = _read(file)
+    text = read_source(file)
     submission = Submission(text, family)
     with make_jail() as jail:
         if is_reply:
@@ -34,7 +34,8 @@ def judge_file(file: str, family: Family, *, is_reply: bool) -> dict[str, Any]:
             return describe_unavailable(jail.isolation, str(error))
 
 
-def _read(file: str) -> str:
+def read_source(file: str) -> str:
+    """What is in the file, or in standard input for `-`. UsageError when it cannot be read."""
     try:
         if file == "-":
             raw = sys.stdin.buffer.read(MAX_BYTES)

@@ -8,20 +8,20 @@ from pydantic_core import PydanticCustomError
 from discovery_service.domain.arenas import ArenaKind
 from discovery_service.domain.campaign import Strict, example
 from discovery_service.domain.families import Family
-from discovery_service.domain.user_arenas import EXAMPLE, EXAMPLE_SHA256, Contents, UserArena, make_document
-
-_CONTENTS: dict[str, Any] = {
-    "models_sha256": [EXAMPLE_SHA256],
-    "data_sha256": EXAMPLE_SHA256,
-    "scorer_sha256": EXAMPLE_SHA256,
-    "rows": 2000,
-}
+from discovery_service.domain.user_arenas import (
+    EXAMPLE,
+    EXAMPLE_CONTENTS,
+    EXAMPLE_SHA256,
+    Contents,
+    UserArena,
+    make_document,
+)
 
 
 class ArenaCreate(Strict):
     """What `discovery arena add` sends: the file, with absolute paths, and what it found behind them."""
 
-    model_config = example(arena=EXAMPLE, contents=_CONTENTS)
+    model_config = example(arena=EXAMPLE, contents=EXAMPLE_CONTENTS)
 
     arena: UserArena
     contents: Contents

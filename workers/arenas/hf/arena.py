@@ -70,19 +70,13 @@ class HfArena:
     def open(self, base_policy: int, draw: Draw) -> "HfTask":
         """Where adapters are trained, the last task on the same base policy has its end with it."""
         base = self._find_base(base_policy)
-        plan = self._evaluation
-        division = divide(base.pairs, draw, held_out=plan["held_out"], prompts=plan["prompts"])
-        batch = self._document["recipe"]["batch"]
-        if len(division.trained) < batch:
-            raise ValueError(
-                f"A draw leaves {len(division.trained)} rows to train on, fewer than a batch of {batch}: more rows with"
-                " prompts of their own are needed, or a smaller per_device_train_batch_size."
-            )
+        division = divide_rows(self._document, base.pairs, draw)
         if base.adapter is not None:
             base.adapter.end()
             base.adapter = None
         examination = self._plan_examination(base, division, draw)
         reference_scores = self._find_reference_scores(base_policy, base, examination, draw)
+        batch = self._document["recipe"]["batch"]
         batches = PairBatches(base, division.trained, batch, draw.seed(Stream.ORDER))
         return HfTask(self._start_training(base, draw), batches, examination, reference_scores)
 
@@ -239,6 +233,11 @@ def check_contents(document: Mapping[str, Any], base_policy: int) -> None:
     scorer = document["evaluation"]["scorer"]
     if scorer is not None and scorer["sha256"] is not None:
         check_scorer(scorer)
+
+
+def divide_rows(document: Mapping[str, Any], pairs: Sequence[Pair], draw: Draw) -> Division:
+    plan, batch = document["evaluation"], document["recipe"]["batch"]
+    return divide(pairs, draw, held_out=plan["held_out"], prompts=plan["prompts"], batch=batch)
 
 
 def read_pairs(document: Mapping[str, Any], base_policy: int, tokenizer: Any) -> list[Pair]:

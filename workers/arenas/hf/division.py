@@ -22,9 +22,12 @@ class Division:
     """Held-out rows with prompts that are all different."""
 
 
-def divide(pairs: Sequence[Pair], draw: Draw, *, held_out: float, prompts: int) -> Division:
+def divide(pairs: Sequence[Pair], draw: Draw, *, held_out: float, prompts: int, batch: int) -> Division:
     """Rows of one prompt stay together, so that no prompt is known from training. The salt of a placebo changes none
-    of it: its pairs are the file's."""
+    of it: its pairs are the file's.
+
+    ValueError where too few rows are left to train on.
+    """
     groups: dict[bytes, list[int]] = {}
     for row, pair in enumerate(pairs):
         groups.setdefault(pair.asked.numpy().tobytes(), []).append(row)
@@ -33,9 +36,15 @@ def divide(pairs: Sequence[Pair], draw: Draw, *, held_out: float, prompts: int) 
     aside: list[list[int]] = []
     while shuffled and sum(map(len, aside)) < wanted:
         aside.append(shuffled.pop())
+    trained = sorted(row for group in shuffled for row in group)
+    if len(trained) < batch:
+        raise ValueError(
+            f"A draw leaves {len(trained)} rows to train on, fewer than a batch of {batch}: more rows with prompts of"
+            " their own are needed, or a smaller per_device_train_batch_size."
+        )
     asked = _shuffle([group[0] for group in aside], draw.seed(Stream.EVALUATION_PROMPTS))
     return Division(
-        trained=sorted(row for group in shuffled for row in group),
+        trained=trained,
         held_out=sorted(row for group in aside for row in group),
         prompted=sorted(asked[:prompts]),
     )

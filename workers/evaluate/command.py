@@ -1,0 +1,89 @@
+"""From a loss's name or file to what was measured of it, as one document."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+from discovery_service.domain.arenas import hash_document
+from discovery_service.domain.described_arenas import find_start
+from discovery_service.domain.families import Family
+from discovery_service.domain.known_losses import KNOWN_LOSSES
+from discovery_service.domain.measuring import Setting
+from discovery_service.domain.user_arenas import counted_metric
+from discovery_service.losses.execution import find_execution
+from discovery_service.losses.known import list_known
+from discovery_service.settings import MachineSettings, get_settings
+from workers.evaluate.answer import describe_outcome, summarise
+from workers.evaluate.trainings import Loss, Training, Trainings
+from workers.gate.answer import describe_unavailable, describe_verdict
+from workers.gate.command import read_source
+from workers.gate.process import library_fingerprints, make_jail
+from workers.gate.road import Passed, Submission, pass_gate
+from workers.gate.twins import Archive
+from workers.progress import progress_bar
+from workers.slots import COMMAND, make_slots
+from workers.supervisor.jail import JailUnavailable
+from workers.supervisor.outcome import Outcome
+
+_OF_THE_GATE = ("status", "code", "message", "line", "refusals", "graph_sha256", "formula", "isolation")
+"""What of a verdict is repeated; `discovery gate` tells it whole."""
+
+
+def make_settings(
+    document: Mapping[str, Any], betas: Sequence[float], rates: Sequence[float], steps: Sequence[int]
+) -> list[Setting]:
+    """Each combination; what is not given is the arena's own."""
+    start = find_start(document)
+    every = product(betas or [start.beta], rates or [start.learning_rate], steps or [start.steps])
+    return [Setting(*each) for each in dict.fromkeys(every)]
+
+
+def find_submission(source: str, family: Family) -> Submission:
+    """A known loss by its name, else what is in the file. UsageError when there is neither."""
+    if source in KNOWN_LOSSES[family]:
+        text = next(known.text for known in list_known(family) if known.name == source)
+        return Submission(text, family, name=source)
+    return Submission(read_source(source), family)
+
+
+def judge(submission: Submission) -> tuple[dict[str, Any], Passed | None]:
+    """What the gate says of it, and, of an accepted one, what there is to train."""
+    with make_jail() as jail:
+        try:
+            verdict = pass_gate(jail, submission, Archive(library_fingerprints(submission.family)))
+        except JailUnavailable as error:
+            return describe_unavailable(jail.isolation, str(error)), None
+    return describe_verdict(verdict), verdict.passed if verdict.is_accepted else None
+
+
+def evaluate(
+    source: str, document: Mapping[str, Any], base_policy: int, trainings: Sequence[Training]
+) -> dict[str, Any]:
+    """`status` is measured, failed (one of the trainings at least), or what the gate says instead."""
+    submission = find_submission(source, Family(document["family"]))
+    judged, passed = judge(submission)
+    found = {
+        "arena": document["name"],
+        "arena_sha256": hash_document(document),
+        "base_policy": base_policy,
+        "counts": counted_metric(document),
+        "loss": submission.name or judged["name"],
+        "gate": {name: judged[name] for name in _OF_THE_GATE},
+    }
+    if passed is None:
+        return {"status": judged["status"], **found, "measurements": [], "summary": []}
+    measurements = [describe_outcome(*each) for each in _train(passed, document, base_policy, trainings).items()]
+    status = "failed" if any(each["failure"] for each in measurements) else "measured"
+    return {"status": status, **found, "measurements": measurements, "summary": summarise(measurements)}
+
+
+def _train(
+    passed: Passed, document: Mapping[str, Any], base_policy: int, trainings: Sequence[Training]
+) -> dict[Training, Outcome]:
+    loss = Loss(find_execution(passed.graph).graph, document, base_policy)
+    slots = make_slots(get_settings(), MachineSettings(), COMMAND)
+    try:
+        with progress_bar(len(trainings)) as tell:
+            return Trainings(loss, slots, tell).run(trainings)
+    finally:
+        slots.close()
