@@ -145,7 +145,7 @@ def calibrate(
             name = document["name"]
             tell(f"{name}, base policy {policy}", len(measured))
             figures = None if again else find_figures(hash_document(document), policy)
-            if figures is None:
+            if figures is None or figures.repeat_sd is None:
                 figures = measure(name, policy, get_settings().arena_cache)
                 _keep(publish, name, policy, figures)
             measured.append((name, policy, asdict(figures)))
