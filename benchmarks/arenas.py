@@ -72,7 +72,7 @@ TABLE = {
     "terse-strong": Expected({"dpo": Setup(4), PLANTED: Setup(1)}),
     "panel-inverted": Expected({"dpo": Setup(2, 5e-4), PLANTED: Setup(1)}),
     "fog-dense": Expected({"dpo": Setup(0.5), PLANTED: Setup(1)}),
-    "fluent-strong": Expected({"dpo": Setup(1), PLANTED: Setup(1)}),
+    "fluent-strong": Expected({"dpo": Setup(2), PLANTED: Setup(1)}),
 }
 
 

@@ -218,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         known = find_figures(hash_document(get_document(name)), base_policy)
         if known is None or arguments.again:
             publish(name, base_policy, calibrate_optimum(name, base_policy, cache_dir))
-    for name, base_policy in product(wanted, BASE_POLICIES):
+    for base_policy, name in product(BASE_POLICIES, wanted):
         known = find_figures(hash_document(get_document(name)), base_policy)
         if known is not None and (known.repeat_sd is None or arguments.again):
             publish(name, base_policy, calibrate_noise(name, base_policy, cache_dir, known))
