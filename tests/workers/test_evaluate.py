@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import CampaignProgress, Worker
+from discovery_service.domain.arenas import find_document
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus
 from discovery_service.engine.bell import make_bell
 from discovery_service.engine.campaigns import cancel_campaign
@@ -61,6 +62,22 @@ def test_evaluations_are_measured_once_and_reused_by_whoever_asks_for_the_same(
         )
         (worker,) = session.scalars(select(Worker))
         assert worker.devices == [{"kind": "cpu", "card": None, "model": None}]
+
+
+def test_a_worker_as_it_is_deployed_trains_in_a_built_in_arena(fleet: Fleet, trainings: Trainings) -> None:
+    panel = find_document("panel:mini")
+    assert panel is not None
+    setting = {"beta": 1.0, "learning_rate": 1.5e-3, "steps": 12}
+    fleet.start_deployed("evaluate")
+    row_ids = [trainings.add(arena=panel, setting=setting, draw="0", base_policy=policy) for policy in (0, 1)]
+    rows = trainings.settle(*row_ids)
+    assert [row.status for row in rows] == [SUCCEEDED, SUCCEEDED], [row.failure for row in rows]
+    first, second = (trainings.measurement_of(row.id) for row in rows)
+    assert first.metrics["kl"] > 0
+    assert len(first.series["loss"]) == 12
+    assert first.metrics["J"] != second.metrics["J"]
+    (again,) = trainings.settle(trainings.add(arena=panel, setting=setting, draw="0"))
+    assert (again.measurement_id, again.is_reused) == (first.id, True)
 
 
 def test_whatever_a_training_does_is_classified_and_the_slot_takes_the_next_one(

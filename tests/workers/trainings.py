@@ -31,20 +31,26 @@ class Trainings:
         with sessions.begin() as session:
             self.campaign_id = rows.add_campaign(session).id
 
-    def add(self, *faults: dict[str, Any], graph: dict[str, Any] | None = None, **values: Any) -> UUID:
-        """One of a candidate of its own that waits and is rung for."""
+    def add(
+        self,
+        *faults: dict[str, Any],
+        graph: dict[str, Any] | None = None,
+        arena: dict[str, Any] | None = None,
+        **values: Any,
+    ) -> UUID:
+        """One of a candidate of its own that waits and is rung for, in a toy arena unless another one is given."""
         with unit_of_work(self.sessions, self.bell) as session:
             campaign = session.get_one(Campaign, self.campaign_id)
             candidate = rows.add_candidate(session, campaign)
             candidate.graph = graph or DPO
-            spec = document(faults=list(faults))
+            spec = arena or document(faults=list(faults))
             content = hash_document(spec)
-            arena = session.scalar(select(Arena).where(Arena.content_sha256 == content))
-            if arena is None:
-                arena = Arena(name="toy:mini", content_sha256=content, family="pairwise", spec=spec)
-                session.add(arena)
+            row = session.scalar(select(Arena).where(Arena.content_sha256 == content))
+            if row is None:
+                row = Arena(name=spec["name"], content_sha256=content, family="pairwise", spec=spec)
+                session.add(row)
                 session.flush()
-            columns = {"candidate": candidate, "arena_id": arena.id, "setting": SETTING} | values
+            columns = {"candidate": candidate, "arena_id": row.id, "setting": SETTING} | values
             row_id = rows.add_evaluation(session, campaign, **columns).id
             ring(session, EVALUATION, row_id)
         return row_id
