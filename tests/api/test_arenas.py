@@ -105,7 +105,7 @@ def test_a_campaign_stays_in_the_version_with_which_it_began(api: httpx2.Client)
 
 def test_a_misspelt_arena_is_answered_with_all_there_are_an_operators_too(api: httpx2.Client) -> None:
     api.post("/v1/arenas", json=body())
-    answer = create(api, arena="pannel", held_out_arenas=["suport"]).json()
+    answer = create(api, arena="panels", held_out_arenas=["helpdesk"]).json()
     told = {error["field"]: error["message"] for error in answer["errors"]}
     assert told.keys() == {"body.spec.arena", "body.spec.held_out_arenas.0"}
     assert all("panel:mini" in message and message.endswith(", support") for message in told.values())

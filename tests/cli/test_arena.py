@@ -86,10 +86,10 @@ def test_a_built_in_arena_is_shown_with_texts_and_their_reward(discovery: Comman
 def test_an_arena_that_there_is_not_is_answered_with_those_there_are(
     discovery: Command, api_env: dict[str, str]
 ) -> None:
-    ran = discovery("arena", "show", "pannel")
+    ran = discovery("arena", "show", "panels")
     assert ran.code == 2
     assert "panel:mini" in ran.err
-    assert "panel:mini" in discovery("arena", "show", "pannel", env=api_env).err
+    assert "panel:mini" in discovery("arena", "show", "panels", env=api_env).err
 
 
 def test_an_arena_is_registered_shown_and_named_by_a_campaign(

@@ -124,7 +124,7 @@ def test_an_arena_that_cannot_be_opened_is_no_fault_of_the_loss(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("dpo", "--arena", "pannel"), "panel:mini"),
+        (("dpo", "--arena", "panels"), "panel:mini"),
         (("no_such_loss", "--arena", "plain"), "no_such_loss cannot be read"),
         (("dpo", "--arena", "plain", "--base-policy", 3), "has no base policy 3"),
         (("dpo", "--arena", "none.yaml"), "none.yaml cannot be read"),

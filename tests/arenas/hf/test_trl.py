@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from discovery_service.domain.user_arenas import UserArena
 from tests.arenas.hf.conftest import DRAW, ROWS, Open
 from tests.arenas.hf.tiny import make_rows
 
@@ -44,3 +45,16 @@ def test_trl_reads_the_same_tokens_and_the_same_reference(
         )
     reference = torch.tensor([[row["ref_chosen_logps"], row["ref_rejected_logps"]] for row in theirs])
     torch.testing.assert_close(base.reference, reference, rtol=1e-5, atol=1e-4)
+
+
+def test_a_field_that_trl_has_too_has_its_default(tmp_path: Path) -> None:
+    """But for `bf16`, which TRL makes depend on the machine, and `max_steps`, which it leaves to epochs."""
+    configs = trl.DPOConfig(output_dir=str(tmp_path), report_to=[], use_cpu=True), trl.ModelConfig()
+    shared = {
+        name: (field.default, getattr(config, name))
+        for name, field in UserArena.model_fields.items()
+        for config in configs
+        if hasattr(config, name) and name not in ("bf16", "max_steps", "model_name_or_path")
+    }
+    assert len(shared) >= 13
+    assert {name: defaults for name, defaults in shared.items() if defaults[0] != defaults[1]} == {}
