@@ -74,7 +74,8 @@ def test_weights_map_one_to_one_both_ways_and_logits_agree(mini_policy: LoadPoli
     model, texts = mini_policy(0.2, 0), make_texts(256, 1, p_stop=0.2)
     with torch.no_grad():
         forth = _to_prototype(model, steer)(texts)
-        torch.testing.assert_close(model(input_ids=texts).logits, forth, atol=3e-6, rtol=0)
+        # Logits go up to 22 here, and either side is up to 8.3e-6 from what float64 gives.
+        torch.testing.assert_close(model(input_ids=texts).logits, forth, atol=1e-5, rtol=0)
         torch.manual_seed(5)
         fresh = steer.Policy(**steer.SIZES["mini"])
         _from_prototype(fresh, model)
