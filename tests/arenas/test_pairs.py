@@ -95,7 +95,7 @@ def test_fog_lies_where_answers_differ_in_fluency(build) -> None:
     assert _agreement(far) < 0.4
 
 
-def test_the_reference_is_the_base_policys_own_log_probability(build, mini_policy: LoadPolicy) -> None:
+def test_the_reference_is_what_the_base_policy_itself_says(build, mini_policy: LoadPolicy) -> None:
     made = build(World(p_stop=0.2), recipe=SMALL)
     texts = made["texts"].long().flatten(0, 1)
     with torch.no_grad():
