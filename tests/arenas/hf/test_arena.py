@@ -160,6 +160,17 @@ def test_bfloat16_trains_in_float32_and_measures(open_: Open, changes: dict[str,
     assert trained["metrics"]["kl"] > 0
 
 
+def test_dropout_is_off_in_training_too(tmp_path: Path) -> None:
+    folder = save_folder(tmp_path / "model", attention_dropout=0.5)
+    document = describe(folder, write_rows(tmp_path / "rows.jsonl", make_rows(ROWS)))
+    task = HfArena(document, CPU, Cache(tmp_path / "cache")).open(0, DRAW)
+    assert task.policy.model.config.attention_dropout == 0.5
+    batch = task.batches.take(task.policy)
+    first, again = (task.policy.log_probabilities(batch)["policy_chosen_logps"] for _ in range(2))
+    assert torch.equal(first, again)
+    torch.testing.assert_close(first, batch.inputs["reference_chosen_logps"], rtol=1e-5, atol=1e-4)
+
+
 def test_several_base_policies_are_told_apart(folder: Path, tmp_path: Path) -> None:
     other = save_folder(tmp_path / "other", seed=1)
     data = write_rows(tmp_path / "rows.jsonl", make_rows(ROWS))
