@@ -19,6 +19,7 @@ from tests.waiting import is_alive, wait_until
 from tests.workers.conftest import Fleet
 from tests.workers.trainings import DPO, Trainings, runtimes_of
 
+pytestmark = pytest.mark.timeout(400)
 SUCCEEDED, FAILED = EvaluationStatus.SUCCEEDED, EvaluationStatus.FAILED
 
 

@@ -22,7 +22,8 @@ from tests.waiting import wait_until
 
 DPO = list_described(Family.PAIRWISE)["dpo"].graph
 SETTING = {"beta": 0.5, "learning_rate": 0.05, "steps": 50}
-SETTLE_WITHIN_S = 120.0
+# A runtime starts in 5 s, and on two cores that others use as well in 15.
+SETTLE_WITHIN_S = 300.0
 
 
 class Trainings:
