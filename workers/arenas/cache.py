@@ -48,14 +48,14 @@ class Cache:
             _touch(path)
             return found
         try:
-            with _locked(path.with_suffix(_LOCK)):
+            with locked(path.with_suffix(_LOCK)):
                 # Another process may have built it while this one waited.
                 found = read_tensors(path)
                 if found is None:
                     found = build()
                     _keep(path, found, recipe)
                 return found
-        except _CannotLock as error:
+        except CannotLock as error:
             _log.warning("The cache of arenas cannot be used: %s", error)
             return build()
 
@@ -130,12 +130,12 @@ def _hash_file(recipe: str, tensors: Tensors) -> str:
     return hashlib.sha256(f"{recipe} {hash_tensors(tensors)}".encode()).hexdigest()
 
 
-class _CannotLock(Exception):
-    pass
+class CannotLock(Exception):
+    """The directory cannot be written, or its file system knows no locks."""
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Alone among processes, until the block or the process ends. The lock's file goes with it."""
     file = _lock(path)
     try:
@@ -152,7 +152,7 @@ def _lock(path: Path) -> Any:
             file = path.open("w")
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
-            raise _CannotLock(str(error)) from error
+            raise CannotLock(str(error)) from error
         # Whoever held it has deleted it: a newcomer makes and locks another one, so this one locks nothing.
         if _is_at(file.fileno(), path):
             return file

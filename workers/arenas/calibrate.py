@@ -28,7 +28,7 @@ from discovery_service.losses.described import list_described
 from discovery_service.losses.graph import read_graph
 from discovery_service.settings import get_settings
 from workers.arenas.arena import Arena
-from workers.arenas.cache import Cache, Tensors, hash_tensors
+from workers.arenas.cache import Cache, Tensors, hash_tensors, locked
 from workers.arenas.machine import describe_machine
 from workers.arenas.opening import open_arena
 from workers.arenas.pairs import make_evaluation_prompts
@@ -166,19 +166,23 @@ def get_document(name: str) -> dict[str, Any]:
 
 
 def publish(name: str, base_policy: int, figures: Figures) -> None:
-    """Into the package's own file, beside what is there."""
-    document = get_document(name)
-    read_published.cache_clear()
-    published = read_published()
-    published["command"] = "python -m workers.arenas.calibrate"
-    entry = published["arenas"].setdefault(hash_document(document), {"name": name, "base_policies": {}})
+    """Into the package's own file, beside what is there and what others publish at the same time."""
+    with locked(published_path().with_suffix(".lock")):
+        read_published.cache_clear()
+        published = _add(read_published(), name, base_policy, figures)
+        partial = published_path().with_suffix(".partial")
+        partial.write_text(json.dumps(published, indent=1, sort_keys=True) + "\n")
+        partial.replace(published_path())
+        read_published.cache_clear()
+
+
+def _add(published: dict[str, Any], name: str, base_policy: int, figures: Figures) -> dict[str, Any]:
+    """Without arenas that are no more."""
+    known = {hash_document(get_document(each)) for each in arena_names()}
+    arenas = {key: each for key, each in published["arenas"].items() if key in known}
+    entry = arenas.setdefault(hash_document(get_document(name)), {"name": name, "base_policies": {}})
     entry["base_policies"][str(base_policy)] = asdict(figures) | {"machine": describe_machine()}
-    known = {hash_document(each) for each in map(find_document, arena_names()) if each is not None}
-    published["arenas"] = {key: each for key, each in published["arenas"].items() if key in known}
-    partial = published_path().with_suffix(".partial")
-    partial.write_text(json.dumps(published, indent=1, sort_keys=True) + "\n")
-    partial.replace(published_path())
-    read_published.cache_clear()
+    return {"command": "python -m workers.arenas.calibrate", "arenas": arenas}
 
 
 def _sample_rewards(model: Any, world: World) -> Tensors:
