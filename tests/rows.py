@@ -39,6 +39,8 @@ from discovery_service.engine.work import CANDIDATE, EVALUATION, EXCHANGE, WorkK
 Row = TypeVar("Row", bound=Base)
 
 ARENA = "plain:mini"
+RAN = "test.ran"
+"""The event of a stand-in for a task."""
 SOURCE = "def loss(policy_chosen_logps, policy_rejected_logps, beta):\n    return -beta * policy_chosen_logps\n"
 
 

@@ -14,6 +14,8 @@ from discovery_service.engine.bell import broker_config
 from discovery_service.engine.dispatch import MAINTAIN_QUEUE, SWEEP_TASK
 from discovery_service.settings import Settings, required
 
+TASK_MODULES = ("workers.tasks.maintain", "workers.tasks.gate")
+
 # A third of a lease: work of a lost worker waits at most 20 s.
 SWEEP_EVERY_S = 5.0
 # How long tasks may take to see that they have lost their leases, once somebody has asked twice for the end.
@@ -34,7 +36,7 @@ class Turning(bootsteps.StartStopStep):
 
 
 def make_app(settings: Settings) -> Celery:
-    app = Celery("discovery_service.workers", include=["workers.tasks.maintain", "workers.tasks.gate"])
+    app = Celery("discovery_service.workers", include=TASK_MODULES)
     app.conf.update(broker_config(required(settings.redis.url, "DISCOVERY__REDIS__URL")))
     app.conf.update(
         task_acks_late=False,

@@ -17,12 +17,11 @@ from discovery_service.engine.events import record
 from discovery_service.engine.heartbeat import Heartbeat, heartbeat
 from discovery_service.engine.work import CANDIDATE, EVALUATION, WorkKind
 from tests import rows
+from workers import celery_app
 from workers.fleet import find_worker_id
 from workers.kinds import WorkerKind
 from workers.process import get_sessions, task_unit
 from workers.start import run_worker
-
-RAN = "test.ran"
 
 
 def take(kind: WorkKind, row_id: str) -> Claim | None:
@@ -32,7 +31,7 @@ def take(kind: WorkKind, row_id: str) -> Claim | None:
     with task_unit() as session:
         held = claim(session, kind, UUID(row_id), worker_id)
         if held is not None:
-            record(session, held.campaign_id, RAN, held.id, process=os.getpid())
+            record(session, held.campaign_id, rows.RAN, held.id, process=os.getpid())
     return held
 
 
@@ -80,4 +79,6 @@ def is_held_up(held: Claim) -> bool:
 
 
 if __name__ == "__main__":
+    # The stand-ins have the names of the real tasks.
+    celery_app.TASK_MODULES = ("workers.tasks.maintain",)
     sys.exit(run_worker(WorkerKind(sys.argv[1]), sys.argv[2]))

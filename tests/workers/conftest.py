@@ -17,7 +17,6 @@ from discovery_service.engine.work import EVALUATION
 from tests import rows
 from tests.conftest import Database
 from tests.waiting import wait_until
-from tests.workers.app import RAN
 
 ROOT = Path(__file__).parents[2]
 OUTER = ROOT / "tests" / "jail" / "outer.py"
@@ -108,7 +107,7 @@ class Search:
 
     def count_runs(self) -> dict[UUID, int]:
         with self.sessions() as session:
-            query = select(Event.subject_id, func.count()).where(Event.kind == RAN).group_by(Event.subject_id)
+            query = select(Event.subject_id, func.count()).where(Event.kind == rows.RAN).group_by(Event.subject_id)
             return {subject_id: count for subject_id, count in session.execute(query) if subject_id is not None}
 
     def count_measurements(self) -> int:

@@ -30,8 +30,8 @@ def command_names() -> set[str | None]:
     return {command.name or getattr(command.callback, "__name__", None) for command in app.registered_commands}
 
 
-def test_workers_and_beat_join_the_command_line() -> None:
-    assert command_names() == {"worker", "beat"}
+def test_what_wants_torch_joins_the_command_line() -> None:
+    assert command_names() == {"worker", "beat", "gate"}
 
 
 def test_without_torch_the_commands_are_absent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,6 @@ from discovery_service.engine.work import CANDIDATE, EVALUATION
 from discovery_service.local import guard
 from tests import rows
 from tests.waiting import DEADLINE_S, wait_until
-from tests.workers.app import RAN
 from tests.workers.conftest import Fleet, Search
 
 LONG_AGO = func.now() - timedelta(hours=1)
@@ -179,7 +178,7 @@ def test_a_gate_worker_does_its_work_in_processes_that_share_no_connection(fleet
     wait_until(lambda: statuses() == {CandidateStatus.ACCEPTED})
     assert search.count_runs() == dict.fromkeys(candidates, 1)
     with search.sessions() as session:
-        payloads = session.scalars(select(Event.payload).where(Event.kind == RAN)).all()
+        payloads = session.scalars(select(Event.payload).where(Event.kind == rows.RAN)).all()
     assert main.pid not in {payload["process"] for payload in payloads}
 
 
