@@ -10,7 +10,7 @@ from typing import Any
 
 from discovery_service.domain.families import Family
 from discovery_service.domain.isolation import Level
-from discovery_service.losses.canonical import hash_graph
+from discovery_service.losses.canonical import canonicalise, hash_graph
 from discovery_service.losses.formula import find_formula
 from discovery_service.losses.graph import Graph, read_graph
 from discovery_service.losses.passport import describe_passport
@@ -77,7 +77,8 @@ def pass_gate(jail: Jail, submission: Submission, archive: Archive) -> Verdict:
             submission.source, submission.family, name=submission.name, values=dict(submission.values)
         )
         graph = read_graph(_ask(jail, "compile", _request(submission)).get("graph"))
-        seen = _ask(jail, "examine", {"graph": graph.document()})
+        # What is trained is the graph of the hash, so it is what the source must agree with.
+        seen = _ask(jail, "examine", {"graph": canonicalise(graph).document()})
         computed = {part: seen.get(part) for part in ("values", "gradients")}
         _check_execution(jail, submission, checked, computed)
         passed = _describe(checked, graph, {**seen, "check_vectors": computed}, archive)
