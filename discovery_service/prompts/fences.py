@@ -5,7 +5,9 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_FENCE = re.compile(r"^[ \t>]*(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^\n`]*$", re.MULTILINE)
+# Possessive, or a line of 40,000 spaces would take ten seconds.
+_FENCE = re.compile(r"^([ \t>]*+)(`{3,}+|~{3,}+)[^\n`]*+$", re.MULTILINE)
+_QUOTED = re.compile(r"^[ \t]*+>[ \t]?", re.MULTILINE)
 _HAS_FUNCTION = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(", re.MULTILINE)
 _STARTS_CODE = re.compile(r"(?:def \w+\s*\(|import (?:torch|math)\b|from (?:torch|math)[\w.]* import |@\w)")
 _GOES_ON = re.compile(r"(?:def \w+\s*\(|import \w|from [\w.]+ import |@\w|[ \t)#]|[A-Z_]+ = |$)")
@@ -28,12 +30,15 @@ def holds_function(text: str) -> bool:
 def find_fences(text: str) -> Iterator[Fence]:
     place = 0
     while opening := _FENCE.search(text, place):
-        mark = opening.group(1)
-        closing = re.compile(rf"^[ \t>]*{mark[0]}{{{len(mark)},}}[ \t]*$", re.MULTILINE).search(text, opening.end())
+        margin, mark = opening.groups()
+        closing = re.compile(rf"^[ \t>]*+{mark[0]}{{{len(mark)},}}+[ \t]*+$", re.MULTILINE).search(text, opening.end())
         inside = min(opening.end() + 1, len(text))
         stop = closing.start() if closing else len(text)
         place = closing.end() if closing else len(text)
-        content = textwrap.dedent(text[inside:stop]).strip("\n")
+        content = text[inside:stop]
+        if ">" in margin:
+            content = _QUOTED.sub("", content)
+        content = textwrap.dedent(content).strip("\n")
         is_code = holds_function(content) and not content.lstrip().startswith(("{", "["))
         yield Fence(opening.start(), content, place, closing is not None, is_code)
 

@@ -6,6 +6,7 @@ Not covered: whether the source is one that may be run; that is the static check
 
 import math
 import re
+import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,12 +26,16 @@ _NAME_KEYS = ("name", "loss_name", "title")
 _THOUGHT_KEYS = ("thought", "thoughts", "reasoning", "rationale", "explanation", "description", "idea", "hypothesis")
 _VALUE_KEYS = ("values", "hyperparameters", "hyper_parameters", "parameters", "params", "defaults")
 _OBJECT = re.compile(
-    r"""\{\s*+(?:["'][A-Za-z_][\w -]{0,40}(?:["']\s*+:|\Z)|["']?\Z|(?:"""
+    r"""\{\s*+(?:["'] ?[A-Za-z_][\w -]{0,40}(?:["']\s*+:|\Z)|["']?\Z|(?:"""
     + "|".join((*_CODE_KEYS, *_NAME_KEYS, *_THOUGHT_KEYS))
     + r")\s*+:)"
 )
-_THINKING = re.compile(r"<(think|thinking|thought|reasoning|scratchpad)>", re.IGNORECASE)
+# Where a model begins to think aloud, not where it writes of that in a string or a comment.
+_THINKING = re.compile(
+    r"(?:^[ \t>]*+|(?<=>))<(?:think|thinking|thought|reasoning|scratchpad)>", re.IGNORECASE | re.MULTILINE
+)
 _END_OF_THINKING = re.compile(r"</(?:think|thinking|thought|reasoning|scratchpad)>", re.IGNORECASE)
+_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
@@ -75,8 +80,9 @@ _TRUNCATED = ReplyFailure(
 
 
 def parse_reply(text: str) -> Reply | ReplyFailure:
-    answer, is_still_thinking = _drop_thinking(text[:MAX_CHARACTERS].removeprefix("\ufeff"))
-    if not answer.strip():
+    text = text[:MAX_CHARACTERS].lstrip(_INVISIBLE).replace("\r\n", "\n")
+    answer, is_still_thinking = _drop_thinking(text)
+    if not answer.strip(_INVISIBLE + string.whitespace):
         return _TRUNCATED if is_still_thinking else _EMPTY
     search = _Search(answer)
     proposals = search.proposals

@@ -62,6 +62,11 @@ SHAPES = {
     "fenced Python in capitals": f"Name: loss\n\n```Python title=loss.py\n{CODE}```",
     "fenced Python with JSON that has no code": json.dumps({"thought": "Think.", "name": "loss"}) + "\n" + PYTHON,
     "bare Python": f"Name: loss\n\nimport torch\n\n{CODE}\nThat is it.",
+    "fenced Python with Windows line ends": f"Name: loss\n\n{PYTHON}".replace("\n", "\r\n"),
+    "a quotation": f"Name: loss\n\n{PYTHON}".replace("\n", "\n> "),
+    "thoughts about thinking": json.dumps({**PROPOSAL, "thought": "In <think> tags one thinks."}),
+    "a comment about thinking": f"Name: loss\n\n```python\n{CODE}    # not <think>\n```",
+    "keys with spaces": json.dumps({f" {key} ": value for key, value in PROPOSAL.items()}),
     "other things in fences before it": f"Name: loss\n```bash\npip install torch\n```\n```\nx - y\n```\n{PYTHON}",
 }
 
@@ -143,6 +148,7 @@ def test_name_and_thought_are_text_that_a_database_can_hold() -> None:
 FAILURES = {
     "nothing": ("", FailureCode.EMPTY_REPLY),
     "white space": (" \n\t", FailureCode.EMPTY_REPLY),
+    "characters of no width": ("\u200b\u2060\n\ufeff", FailureCode.EMPTY_REPLY),
     "thinking and nothing else": ("<think>Hm.</think>\n", FailureCode.EMPTY_REPLY),
     "thinking without an end": (f"<think>Maybe {JSON} or", FailureCode.TRUNCATED),
     "prose": ("DPO is hard to beat: use beta in {0.1, 0.5}.", FailureCode.NO_CODE),
@@ -190,6 +196,10 @@ LONG = {
     "names": "name x " * 60_000 + f"\n{PYTHON}",
     "functions": "def f(\n" * 70_000,
     "backticks": "`" * 400_000,
+    "a fence and spaces": "```" + " " * 400_000 + "`",
+    "a fence and a word": "```" + "a" * 400_000 + "`",
+    "tildes and a word": "~" * 200_000 + "a" * 200_000 + "`",
+    "a fence in the code": '{"code": "```' + " " * 200_000 + '`"}',
     "megabytes": "x" * 5_000_000,
 }
 
