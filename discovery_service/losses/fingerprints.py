@@ -5,7 +5,7 @@ gradient with respect to every policy input of a fixed batch, at unit length, an
 where the gradient is zero or not finite. It is stored as little-endian float16.
 """
 
-VERSION = 1
+VERSION = 2
 """Fingerprints of different versions come from different batches and cannot be compared."""
 
 REFERENCE_BETA = 0.5
@@ -15,9 +15,10 @@ starts; exp and CELL differ most at 1."""
 PROGRESS = (0.5, 0.0, 1.0, 0.1)
 """Of the batch of each magnitude, far apart between neighbours: no one shift of beta makes up for a schedule."""
 
-MAX_SHIFT = 4
+MAX_SHIFT = 8
+"""A loss is found again at up to 16 times its beta, and down to a 16th. Beyond, its beta would be no useful one."""
 WINDOW = 5
-"""Two losses are compared at this many neighbouring betas at once: they have to agree over a sweep."""
+"""Two losses are compared at this many neighbouring betas at least: they have to agree over a sweep."""
 _REACH = MAX_SHIFT + WINDOW // 2
 BETAS = tuple(REFERENCE_BETA * 2 ** (step / 2) for step in range(-_REACH, _REACH + 1))
 """Half an octave apart: a beta between two of them still finds its twin."""

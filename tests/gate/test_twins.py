@@ -40,7 +40,7 @@ def between(ours: str, theirs: str) -> Neighbour:
 
 def average(ours: str, theirs: str) -> float:
     """Without a shift of beta, over all magnitudes."""
-    return float(measure_cosines(fingerprint(ours), Archive([(theirs, fingerprint(theirs))]))[0, PLAIN].mean())
+    return float(measure_cosines(fingerprint(ours), Archive([(theirs, fingerprint(theirs))]))[PLAIN].mean())
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -68,6 +68,48 @@ def test_dpo_at_a_far_other_beta_is_named_with_the_shift(factor: float, shift: f
     assert found.beta_shift == pytest.approx(shift)
 
 
+EQUIVARIANT = ["dpo", "cdpo", "slic", "exp", "ipo", "padll", "aqfl", "kto_pair", "sppo"]
+"""Their beta only sets the scale of the log-ratios."""
+
+
+@pytest.mark.parametrize("name", EQUIVARIANT)
+@pytest.mark.parametrize("factor", [1 / 16, 1 / 8, 8.0, 16.0])
+def test_a_loss_at_a_very_far_other_beta_is_itself_and_nothing_else(name: str, factor: float, library: Archive) -> None:
+    found = find_twins(fingerprint(of_rescaled(known(name), factor)), library)
+    assert found[0].name == name
+    # Robust DPO lies at the edge of DPO, .9949 to .9951 by the betas at which they are compared.
+    assert {each.name for each in found if each.is_twin} - ({"robust_dpo"} if name == "dpo" else set()) == {name}
+
+
+@pytest.mark.parametrize("name", ["dpo", "cdpo", "exp", "ipo", "padll", "kto_pair"])
+@pytest.mark.parametrize("factor", [0.1, 12.0])
+def test_between_two_betas_of_the_grid_a_loss_without_kinks_is_found_too(
+    name: str, factor: float, library: Archive
+) -> None:
+    found = find_twins(fingerprint(of_rescaled(known(name), factor)), library)
+    assert (found[0].name, found[0].is_twin) == (name, True)
+
+
+def of_rescaled(loss: Loss, factor: float) -> Loss:
+    """The same loss of log-ratios times the factor."""
+    return lambda inputs: loss(
+        {
+            **inputs,
+            **{
+                name: inputs[name.replace("policy", "reference")]
+                + factor * (inputs[name] - inputs[name.replace("policy", "reference")])
+                for name in ("policy_chosen_logps", "policy_rejected_logps")
+            },
+        }
+    )
+
+
+@pytest.mark.parametrize("factor", [1 / 16, 1 / 8, 8.0, 16.0])
+def test_a_smoothed_loss_at_a_far_other_beta_is_still_no_twin_of_dpo(factor: float) -> None:
+    rescaled = fingerprint(of_rescaled(known("cdpo"), factor))
+    assert not any(each.is_twin for each in find_twins(rescaled, Archive([("dpo", fingerprint("dpo"))])))
+
+
 def test_ipo_times_three_is_ipo(library: Archive) -> None:
     found = nearest(of_margin(lambda rho, inputs: 3 * (rho - 1 / (2 * inputs["beta"])) ** 2 + 7), library)
     assert (found.name, found.is_twin, found.beta_shift) == ("ipo", True, 1.0)
@@ -88,7 +130,8 @@ def test_measured_cosines_of_others() -> None:
     assert average("dpo", "padll") == pytest.approx(0.953, abs=0.02)
     # LRML rises where DPO falls, but only at small margins.
     assert average("dpo", "lrml") < 0.8
-    assert measure_cosines(fingerprint("dpo"), Archive([("lrml", fingerprint("lrml"))])).min() < -0.3
+    of_lrml = measure_cosines(fingerprint("dpo"), Archive([("lrml", fingerprint("lrml"))]))
+    assert min(each.min() for each in of_lrml) < -0.3
     assert between("lrml", "dpo").cosine < 0.5
 
 
@@ -131,7 +174,7 @@ def test_nearness_is_mutual(ours: str, theirs: str) -> None:
 
 
 def test_the_twin_is_found_among_a_thousand(library: Archive) -> None:
-    noise, shape = np.random.default_rng(0), read_fingerprint(library.fingerprints[0]).shape
+    noise, shape = np.random.default_rng(0), read_fingerprint(fingerprint("dpo")).shape
     strangers = [(f"stranger {i}", _random_fingerprint(noise, shape)) for i in range(1000)]
     archive = Archive([*strangers[:500], ("dpo", fingerprint("dpo")), *strangers[500:]])
     found = find_twins(fingerprint(logistic(0.9)), archive, limit=3)
@@ -167,7 +210,7 @@ def test_bytes_that_are_no_fingerprint_are_refused(raw: bytes) -> None:
 
 @pytest.mark.parametrize("forged", [0.0, np.nan, np.inf, 5.0])
 def test_a_forged_fingerprint_is_refused(forged: float, library: Archive) -> None:
-    values = np.frombuffer(library.fingerprints[0], dtype="<f2").copy()
+    values = np.frombuffer(fingerprint("dpo"), dtype="<f2").copy()
     values[:130] = forged
     with pytest.raises(ValueError, match="unit length"):
         find_twins(values.tobytes(), library)
