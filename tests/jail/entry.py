@@ -26,7 +26,7 @@ INPUTS = ("policy_chosen_logps", "policy_rejected_logps", "reference_chosen_logp
 def run_unchecked(request: dict[str, Any]) -> dict[str, Any]:
     scope: dict[str, Any] = {"__name__": "candidate", "torch": sys.modules.get("torch")}
     scope["F"] = sys.modules.get("torch.nn.functional")
-    exec(compile(request["source"], "<candidate>", "exec"), scope)
+    _execute(request["source"], scope)
     if "loss" in scope and not str(scope.get("RESULT")).startswith("PWNED"):
         import torch
 
@@ -37,6 +37,17 @@ def run_unchecked(request: dict[str, Any]) -> dict[str, Any]:
         value = scope["loss"](*batch.values(), 0.1)
         scope.setdefault("RESULT", f"returned {tuple(getattr(value, 'shape', ()))}")
     return {"result": str(scope.get("RESULT"))[:400]}
+
+
+def _execute(source: str, scope: dict[str, Any]) -> None:
+    """What a hostile source cannot import is no lack of ours, which an ImportError in a locked child is."""
+    try:
+        exec(compile(source, "<candidate>", "exec"), scope)
+    except ImportError as error:
+        lack = str(error)
+    else:
+        return
+    raise RuntimeError(lack)
 
 
 def load_bare() -> Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]:

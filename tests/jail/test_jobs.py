@@ -1,26 +1,15 @@
-"""The zygote of production: its jobs, and that its warm-up loads whatever they need."""
+"""The zygote of production: its jobs, and what it takes."""
 
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
-from discovery_service.domain.families import Family
-from discovery_service.domain.isolation import Level
-from discovery_service.losses.known import KnownLoss, list_known
 from discovery_service.losses.refusals import RefusalCode
 from workers.jail.jobs import JOBS
 from workers.supervisor.jail import Jail
 
 MOST_ZYGOTE_BYTES = 400e6
-KNOWN = [known for family in Family for known in list_known(family)]
-
-
-@pytest.fixture(scope="module")
-def production_jail() -> Iterator[Jail]:
-    with Jail(Level.FULL) as opened:
-        yield opened
 
 
 def test_it_has_the_jobs_of_the_registry_and_no_other(production_jail: Jail) -> None:
@@ -35,22 +24,6 @@ def test_only_the_job_that_executes_wants_the_full_level() -> None:
 def test_it_takes_no_more_than_400_mb(production_jail: Jail) -> None:
     assert production_jail.zygote_rss_bytes is not None
     assert production_jail.zygote_rss_bytes <= MOST_ZYGOTE_BYTES
-
-
-@pytest.mark.parametrize("known", KNOWN, ids=lambda known: f"{known.family}-{known.name}")
-def test_no_job_on_a_known_loss_lacks_what_it_could_only_load_before_the_lock(
-    known: KnownLoss, production_jail: Jail
-) -> None:
-    source = {"source": known.text, "family": known.family.value}
-    compiled = production_jail.run("compile", source)
-    assert compiled.refusal is None, compiled
-    assert compiled.answer is not None
-    executed = production_jail.run("execute", source)
-    computed, examined = (
-        production_jail.run(job, {"graph": compiled.answer["graph"]}) for job in ("compute", "examine")
-    )
-    for outcome in (compiled, executed, computed, examined):
-        assert (outcome.refusal, outcome.log) == (None, "")
 
 
 def test_a_refusal_of_a_job_arrives_as_such(production_jail: Jail) -> None:

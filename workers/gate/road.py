@@ -5,7 +5,7 @@ Everything that reads a candidate's text beyond its syntax happens in the jail; 
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from discovery_service.domain.families import Family
@@ -16,7 +16,7 @@ from discovery_service.losses.graph import Graph, read_graph
 from discovery_service.losses.passport import describe_passport
 from discovery_service.losses.printer import print_graph
 from discovery_service.losses.refusals import Refusal, RefusalCode, Refused
-from discovery_service.losses.source import CheckedSource, check_source
+from discovery_service.losses.source import CheckedSource, check_source, is_rewritten
 from workers.gate.compare import compare
 from workers.gate.twins import Archive, Neighbour, find_twins, read_fingerprint
 from workers.supervisor.isolation import Isolation
@@ -136,9 +136,20 @@ def _check_execution(jail: Jail, submission: Submission, checked: CheckedSource,
     """The Python as it was sent, and as it is stored, must do what the graph does. Only where the lock is complete."""
     if jail.isolation.level is not Level.FULL:
         return
-    refusal = compare(_ask(jail, "execute", {**_request(submission), "source": checked.text}), computed)
+    sent = submission.source if is_rewritten(submission.source, checked) else None
+    executed = _ask(jail, "execute", {"checked": checked.document(), "sent": sent})
+    refusal = compare(executed.get("stored"), computed)
+    if refusal is None and sent is not None:
+        refusal = _of_sent(compare(executed.get("sent"), computed))
     if refusal is not None:
         raise Refused(refusal)
+
+
+def _of_sent(refusal: Refusal | None) -> Refusal | None:
+    if refusal is None:
+        return None
+    why = "The source does something else than how it was read; for one, `x += y` changes every name of a tensor."
+    return replace(refusal, message=f"{why} {refusal.message}")
 
 
 def _describe(checked: CheckedSource, graph: Graph, seen: Mapping[str, Any], archive: Archive) -> Passed:

@@ -17,7 +17,15 @@ from workers.jail import scalars
 from workers.jail.attributes import find_attribute, look_into
 from workers.jail.calls import BRANCH, call_builtin, call_math, call_operation, items
 from workers.jail.names import BUILTINS
-from workers.jail.plain import MAX_ITEMS, bind_arguments, operate_on_lists, operate_on_numbers, part, position
+from workers.jail.plain import (
+    MAX_ITEMS,
+    bind_arguments,
+    check_items,
+    operate_on_lists,
+    operate_on_numbers,
+    part,
+    position,
+)
 from workers.jail.scalars import BINARY, COMPARISONS, NUMBERS, UNARY, beside, is_truth
 from workers.jail.values import (
     UNASSIGNED,
@@ -143,6 +151,7 @@ class Expressions(ABC):
             if isinstance(value, Scalar):
                 other = self.evaluate(each, scope)
                 pair = (other, value) if is_and else (value, other)
+                check_items(*pair)
                 value = scalars.choose(value.condition(), *pair)
             elif self.truth(value) is is_and:
                 value = self.evaluate(each, scope)
@@ -178,6 +187,7 @@ class Expressions(ABC):
                 raise refuse(RefusalCode.WRONG_ARGUMENT, "A number can be compared with a number only.")
             self._count()
             return scalars.compare(symbol, left, right)
+        check_items(left, right)
         return COMPARISONS[symbol](left, right)
 
     def _conditional(self, node: ast.IfExp, scope: Scope) -> Any:
@@ -186,6 +196,7 @@ class Expressions(ABC):
             return self.evaluate(node.body if self.truth(test) else node.orelse, scope)
         first, second = self.evaluate(node.body, scope), self.evaluate(node.orelse, scope)
         self.at = node
+        check_items(first, second)
         try:
             return scalars.choose(test.condition(), first, second)
         except Refused as refused:
@@ -239,6 +250,7 @@ class Expressions(ABC):
             case Function():
                 return self.call_function(function, arguments, keywords)
             case Operation():
+                check_items(*arguments, *keywords.values())
                 return call_operation(function, arguments, keywords)
             case Mathematics() if not keywords:
                 return call_math(function, arguments)

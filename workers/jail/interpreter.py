@@ -14,6 +14,7 @@ from discovery_service.losses.refusals import RefusalCode, Refused, refuse
 from workers.jail import scalars
 from workers.jail.calls import items
 from workers.jail.expressions import ON_SCALAR, Expressions
+from workers.jail.plain import check_items
 from workers.jail.values import UNASSIGNED, Function, NumberNeeded, Scalar, Scope
 
 
@@ -109,11 +110,13 @@ class Interpreter(Expressions):
         self.arms_deep -= 1
         self.at = node.test
         if isinstance(one, _Returned) and isinstance(other, _Returned):
+            check_items(one.value, other.value)
             return _Returned(scalars.choose(test.condition(), one.value, other.value))
         if one is not None or other is not None or not (first.assigned and second.assigned):
             raise refuse(RefusalCode.BRANCH_ON_SCALAR, ON_SCALAR)
         for name in sorted(first.assigned | second.assigned):
             pair = first.names.get(name, UNASSIGNED), second.names.get(name, UNASSIGNED)
+            check_items(*pair)
             is_lacking = any(each is UNASSIGNED for each in pair)
             scope.assign(name, UNASSIGNED if is_lacking else scalars.choose(test.condition(), *pair))
         return None

@@ -21,7 +21,6 @@ JOBS: Mapping[str, Job] = MappingProxyType(
         "canary": Job("workers.jail.canaries", "run_canary"),
         "compile": Job("workers.jail.compiler", "compile_request"),
         "examine": Job("workers.jail.examine_graph", "examine_request"),
-        "compute": Job("workers.jail.execute", "compute_request"),
         "execute": Job("workers.jail.execute", "execute_request", runs_python=True),
     }
 )
