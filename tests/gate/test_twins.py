@@ -8,6 +8,7 @@ from discovery_service.domain.families import Family
 from discovery_service.losses.fingerprints import TWIN_COSINE
 from tests.losses.eager import KNOWN, eager, known, of_margin
 from workers.gate.twins import Archive, Neighbour, find_twins, measure_cosines, read_fingerprint
+from workers.jail.draws import Inputs
 from workers.jail.fingerprint import measure_fingerprint
 from workers.jail.probes import Loss
 
@@ -160,6 +161,77 @@ def test_a_loss_that_drops_the_rows_of_one_annotator_is_no_twin_of_dpo(annotator
 )
 def test_what_depends_on_more_than_dpo_does_is_no_twin_of_it(loss: Loss, library: Archive) -> None:
     assert not any(each.is_twin for each in find_twins(fingerprint(loss), library))
+
+
+CENTRED = {
+    "its mean taken off": ("dpo", "F.softplus(-(z - z.mean().detach()))"),
+    "three times its mean added": ("dpo", "F.softplus(-(z + 3 * z.mean().detach()))"),
+    "a weight by its mean": ("dpo", "F.softplus(-z) * torch.sigmoid(-z.mean().detach())"),
+    "a stop by its mean": ("dpo", "F.softplus(-z) * (z.mean().detach() < 1.0).float()"),
+    "its median taken off": ("dpo", "F.softplus(-(z - z.median().detach()))"),
+    "ipo around its mean": ("ipo", "(rho - rho.mean().detach() - 1 / (2 * beta)) ** 2"),
+    "exp around its mean": ("exp", "torch.exp(-(z - z.mean().detach()))"),
+    "another loss at weak betas": ("dpo", "torch.where(beta < 0.2, torch.relu(1 - z), F.softplus(-z))"),
+    "another loss at strong betas": ("dpo", "torch.where(beta > 1.2, torch.relu(1 - z), F.softplus(-z))"),
+    "another loss for a third of the time": (
+        "dpo",
+        "torch.where((progress > 0.12) & (progress < 0.45), torch.relu(1 - z), F.softplus(-z))",
+    ),
+    "another loss late": ("dpo", "torch.where((progress > 0.6) & (progress < 0.9), torch.relu(1 - z), F.softplus(-z))"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CENTRED)
+def test_what_looks_at_its_batch_or_changes_with_beta_or_time_is_no_twin(name: str, library: Archive) -> None:
+    of, formula = CENTRED[name]
+    source = (
+        "def loss(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps, beta,"
+        " progress):\n    rho = (policy_chosen_logps - policy_rejected_logps) - (reference_chosen_logps -"
+        f" reference_rejected_logps)\n    z = beta * rho\n    return {formula}\n"
+    )
+    found = find_twins(fingerprint(eager(source)), library, limit=len(KNOWN))
+    assert [each.name for each in found if each.is_twin] == []
+    assert of in [each.name for each in found]
+
+
+OTHER_FAMILIES = {
+    "rewards around their mean": (
+        Family.OUTCOME,
+        lambda inputs: -inputs["outcomes"] * inputs["policy_logps"],
+        lambda inputs: -(inputs["outcomes"] - inputs["outcomes"].mean()) * inputs["policy_logps"],
+    ),
+    "a reference point": (
+        Family.OUTCOME,
+        lambda inputs: _kto(inputs, 0.0),
+        lambda inputs: _kto(inputs, 1.0),
+    ),
+    "sequences' rewards around their mean": (
+        Family.MATCHING,
+        lambda inputs: -inputs["rewards"] * (inputs["mask"] * inputs["policy_token_logps"]).sum(dim=1),
+        lambda inputs: (
+            -(inputs["rewards"] - inputs["rewards"].mean()) * (inputs["mask"] * inputs["policy_token_logps"]).sum(dim=1)
+        ),
+    ),
+    "auxiliary scores around their mean": (
+        Family.AUXILIARY,
+        lambda inputs: -inputs["chosen_aux"].exp() * inputs["policy_chosen_logps"],
+        lambda inputs: -(inputs["chosen_aux"] - inputs["chosen_aux"].mean()).exp() * inputs["policy_chosen_logps"],
+    ),
+}
+
+
+def _kto(inputs: Inputs, share: float) -> torch.Tensor:
+    z = inputs["beta"] * (inputs["policy_logps"] - inputs["reference_logps"])
+    point = share * z.mean().clamp(min=0).detach()
+    return torch.where(inputs["outcomes"] > 0, 1 - torch.sigmoid(z - point), 1 - torch.sigmoid(point - z))
+
+
+@pytest.mark.parametrize("name", OTHER_FAMILIES)
+def test_in_every_family_scores_around_their_mean_are_others(name: str) -> None:
+    family, plain, centred = OTHER_FAMILIES[name]
+    archive = Archive([("plain", measure_fingerprint(plain, family))])
+    assert not find_twins(measure_fingerprint(centred, family), archive)[0].is_twin
+    assert find_twins(measure_fingerprint(lambda inputs: 2 * plain(inputs), family), archive)[0].is_twin
 
 
 def test_a_reversed_loss_is_no_twin(library: Archive) -> None:

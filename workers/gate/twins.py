@@ -7,15 +7,59 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from discovery_service.losses.fingerprints import BETAS, MAGNITUDES, MAX_SHIFT, NEAR_COSINE, TWIN_COSINE, WINDOW
+from discovery_service.domain.families import Family
+from discovery_service.losses.fingerprints import (
+    BETAS,
+    ENTRIES,
+    MAGNITUDES,
+    MAX_SHIFT,
+    NEAR_COSINE,
+    REFERENCE_BETA,
+    TWIN_COSINE,
+    WIDEST,
+    WINDOW,
+)
 
 Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
 
 # By size, so that of equal cosines the smallest shift is named.
 _SHIFTS = sorted(range(-MAX_SHIFT, MAX_SHIFT + 1), key=abs)
 _BLOCKS = len(BETAS) * len(MAGNITUDES)
 _ROUNDING = 0.01
 """Above what float16 costs of a block's length, 5e-4."""
+
+
+_IS_WIDE = np.outer(BETAS, MAGNITUDES) / REFERENCE_BETA > WIDEST
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Which blocks are compared at one shift of beta; one entry a pair of them."""
+
+    betas_of_theirs: NDArray[np.intp]
+    magnitudes: NDArray[np.intp]
+    betas_of_ours: NDArray[np.intp]
+
+
+def _list_compared(shift: int) -> _Compared:
+    """From the middle of the grid as the one has it to the middle as the other has it, so that nearness is mutual.
+
+    Less would not do: at the 5 lowest betas alone a 16th of cDPO is a 16th of DPO. And wherever the margins of both lie
+    in the range in which a loss has to work, for what is done at weak or strong betas only.
+    """
+    first = MAX_SHIFT - max(shift, 0)
+    middle = range(first, first + WINDOW + abs(shift))
+    compared = [
+        (theirs, magnitude, theirs + shift)
+        for theirs in range(max(0, -shift), len(BETAS) - max(0, shift))
+        for magnitude in range(len(MAGNITUDES))
+        if theirs in middle or not (_IS_WIDE[theirs, magnitude] or _IS_WIDE[theirs + shift, magnitude])
+    ]
+    return _Compared(*np.array(compared).T)
+
+
+_COMPARED = {shift: _list_compared(shift) for shift in _SHIFTS}
 
 
 @dataclass(frozen=True)
@@ -59,6 +103,14 @@ class Archive:
             joined.blocks = np.concatenate([each.blocks for each in filled], axis=2)
         return joined
 
+    def choose(self, places: Sequence[int]) -> Self:
+        """Some of its losses, in this order."""
+        chosen = type(self)(())
+        if places:
+            chosen.names = tuple(self.names[place] for place in places)
+            chosen.blocks = np.ascontiguousarray(self.blocks[:, :, places])
+        return chosen
+
 
 _NONE = np.zeros((len(BETAS), len(MAGNITUDES), 0, 0), dtype=np.float32)
 
@@ -68,11 +120,13 @@ def _check_lengths(lengths: set[int]) -> None:
         raise ValueError("An archive holds fingerprints of one family and one version; here are several.")
 
 
-def read_fingerprint(raw: bytes) -> Floats:
+def read_fingerprint(raw: bytes, family: Family | None = None) -> Floats:
     """(betas, magnitudes, entries), each block at unit length. Raises ValueError for bytes that are none."""
     if not raw or len(raw) % (2 * _BLOCKS):
         raise ValueError(f"A fingerprint holds {_BLOCKS} blocks of float16; these {len(raw)} bytes do not.")
     blocks = np.frombuffer(raw, dtype="<f2").astype(np.float32).reshape(len(BETAS), len(MAGNITUDES), -1)
+    if family is not None and blocks.shape[-1] != ENTRIES[family]:
+        raise ValueError(f"A fingerprint of the family {family} has {ENTRIES[family]} numbers a block.")
     lengths = np.linalg.norm(blocks, axis=-1, keepdims=True)
     if not (np.abs(lengths - 1) < _ROUNDING).all():
         raise ValueError("Every block of a fingerprint has unit length; in these bytes one has not.")
@@ -80,23 +134,23 @@ def read_fingerprint(raw: bytes) -> Floats:
 
 
 def measure_cosines(fingerprint: bytes, archive: Archive) -> list[Floats]:
-    """One (betas, magnitudes, losses) for each shift, in the order in which they are tried."""
+    """One (blocks, losses) for each shift, in the order in which they are tried."""
     own = read_fingerprint(fingerprint)
-    # (betas of theirs, magnitudes, losses, betas of ours).
-    products = np.matmul(archive.blocks, own.transpose(1, 2, 0))
-    return [products[theirs, :, :, ours] for theirs, ours in map(_windows, _SHIFTS)]
+    # (betas of theirs, magnitudes, betas of ours, losses).
+    products = np.matmul(own.transpose(1, 0, 2), archive.blocks.transpose(0, 1, 3, 2))
+    is_lost = archive.blocks[:, :, :, -1] > 0, own[:, :, -1] > 0
+    return [_pick(products, _COMPARED[shift], *is_lost) for shift in _SHIFTS]
 
 
-def _windows(shift: int) -> tuple[list[int], list[int]]:
-    """At which betas of the archive's losses, and at which of the fingerprint's own.
-
-    From the middle of the grid as the one has it to the middle as the other has it, so that nearness is mutual. Less
-    would not do: at the 5 lowest betas alone a 16th of cDPO is a 16th of DPO.
-    """
-    far = abs(shift)
-    first = MAX_SHIFT - far
-    lower, upper = list(range(first, first + WINDOW + far)), list(range(first + far, first + WINDOW + 2 * far))
-    return (lower, upper) if shift >= 0 else (upper, lower)
+def _pick(products: Floats, compared: _Compared, theirs_lost: Bools, ours_lost: Bools) -> Floats:
+    theirs, magnitudes, ours = compared.betas_of_theirs, compared.magnitudes, compared.betas_of_ours
+    picked: Floats = products[theirs, magnitudes, ours]
+    # What overflows where margins are wider than a loss has to bear says nothing: it agrees with everything.
+    wide = (_IS_WIDE[theirs, magnitudes] | _IS_WIDE[ours, magnitudes]).nonzero()[0]
+    theirs, magnitudes, ours = theirs[wide], magnitudes[wide], ours[wide]
+    overflows = theirs_lost[theirs, magnitudes] | ours_lost[ours, magnitudes][:, None]
+    picked[wide] = np.where(overflows, 1, picked[wide])
+    return picked
 
 
 def find_twins(fingerprint: bytes, archive: Archive, *, limit: int = 5) -> list[Neighbour]:
@@ -105,7 +159,7 @@ def find_twins(fingerprint: bytes, archive: Archive, *, limit: int = 5) -> list[
         return []
     if len(fingerprint) != 2 * _BLOCKS * archive.blocks.shape[-1]:
         raise ValueError("The fingerprint is of another family or version than the archive's.")
-    lowest = np.stack([each.min(axis=(0, 1)) for each in measure_cosines(fingerprint, archive)], axis=1)
+    lowest = np.stack([each.min(axis=0) for each in measure_cosines(fingerprint, archive)], axis=1)
     # Rounded, so that float noise does not prefer a shift of many octaves.
     best = lowest.round(4).argmax(axis=1)
     cosines = lowest[np.arange(len(best)), best]
