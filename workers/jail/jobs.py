@@ -34,6 +34,8 @@ def load_jobs() -> dict[str, JobFunction]:
 
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
+    # oneDNN writes machine code as it runs, which no locked child may; torch's own kernels do without.
+    torch.backends.mkldnn.set_flags(False)
     jobs = {name: getattr(import_module(job.module), job.function) for name, job in JOBS.items()}
     warm_up()
     return jobs
