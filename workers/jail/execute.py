@@ -140,7 +140,7 @@ def _measure(loss: Loss, family: Family, cases: Sequence[Case]) -> dict[str, Any
 
 
 def _measure_case(loss: Loss, family: Family, case: Case) -> tuple[list[Any], dict[str, list[Any]]]:
-    batch = make_batch(family, case.rows, case.seed)
+    batch = make_batch(family, case.rows, case.seed, nats=case.nats)
     policy = {each.name: batch[each.name].requires_grad_() for each in INPUTS[family] if each.role is Role.POLICY}
     untouched = {name: tensor.detach().clone() for name, tensor in batch.items()}
     result = _check_result(loss(batch, case), case.rows)
