@@ -139,7 +139,7 @@ def test_an_interrupted_job_leaves_nothing_to_the_next_one(own_jail: Jail) -> No
 
 
 def test_a_job_that_is_unknown_is_the_callers_mistake(jail: Jail) -> None:
-    with pytest.raises(ValueError, match="no job nonsense, only canary, unchecked"):
+    with pytest.raises(ValueError, match="no job nonsense, only canary, unchecked, lacking"):
         jail.run("nonsense", {})
 
 
