@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from discovery_service.cli.exits import ExitCode
-from discovery_service.cli.output import AsJson, print_json
+from discovery_service.cli.output import AsJson, print_json, print_line
 from discovery_service.domain.families import Family
 from workers.kinds import WorkerKind
 
@@ -55,7 +55,7 @@ def gate(
         print_json(answer)
     else:
         for line in tell(answer):
-            typer.echo(line)
+            print_line(line)
     raise typer.Exit(GATE_EXITS[answer["status"]])
 
 

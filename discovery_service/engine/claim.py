@@ -3,6 +3,7 @@
 Every write carries (id, attempt); a zombie's late result therefore changes no row.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -99,8 +100,13 @@ def renew(session: Session, held: Claim) -> Renewal:
     return Renewal(is_held=row is not None, cancel_requested=row is not None and row.cancel_requested_at is not None)
 
 
-def finish(session: Session, held: Claim, status: StrEnum, **values: Any) -> bool:
-    """Write the outcome under (id, attempt). False: the lease was lost meanwhile and nothing was written."""
+def finish(
+    session: Session, held: Claim, status: StrEnum, *, told: Mapping[str, Any] | None = None, **values: Any
+) -> bool:
+    """Write the outcome under (id, attempt). False: the lease was lost meanwhile and nothing was written.
+
+    `told` goes into the event beside the attempt.
+    """
     if not is_legal(held.kind.held, status):
         raise IllegalTransition(f"A {held.kind.name} cannot go from {held.kind.held} to {status}.")
     # The campaign first, here and in `crash`, as `cancel_campaign` does; or two of them could wait for each other.
@@ -108,7 +114,8 @@ def finish(session: Session, held: Claim, status: StrEnum, **values: Any) -> boo
     if not _let_go(session, held, status, finished_at=func.now(), **values):
         log.info("claim.fenced", kind=held.kind.name, id=str(held.id), attempt=held.attempt)
         return False
-    record(session, held.campaign_id, f"{held.kind.name}.{status}", held.id, attempt=held.attempt)
+    facts = {"attempt": held.attempt, **(told or {})}
+    record(session, held.campaign_id, f"{held.kind.name}.{status}", held.id, **facts)
     settle_cancelling(session, held.campaign_id)
     return True
 

@@ -3,7 +3,6 @@
 Everything that reads a candidate's text beyond its syntax happens in the jail; here only what came out is looked at.
 """
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,14 +12,15 @@ from discovery_service.domain.isolation import Level
 from discovery_service.losses.canonical import canonicalise, hash_graph
 from discovery_service.losses.formula import find_formula
 from discovery_service.losses.graph import Graph, read_graph
-from discovery_service.losses.passport import describe_passport
 from discovery_service.losses.printer import print_graph
 from discovery_service.losses.refusals import Refusal, RefusalCode, Refused
 from discovery_service.losses.source import CheckedSource, check_source, is_rewritten
 from workers.gate.compare import compare
-from workers.gate.twins import Archive, Neighbour, find_twins, read_fingerprint
+from workers.gate.examined import Examined, read_examined
+from workers.gate.twins import Archive, Neighbour, find_twins
 from workers.supervisor.isolation import Isolation
 from workers.supervisor.jail import Jail
+from workers.supervisor.verdict import printable
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,12 @@ def pass_gate(jail: Jail, submission: Submission, archive: Archive) -> Verdict:
         )
         graph = read_graph(_ask(jail, "compile", _request(submission)).get("graph"))
         # What is trained is the graph of the hash, so it is what the source must agree with.
-        seen = _ask(jail, "examine", {"graph": canonicalise(graph).document()})
-        computed = {part: seen.get(part) for part in ("values", "gradients")}
-        _check_execution(jail, submission, checked, computed)
-        passed = _describe(checked, graph, {**seen, "check_vectors": computed}, archive)
-        refusals = _refusals_of(seen)
+        examined = read_examined(_ask(jail, "examine", {"graph": canonicalise(graph).document()}), graph)
+        _check_execution(jail, submission, checked, examined.check_vectors)
+        passed = _describe(checked, graph, examined, archive)
     except Refused as refused:
         return Verdict(jail.isolation, refused.refusals)
-    verdict = Verdict(jail.isolation, refusals, passed)
+    verdict = Verdict(jail.isolation, examined.refusals, passed)
     if verdict.is_accepted and verdict.twin is not None and not submission.may_be_twin:
         return Verdict(jail.isolation, (_duplicate(verdict.twin),), passed)
     return verdict
@@ -121,15 +119,11 @@ def _read_refusals(documents: list[Any]) -> tuple[Refusal, ...]:
     for each in documents[:20]:
         try:
             line = each["line"]
-            found.append(Refusal(RefusalCode(each["code"]), str(each["message"])[:1000], int(line) if line else None))
+            message = printable(str(each["message"]))[:1000]
+            found.append(Refusal(RefusalCode(each["code"]), message, int(line) if line else None))
         except (TypeError, KeyError, ValueError):
             continue
     return tuple(found)
-
-
-def _refusals_of(seen: Mapping[str, Any]) -> tuple[Refusal, ...]:
-    listed = seen.get("refusals")
-    return _read_refusals(listed) if isinstance(listed, list) else ()
 
 
 def _check_execution(jail: Jail, submission: Submission, checked: CheckedSource, computed: Mapping[str, Any]) -> None:
@@ -152,27 +146,18 @@ def _of_sent(refusal: Refusal | None) -> Refusal | None:
     return replace(refusal, message=f"{why} {refusal.message}")
 
 
-def _describe(checked: CheckedSource, graph: Graph, seen: Mapping[str, Any], archive: Archive) -> Passed:
-    try:
-        fingerprint = base64.b64decode(seen["fingerprint"], validate=True)
-        read_fingerprint(fingerprint)
-        passport, curve = dict(seen["passport"]), dict(seen["curve"])
-        # Whoever shows them later can: nothing in them is of another kind than the sentences need.
-        describe_passport(passport)
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-        message = "The process that examines the loss answered in no known form."
-        raise Refused(Refusal(RefusalCode.JAIL_CRASH, message)) from error
+def _describe(checked: CheckedSource, graph: Graph, examined: Examined, archive: Archive) -> Passed:
     return Passed(
         checked=checked,
         graph=graph,
         graph_sha256=hash_graph(graph),
         formula=find_formula(graph),
         graph_text=print_graph(graph),
-        passport=passport,
-        curve=curve,
-        fingerprint=fingerprint,
-        check_vectors=seen["check_vectors"],
-        neighbours=find_twins(fingerprint, archive),
+        passport=examined.passport,
+        curve=examined.curve,
+        fingerprint=examined.fingerprint,
+        check_vectors=examined.check_vectors,
+        neighbours=find_twins(examined.fingerprint, archive),
     )
 
 
