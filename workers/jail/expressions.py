@@ -14,6 +14,7 @@ from torch import Tensor
 
 from discovery_service.losses.refusals import RefusalCode, Refused, refuse
 from workers.jail import scalars
+from workers.jail.arms import enter_arm
 from workers.jail.attributes import find_attribute, look_into
 from workers.jail.calls import BRANCH, call_builtin, call_math, call_operation, items
 from workers.jail.names import BUILTINS
@@ -194,7 +195,8 @@ class Expressions(ABC):
         test = self.evaluate(node.test, scope)
         if not isinstance(test, Scalar):
             return self.evaluate(node.body if self.truth(test) else node.orelse, scope)
-        first, second = self.evaluate(node.body, scope), self.evaluate(node.orelse, scope)
+        first = self.evaluate(node.body, enter_arm(node.test, [node.body], test, scope, is_body=True))
+        second = self.evaluate(node.orelse, enter_arm(node.test, [node.orelse], test, scope, is_body=False))
         self.at = node
         check_items(first, second)
         try:

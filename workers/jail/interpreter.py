@@ -12,6 +12,7 @@ import torch
 
 from discovery_service.losses.refusals import RefusalCode, Refused, refuse
 from workers.jail import scalars
+from workers.jail.arms import enter_arm
 from workers.jail.calls import items
 from workers.jail.expressions import ON_SCALAR, Expressions
 from workers.jail.plain import check_items
@@ -104,7 +105,8 @@ class Interpreter(Expressions):
 
     def _run_both(self, node: ast.If, test: Scalar, scope: Scope) -> Outcome:
         """Both arms, each on its own copy of the names; then every name, or the result, is chosen by the condition."""
-        first, second = scope.fork(), scope.fork()
+        first = enter_arm(node.test, node.body, test, scope, is_body=True)
+        second = enter_arm(node.test, node.orelse, test, scope, is_body=False)
         self.arms_deep += 1
         one, other = self._run(node.body, first), self._run(node.orelse, second)
         self.arms_deep -= 1
