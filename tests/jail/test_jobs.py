@@ -33,6 +33,18 @@ def test_a_refusal_of_a_job_arrives_as_such(production_jail: Jail) -> None:
     assert outcome.refusal.code is RefusalCode.BRANCH_ON_TENSOR
 
 
+def test_warnings_of_torch_fill_no_log(production_jail: Jail) -> None:
+    """One a batch of the probes would pass for a flood."""
+    margin = "z = policy_chosen_logps - policy_rejected_logps"
+    source = f"def loss(policy_chosen_logps, policy_rejected_logps):\n    {margin}\n    return z + z[:, None].std(1)\n"
+    compiled = production_jail.run("compile", {"source": source, "family": "pairwise"})
+    assert compiled.answer is not None
+    examined = production_jail.run("examine", {"graph": compiled.answer["graph"]})
+    assert examined.log == ""
+    assert examined.answer is not None
+    assert examined.answer["refusals"][0]["code"] == "non_finite"
+
+
 def test_the_supervisor_loads_no_torch() -> None:
     code = "import sys, workers.supervisor.jail; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -41,8 +53,9 @@ def test_the_supervisor_loads_no_torch() -> None:
 @pytest.mark.parametrize("approximate", ["none", "tanh"])
 def test_what_one_dnn_would_compile_as_it_runs_is_computed_without_it(approximate: str, production_jail: Jail) -> None:
     source = (
-        "def loss(policy_chosen_logps, policy_rejected_logps, beta):\n    z = policy_chosen_logps - policy_rejected_logps"
-        f"\n    return F.gelu(-beta * z, approximate='{approximate}')\n"
+        "def loss(policy_chosen_logps, policy_rejected_logps, beta):\n"
+        "    z = policy_chosen_logps - policy_rejected_logps\n"
+        f"    return F.gelu(-beta * z, approximate='{approximate}')\n"
     )
     compiled = production_jail.run("compile", {"source": source, "family": "pairwise"})
     assert compiled.answer is not None

@@ -103,6 +103,18 @@ def test_a_lost_zygote_is_replaced_and_proved_anew(own_jail: Jail) -> None:
     assert own_jail.isolation.level is Level.FULL
 
 
+def test_a_job_whose_zygote_is_killed_is_done_by_another(own_jail: Jail) -> None:
+    zygote = own_jail.zygote_pid
+    assert zygote is not None
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(run_source, own_jail, "import time\ntime.sleep(2)\nRESULT = 1", wall_s=60.0)
+        child = wait_until(lambda: find_child(own_jail))
+        os.kill(zygote, signal.SIGKILL)
+        assert running.result().answer == {"result": "1"}
+    assert own_jail.zygote_pid != zygote
+    assert not is_alive(child)
+
+
 def test_a_zygote_that_dies_at_every_job_is_our_fault_after_the_second() -> None:
     with Jail(command=zygote_command("dying")) as jail, pytest.raises(JailUnavailable, match="zygote has ended"):
         run_source(jail, "RESULT = 1")
@@ -139,7 +151,7 @@ def test_an_interrupted_job_leaves_nothing_to_the_next_one(own_jail: Jail) -> No
 
 
 def test_a_job_that_is_unknown_is_the_callers_mistake(jail: Jail) -> None:
-    with pytest.raises(ValueError, match="no job nonsense, only canary, unchecked, lacking"):
+    with pytest.raises(ValueError, match="no job nonsense, only canary, lacking, unchecked"):
         jail.run("nonsense", {})
 
 
