@@ -18,8 +18,8 @@ from workers.jail.values import Scalar, Scope
 _HARMLESS = 0.71875
 """In the range of progress, of beta and of most rates, and no number that a source is likely to take it from."""
 _OPERATORS = (ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
-_ROOTS = "div divide fmod log log10 log1p log2 logit pow reciprocal remainder rsqrt sqrt"
-_FUNCTIONS = frozenset(_ROOTS.split())
+_WORDS = "div divide fmod log log10 log1p log2 logit pow reciprocal remainder rsqrt sqrt"
+_FUNCTIONS = frozenset(_WORDS.split())
 
 
 def enter_arm(test: ast.expr, arm: Iterable[ast.AST], condition: Scalar, scope: Scope, *, is_body: bool) -> Scope:

@@ -49,6 +49,12 @@ ON_SCALAR = (
     " return; or use a conditional expression, min() or max()."
 )
 
+AS_INDEX = (
+    "annotator is -1 where nobody knows who labelled the pair, and -1 is no index of its own: write"
+    " table[annotator.clamp(min=0)], and torch.where(annotator < 0, a, b) for the unknown ones."
+)
+_TAKING = frozenset({"gather", "index_select", "take", "take_along_dim"})
+
 
 class Expressions(ABC):
     def __init__(self) -> None:
@@ -56,6 +62,8 @@ class Expressions(ABC):
         """What is being computed, for whoever has to say where something went wrong."""
         self.arms_deep = 0
         """In how many arms, of which only one would be run by Python."""
+        self.annotator: Tensor | None = None
+        """The input that is -1 where nobody knows, so that it is no index as it is."""
         self._steps = 0
         self._operations = 0
         self._calls_deep = 0
@@ -238,8 +246,13 @@ class Expressions(ABC):
             return value[position(index)]
         if not isinstance(value, Tensor):
             raise refuse(RefusalCode.WRONG_ARGUMENT, "Only tensors, lists and tuples have parts.")
+        self._check_index(index)
         self._count()
         return part(value, index)
+
+    def _check_index(self, *values: Any) -> None:
+        if self.annotator is not None and any(each is self.annotator for each in values):
+            raise refuse(RefusalCode.WRONG_ARGUMENT, AS_INDEX)
 
     def _call(self, node: ast.Call, scope: Scope) -> Any:
         function = self.evaluate(node.func, scope)
@@ -253,6 +266,8 @@ class Expressions(ABC):
                 return self.call_function(function, arguments, keywords)
             case Operation():
                 check_items(*arguments, *keywords.values())
+                if function.name in _TAKING:
+                    self._check_index(*arguments, *keywords.values())
                 return call_operation(function, arguments, keywords)
             case Mathematics() if not keywords:
                 return call_math(function, arguments)

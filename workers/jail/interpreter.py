@@ -37,6 +37,7 @@ class Interpreter(Expressions):
         function = self._module.names.get(name)
         if not isinstance(function, Function):
             raise refuse(RefusalCode.NO_ENTRY, f"There is no function {name}.")
+        self.annotator = values.get("annotator")
         return self.call_function(function, [], dict(values))
 
     def run_body(self, body: list[ast.stmt], scope: Scope) -> Any:
