@@ -132,6 +132,8 @@ NOT_ALLOWED = [
     *("aten.rand_like.default", "aten.randn_like.default", "aten.dropout.default", "aten.bernoulli.default"),
     *("os.system", "aten.__class__", "aten", "", "aten.neg.default\0", "prim.device.default", "sym_shl"),
 ]
+
+
 def _refusal(read: Callable[[], object]) -> tuple[RefusalCode, str]:
     with pytest.raises(Refused) as caught:
         read()
