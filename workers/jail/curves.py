@@ -127,8 +127,16 @@ def _rises(curve: Curve) -> list[list[float | None]]:
     return [
         [_crossing(curve, start), _crossing(curve, end)]
         for start, end in zip(starts, ends, strict=True)
-        if curve.slope[start:end].max() > _SATURATED * curve.scale
+        if _is_rise(curve, start, end)
     ]
+
+
+def _is_rise(curve: Curve, start: int, end: int) -> bool:
+    """A slow one is one too where it goes on without end."""
+    is_endless = (start == 0 and _tail(curve, -1)["shape"] != "flat") or (
+        end == len(curve.z) and _tail(curve, 1)["shape"] != "flat"
+    )
+    return is_endless or float(curve.slope[start:end].max()) > _SATURATED * curve.scale
 
 
 def _crossing(curve: Curve, index: int) -> float | None:

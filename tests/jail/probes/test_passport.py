@@ -285,3 +285,22 @@ def test_what_lives_far_from_zero_only_has_a_shape_too() -> None:
     assert not measured["is_flat"]
     assert measured["tails"]["wrong"]["shape"] == "linear"
     assert measured["jumps"] == []
+
+
+@pytest.mark.parametrize(
+    ("formula", "start"), [("F.softplus(-z) + 0.004 * z", 5.5), ("F.softplus(-z) + 0.01 * z", 4.6)]
+)
+def test_a_slow_rise_without_end_is_one(formula: str, start: float) -> None:
+    measured = passport(with_rates(formula))
+    assert measured["rises"] == [[pytest.approx(start, abs=0.1), None]]
+    assert not measured["is_monotone"]
+    assert measured["tails"]["right"]["shape"] == "linear"
+
+
+def test_who_rises_at_its_end_is_not_monotone(passports: dict[str, dict[str, Any]]) -> None:
+    for name, each in passports.items():
+        for side, sign in (("wrong", -1), ("right", 1)):
+            tail = each["tails"][side]
+            if tail["shape"] not in ("flat", "not finite") and tail["slope"] > 0:
+                assert not each["is_monotone"], name
+                assert any(stretch[(sign + 1) // 2] is None for stretch in each["rises"]), name
