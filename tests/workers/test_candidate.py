@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -217,6 +218,17 @@ def test_a_jail_that_fails_is_a_crash_and_the_candidate_waits_again(sessions: Se
     assert (judged.status, judged.crashes, judged.lease_owner) == (CandidateStatus.PROPOSED, 1, None)
     assert campaigning.find_reasons() == ["The zygote is gone."]
     assert [ring[2] for ring in bell.rings] == [str(judged.id)]
+
+
+def test_under_a_lock_that_has_become_weaker_than_demanded_nothing_is_decided(sessions: Sessions, jail: Jail) -> None:
+    class Weakening(Losing):
+        def interfere(self) -> None:
+            self.isolation = replace(self.isolation, level=Level.SECCOMP)
+
+    campaigning = Campaigning(sessions, Weakening(jail, sessions), isolation="full")
+    judged = campaigning.judge(campaigning.add(OWN))
+    assert (judged.status, judged.crashes, judged.graph) == (CandidateStatus.PROPOSED, 1, None)
+    assert "demands a jail of level full" in campaigning.find_reasons()[0]
 
 
 @pytest.mark.parametrize(

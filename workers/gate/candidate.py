@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from discovery_service.db.tables import Campaign, Candidate, Proposal, Round
 from discovery_service.domain.authors import Author
 from discovery_service.domain.families import Family
+from discovery_service.domain.isolation import Level
 from discovery_service.domain.states import CandidateStatus
 from discovery_service.engine.claim import Claim, claim, crash, finish
 from discovery_service.engine.heartbeat import heartbeat
@@ -47,8 +48,12 @@ def judge_candidate(jail: Jail, worker_id: UUID, candidate_id: UUID) -> None:
 def _judge(jail: Jail, held: Claim) -> None:
     with heartbeat(get_sessions(), held) as beating:
         with task_unit() as session:
-            submission, surroundings = _read(session, held)
+            submission, surroundings, demanded = _read(session, held)
         verdict = pass_gate(jail, submission, get_archives().get(surroundings))
+    level = verdict.isolation.level
+    if not level.reaches(demanded):
+        # A jail that lost its zygote meanwhile started another.
+        raise JailUnavailable(f"The campaign demands a jail of level {demanded}; it has fallen to {level}.")
     if beating.lost.is_set():
         return
     with task_unit() as session:
@@ -74,7 +79,7 @@ def get_archives() -> CampaignArchives:
     return CampaignArchives(get_sessions())
 
 
-def _read(session: Session, held: Claim) -> tuple[Submission, Surroundings]:
+def _read(session: Session, held: Claim) -> tuple[Submission, Surroundings, Level]:
     query = (
         select(Candidate, Campaign.spec, Round.snapshot_rounds)
         .join(Campaign, Campaign.id == Candidate.campaign_id)
@@ -98,7 +103,8 @@ def _read(session: Session, held: Claim) -> tuple[Submission, Surroundings]:
         rounds=snapshot,
         itself=candidate.name if candidate.author is Author.LIBRARY else None,
     )
-    return submission, surroundings
+    # What the campaign leaves open, the worker's own minimum decided before the claim.
+    return submission, surroundings, Level(spec.get("isolation") or Level.UNAVAILABLE)
 
 
 def _told(verdict: Verdict) -> dict[str, Any]:
