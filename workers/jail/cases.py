@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 ROWS = (2, 3, 7, 64)
 TOKENS = 5
-_BETAS = (0.1, 0.5, 1.0, 0.05, 0.2, 0.8, 0.15, 0.03, 0.6, 0.4, 0.07, 0.3, 4.0, 2.5, 1.4, 0.9)
+_BETAS = (0.1, 0.5, 1.0, 0.05, 0.2, 0.8, 0.15, 0.03, 0.6, 0.4, 0.07, 0.3, 4.0, 2.5, 1.4, 0.7)
 _PROGRESS = (0.0, 0.55, 1.0, 0.35, 0.75, 0.15, 0.95, 0.25, 0.5, 0.65, 0.05, 0.85, 0.6, 0.1, 0.9, 0.45)
 _FAR = (0.15, 0.3)
 """The betas at which some rows have moved as far as the working range goes: beta times the margin stays within 20."""
