@@ -4,12 +4,14 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from discovery_service.losses.refusals import RefusalCode
 from workers.jail.jobs import JOBS
 from workers.supervisor.jail import Jail
 
-MOST_ZYGOTE_BYTES = 400e6
+# What a CUDA build loads beside it takes 350 MB more, used or not.
+MOST_ZYGOTE_BYTES = 400e6 if torch.version.cuda is None else 800e6
 
 
 def test_it_has_the_jobs_of_the_registry_and_no_other(production_jail: Jail) -> None:
@@ -21,7 +23,7 @@ def test_only_the_job_that_executes_wants_the_full_level() -> None:
     assert [name for name, job in JOBS.items() if job.runs_python] == ["execute"]
 
 
-def test_it_takes_no_more_than_400_mb(production_jail: Jail) -> None:
+def test_its_memory_is_bounded(production_jail: Jail) -> None:
     assert production_jail.zygote_rss_bytes is not None
     assert production_jail.zygote_rss_bytes <= MOST_ZYGOTE_BYTES
 

@@ -30,6 +30,18 @@ with Jail(command=sys.argv[1:]) as jail:
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into an undumpable process")
 
 
+ORDER = """
+import torch
+from workers.jail.jobs import load_jobs
+happened = []
+backward, stand_in = torch.Tensor.backward, torch._C._ensureCUDADeviceGuardSet
+torch.Tensor.backward = lambda *given, **named: (happened.append("autograd"), backward(*given, **named))[1]
+torch._C._ensureCUDADeviceGuardSet = lambda: (happened.append("stand-in"), stand_in())[1]
+load_jobs()
+assert happened.index("autograd") < happened.index("stand-in"), happened
+"""
+
+
 @pytest.fixture
 def own_jail() -> Iterator[Jail]:
     with Jail(command=zygote_command()) as opened:
@@ -92,6 +104,11 @@ def test_threads_may_share_a_jail(jail: Jail) -> None:
     with ThreadPoolExecutor(4) as threads:
         answers = threads.map(lambda number: run_source(jail, f"RESULT = {number}").answer, range(40))
     assert list(answers) == [{"result": str(number)} for number in range(40)]
+
+
+def test_autograd_runs_before_a_stand_in_for_cuda_gives_it_threads() -> None:
+    """In a CUDA build that sees no device it would start eight, and no child could be forked any more."""
+    subprocess.run([sys.executable, "-c", ORDER], check=True)
 
 
 def test_a_lost_zygote_is_replaced_and_proved_anew(own_jail: Jail) -> None:

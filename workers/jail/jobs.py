@@ -36,6 +36,9 @@ def load_jobs() -> dict[str, JobFunction]:
     torch.set_num_interop_threads(1)
     # oneDNN writes machine code as it runs, which no locked child may; torch's own kernels do without.
     torch.backends.mkldnn.set_flags(False)
+    # Autograd counts devices when it first runs, and starts a thread for each. It has to run before the first tracing:
+    # from then on a CUDA build that sees no device has a stand-in with eight, and a zygote must have one thread.
+    torch.ones(1, requires_grad=True).sum().backward()
     jobs = {name: getattr(import_module(job.module), job.function) for name, job in JOBS.items()}
     warm_up()
     return jobs
