@@ -42,8 +42,8 @@ test: $(INSTALLED)
 	$(BIN)/pytest $(ARGS)
 
 bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks.startup $(ARGS)
-	$(BIN)/python -m benchmarks.gate $(ARGS)
+	@$(BIN)/python -m benchmarks.startup $(ARGS)
+	@$(BIN)/python -m benchmarks.gate $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,1 +1,1 @@
-"""Scripts that measure the service; each prints a table and JSON, and none is part of the tests."""
+"""Scripts that measure the service; each prints a table, most of them JSON if asked, and none is part of the tests."""

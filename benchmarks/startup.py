@@ -1,8 +1,9 @@
 """How long the control plane takes to load and the local stack to start: `python -m benchmarks.startup`.
 
-The table goes to stderr, the same figures as JSON to stdout.
+Prints a table; with `--json` the same figures as one line of JSON.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -20,17 +21,22 @@ STACK_REPEATS = 3
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.startup", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one line of JSON instead of a table")
+    as_json = parser.parse_args().json
     figures = {
         "bare interpreter": _repeat(lambda: _run("-c", "pass"), REPEATS),
         "import discovery_service.api": _repeat(lambda: _run("-c", "import discovery_service.api"), REPEATS),
         "discovery --help": _repeat(lambda: _run("-m", "discovery_service.cli", "--help"), REPEATS),
         **_stack(),
     }
-    print(f"{'':32}  {'best':>8}  {'median':>8}", file=sys.stderr)
+    if as_json:
+        machine = {"python": platform.python_version(), "cores": len(os.sched_getaffinity(0))}
+        print(json.dumps({"benchmark": "startup", "machine": machine, "seconds": figures}))
+        return
+    print(f"{'':32}  {'best':>8}  {'median':>8}")
     for name, seconds in figures.items():
-        print(f"{name:32}  {min(seconds):6.2f} s  {statistics.median(seconds):6.2f} s", file=sys.stderr)
-    machine = {"python": platform.python_version(), "cores": len(os.sched_getaffinity(0))}
-    print(json.dumps({"machine": machine, "seconds": figures}, indent=2))
+        print(f"{name:32}  {min(seconds):6.2f} s  {statistics.median(seconds):6.2f} s")
 
 
 def _repeat(measure: Callable[[], float], times: int) -> list[float]:

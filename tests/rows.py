@@ -1,6 +1,7 @@
 """Rows to start a test from: a campaign in any state, and work that waits with everything above it."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -22,6 +23,7 @@ from discovery_service.db.tables import (
     Seal,
     Worker,
 )
+from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.families import Family
 from discovery_service.domain.ids import uuid7
@@ -60,15 +62,29 @@ def add_campaign(
     return campaign
 
 
-def add_round(session: Session, campaign: Campaign, *, status: RoundStatus = RoundStatus.EVALUATING) -> Round:
+def add_round(
+    session: Session,
+    campaign: Campaign,
+    *,
+    status: RoundStatus = RoundStatus.EVALUATING,
+    snapshot_rounds: Sequence[int] = (),
+) -> Round:
     number = session.scalar(select(func.count()).select_from(Round).where(Round.campaign_id == campaign.id))
-    return _added(session, Round(campaign_id=campaign.id, number=number, status=status))
+    made = Round(campaign_id=campaign.id, number=number, status=status, snapshot_rounds=list(snapshot_rounds))
+    return _added(session, made)
 
 
-def add_proposal(session: Session, campaign: Campaign, *, status: ProposalStatus = ProposalStatus.ANSWERED) -> Proposal:
-    """A proposal in a round of its own."""
-    made_in = add_round(session, campaign)
-    return _added(session, Proposal(round_id=made_in.id, slot=0, proposer="symbolic", status=status))
+def add_proposal(
+    session: Session,
+    campaign: Campaign,
+    *,
+    status: ProposalStatus = ProposalStatus.ANSWERED,
+    made_in: Round | None = None,
+) -> Proposal:
+    """A proposal in the round, by default in one of its own."""
+    made_in = made_in or add_round(session, campaign)
+    taken = session.scalar(select(func.count()).select_from(Proposal).where(Proposal.round_id == made_in.id))
+    return _added(session, Proposal(round_id=made_in.id, slot=taken, proposer="symbolic", status=status))
 
 
 def add_exchange(session: Session, campaign: Campaign) -> Exchange:
@@ -78,21 +94,27 @@ def add_exchange(session: Session, campaign: Campaign) -> Exchange:
 
 
 def add_candidate(
-    session: Session, campaign: Campaign, *, status: CandidateStatus = CandidateStatus.ACCEPTED
+    session: Session,
+    campaign: Campaign,
+    *,
+    status: CandidateStatus = CandidateStatus.ACCEPTED,
+    made_in: Round | None = None,
+    **values: Any,
 ) -> Candidate:
-    proposal = add_proposal(session, campaign)
-    candidate = Candidate(
-        campaign_id=campaign.id,
-        proposal_id=proposal.id,
-        turn=0,
-        name="a_loss",
-        author="symbolic",
-        status=status,
-        source=SOURCE,
-        source_sha256=sha256(SOURCE),
-        graph_sha256=sha256(str(proposal.id)),
-    )
-    return _added(session, candidate)
+    """`values` override its columns."""
+    proposal = add_proposal(session, campaign, made_in=made_in)
+    columns = {
+        "campaign_id": campaign.id,
+        "proposal_id": proposal.id,
+        "turn": 0,
+        "name": "a_loss",
+        "author": Author.SYMBOLIC,
+        "status": status,
+        "source": SOURCE,
+        "source_sha256": sha256(SOURCE),
+        "graph_sha256": sha256(str(proposal.id)),
+    }
+    return _added(session, Candidate(**columns | values))
 
 
 def find_or_add_arena(session: Session, name: str = ARENA) -> Arena:

@@ -18,6 +18,8 @@ TASK_MODULES = ("workers.tasks.maintain", "workers.tasks.gate", "workers.tasks.e
 
 # A third of a lease: work of a lost worker waits at most 20 s.
 SWEEP_EVERY_S = 5.0
+# A process of the gate's pool is up once its jail is open. By default Celery kills one that takes 4 s.
+UP_WITHIN_S = 150.0
 # How long tasks may take to see that they have lost their leases, once somebody has asked twice for the end.
 SOFT_SHUTDOWN_S = 3.0
 # At info they write a line or two for every message, so for every sweep; rows and events tell more.
@@ -45,6 +47,7 @@ def make_app(settings: Settings) -> Celery:
         # Concerns late acknowledgement, so nothing here; but False warns at each lost connection.
         worker_cancel_long_running_tasks_on_connection_loss=True,
         worker_soft_shutdown_timeout=SOFT_SHUTDOWN_S,
+        worker_proc_alive_timeout=UP_WITHIN_S,
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from discovery_service.cli.exits import ExitCode
-from discovery_service.cli.output import AsJson, print_json, print_table, say
+from discovery_service.cli.output import AsJson, print_json, print_line, print_table, say
 from discovery_service.domain.families import Family
 from workers import arena_cli
 from workers.kinds import WorkerKind
@@ -58,7 +58,7 @@ def gate(
         print_json(answer)
     else:
         for line in tell(answer):
-            typer.echo(line)
+            print_line(line)
     raise typer.Exit(GATE_EXITS[answer["status"]])
 
 

@@ -17,6 +17,7 @@ from discovery_service.api.middleware import Admission, KeyAtTheDoor, RequestCon
 from discovery_service.api.problems import install_problems
 from discovery_service.api.rate import CreationRate
 from discovery_service.api.routes import arenas, campaigns, evaluations, events, keys, losses, service, workers
+from discovery_service.api.schemas.losses import CheckRead
 from discovery_service.api.schemas.problems import FieldError, Problem
 from discovery_service.api.state import ApiState
 from discovery_service.db.sessions import make_sessions, max_connections
@@ -109,6 +110,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schema.pop("$defs", None)
             schemas[model.__name__] = schema
+        # FastAPI leaves null out of examples, where a field that may be null has to be there.
+        schemas[CheckRead.__name__]["examples"] = CheckRead.model_json_schema()["examples"]
         document["components"]["schemas"] = dict(sorted(schemas.items()))
         app.openapi_schema = document
     return app.openapi_schema

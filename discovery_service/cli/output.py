@@ -1,6 +1,7 @@
 """What commands print: tables for people or JSON for machines on stdout, sentences on stderr."""
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -34,11 +35,26 @@ def as_plain(model: BaseModel) -> dict[str, Any]:
 
 
 def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(_as_json(value, indent=2))
 
 
 def print_json_line(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    typer.echo(_as_json(value))
+
+
+def _as_json(value: Any, **how: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, **how)
+    return text if _shown_here(text) == text else json.dumps(value, **how)
+
+
+def print_line(text: str) -> None:
+    typer.echo(_shown_here(text))
+
+
+def _shown_here(text: str) -> str:
+    """For what stdout's encoding lacks, as Latin-1 lacks beta, stands its name."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "namereplace").decode(encoding)
 
 
 def say(sentence: str) -> None:

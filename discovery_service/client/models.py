@@ -150,7 +150,7 @@ class Readiness(Model):
     schema_revision: str | None
     broker: str
     jail: str | None = None
-    """The weakest lock of all gate workers that are there; None before one has judged anything."""
+    """The weakest lock of all gate workers that are there; None while there is none."""
 
 
 class LossInput(Model):

@@ -196,8 +196,12 @@ class Candidates:
         self._transport = transport
 
     def check(self, source: str, *, family: str = "pairwise") -> Check:
-        """Send a source through the gate without a campaign. A refusal is an answer, not an error."""
-        return self._transport.ask(Check, "POST", "/v1/candidates:check", json={"family": family, "source": source})
+        """Send a source through the gate without a campaign. A refusal is an answer, not an error.
+
+        Never repeated by itself: a gate that is late is busy, and each try would be judged anew.
+        """
+        body = {"family": family, "source": source}
+        return self._transport.ask(Check, "POST", "/v1/candidates:check", retries=0, json=body)
 
 
 class Evaluations:

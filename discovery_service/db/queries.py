@@ -1,14 +1,16 @@
-"""Reads that more than one page of the API asks for."""
+"""Reads that pages of the API and tasks ask for."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, joinedload
 
-from discovery_service.db.tables import ApiKey, Arena, Campaign, Candidate
+from discovery_service.db.tables import ApiKey, Arena, Campaign, Candidate, Proposal, Round
+from discovery_service.domain.authors import Author
 from discovery_service.domain.states import CampaignStatus, CandidateStatus
 from discovery_service.errors import Unprocessable
 
@@ -46,15 +48,31 @@ def _place_of(session: Session, table: type[Campaign] | type[ApiKey], after: UUI
     return created_at, after
 
 
-def list_fingerprints(session: Session, campaign_id: UUID, *, besides: UUID) -> list[tuple[str, bytes]]:
-    """Of the campaign's accepted losses, by name."""
-    query = select(Candidate.name, Candidate.fingerprint).where(
-        Candidate.campaign_id == campaign_id,
-        Candidate.status == CandidateStatus.ACCEPTED,
-        Candidate.id != besides,
-        Candidate.fingerprint.is_not(None),
+class Fingerprint(NamedTuple):
+    round: int
+    name: str
+    version: int | None
+    raw: bytes | None
+
+
+def list_fingerprints(session: Session, campaign_id: UUID, rounds: Collection[int]) -> list[Fingerprint]:
+    """Of the losses that were accepted in these rounds, in their order.
+
+    Without the library's, which the campaign's spec names.
+    """
+    query = (
+        select(Round.number, Candidate.name, Candidate.fingerprint_version, Candidate.fingerprint)
+        .join(Proposal, Proposal.id == Candidate.proposal_id)
+        .join(Round, Round.id == Proposal.round_id)
+        .where(
+            Round.campaign_id == campaign_id,
+            Round.number.in_(rounds),
+            Candidate.status == CandidateStatus.ACCEPTED,
+            Candidate.author != Author.LIBRARY,
+        )
+        .order_by(Round.number, Proposal.slot, Candidate.turn)
     )
-    return [(name, fingerprint) for name, fingerprint in session.execute(query) if fingerprint is not None]
+    return [Fingerprint(*row) for row in session.execute(query)]
 
 
 def list_operators_arenas(session: Session, family: str | None = None) -> Sequence[Arena]:

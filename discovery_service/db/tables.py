@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TEXT
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from discovery_service.db.columns import Base, Keyed, Work, rung_index
+from discovery_service.domain.authors import Author
 from discovery_service.domain.states import (
     CampaignStatus,
     CandidateStatus,
@@ -144,20 +145,28 @@ class Candidate(Keyed, Work, Base):
     proposal_id: Mapped[UUID] = mapped_column(ForeignKey("proposal.id"))
     turn: Mapped[int]
     name: Mapped[str]
-    author: Mapped[str]
+    author: Mapped[Author]
     status: Mapped[CandidateStatus] = mapped_column(index=True, server_default=CandidateStatus.PROPOSED.value)
     source: Mapped[str]
     source_sha256: Mapped[str]
+    values: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    """Hyper-parameters that the reply gave numbers for, beside the source."""
     graph: Mapped[dict[str, Any] | None]
     graph_sha256: Mapped[str | None] = mapped_column(index=True)
     torch_version: Mapped[str | None]
     fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
+    fingerprint_version: Mapped[int | None]
+    """Only fingerprints of one version can be compared."""
     passport: Mapped[dict[str, Any] | None]
     formula: Mapped[str | None]
     readable_source: Mapped[str | None]
     check_vectors: Mapped[dict[str, Any] | None]
     twin: Mapped[dict[str, Any] | None]
+    neighbours: Mapped[list[Any] | None]
+    """The known losses nearest to it, each with its cosine."""
     refusal: Mapped[dict[str, Any] | None]
+    isolation: Mapped[dict[str, Any] | None]
+    """How well the jail was locked that judged it."""
 
 
 class Lineage(Base):

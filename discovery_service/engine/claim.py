@@ -101,11 +101,11 @@ def renew(session: Session, held: Claim) -> Renewal:
 
 
 def finish(
-    session: Session, held: Claim, status: StrEnum, *, facts: Mapping[str, Any] | None = None, **values: Any
+    session: Session, held: Claim, status: StrEnum, *, told: Mapping[str, Any] | None = None, **values: Any
 ) -> bool:
     """Write the outcome under (id, attempt). False: the lease was lost meanwhile and nothing was written.
 
-    `values` are columns, `facts` go into the event.
+    `told` goes into the event beside the attempt.
     """
     if not is_legal(held.kind.held, status):
         raise IllegalTransition(f"A {held.kind.name} cannot go from {held.kind.held} to {status}.")
@@ -114,7 +114,8 @@ def finish(
     if not _let_go(session, held, status, finished_at=func.now(), **values):
         log.info("claim.fenced", kind=held.kind.name, id=str(held.id), attempt=held.attempt)
         return False
-    record(session, held.campaign_id, f"{held.kind.name}.{status}", held.id, attempt=held.attempt, **(facts or {}))
+    facts = {"attempt": held.attempt, **(told or {})}
+    record(session, held.campaign_id, f"{held.kind.name}.{status}", held.id, **facts)
     settle_cancelling(session, held.campaign_id)
     return True
 

@@ -18,8 +18,8 @@ from discovery_service.domain.ids import uuid7
 from discovery_service.domain.measuring import Build, Draw, Setting, hash_key, measurement_key
 from discovery_service.domain.states import EvaluationStatus
 from discovery_service.engine.claim import Claim, finish
-from discovery_service.losses.execution import Execution, find_execution
-from discovery_service.losses.graph import read_graph
+from discovery_service.losses.canonical import canonicalise, hash_graph
+from discovery_service.losses.graph import Graph, read_graph
 
 log = structlog.get_logger(__name__)
 
@@ -32,13 +32,15 @@ class Job:
     arena_sha256: str
     arena: dict[str, Any]
     base_policy: int
-    execution: Execution
+    graph: Graph
+    """The one of its hash, so that equal keys mean equal bits."""
+    graph_sha256: str
     setting: Setting
     draw: Draw
 
     def key(self, build: Build) -> dict[str, Any]:
         return measurement_key(
-            graph_sha256=self.execution.sha256,
+            graph_sha256=self.graph_sha256,
             arena_sha256=self.arena_sha256,
             base_policy=self.base_policy,
             setting=self.setting,
@@ -52,12 +54,14 @@ def read_job(session: Session, held: Claim) -> Job:
     evaluation = session.get_one(Evaluation, held.id)
     arena = session.get_one(Arena, evaluation.arena_id)
     candidate = session.get_one(Candidate, evaluation.candidate_id)
+    graph = read_graph(candidate.graph)
     return Job(
         arena_id=arena.id,
         arena_sha256=arena.content_sha256,
         arena=arena.spec,
         base_policy=evaluation.base_policy,
-        execution=find_execution(read_graph(candidate.graph)),
+        graph=canonicalise(graph),
+        graph_sha256=hash_graph(graph),
         setting=Setting(**evaluation.setting),
         draw=Draw(evaluation.purpose, evaluation.draw, evaluation.salt),
     )
@@ -93,7 +97,7 @@ def record_measurement(
                 id=uuid7(),
                 key_sha256=hash_key(key),
                 key=key,
-                graph_sha256=job.execution.sha256,
+                graph_sha256=job.graph_sha256,
                 arena_id=job.arena_id,
                 metrics=metrics,
                 series=series,
@@ -117,7 +121,7 @@ def record_failure(session: Session, held: Claim, failure: dict[str, Any], *, de
     """The candidate's doing, which is a result too. False: the lease was lost meanwhile."""
     facts = {"code": failure["code"], "message": failure["message"]}
     values = {"failure": failure, "device_seconds": device_seconds}
-    is_ours = finish(session, held, EvaluationStatus.FAILED, facts=facts, **values)
+    is_ours = finish(session, held, EvaluationStatus.FAILED, told=facts, **values)
     if is_ours:
         _charge(session, held.campaign_id, device_seconds)
     return is_ours
@@ -127,7 +131,7 @@ def _succeed(session: Session, held: Claim, stored: Measurement, *, is_reused: b
     seconds = stored.device_seconds
     facts = {"measurement_id": str(stored.id), "is_reused": is_reused}
     values = {"measurement_id": stored.id, "is_reused": is_reused, "device_seconds": seconds}
-    is_ours = finish(session, held, EvaluationStatus.SUCCEEDED, facts=facts, **values)
+    is_ours = finish(session, held, EvaluationStatus.SUCCEEDED, told=facts, **values)
     if is_ours:
         _charge(session, held.campaign_id, seconds)
     return is_ours

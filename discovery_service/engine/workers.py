@@ -92,11 +92,13 @@ def note_isolation(session: Session, worker_id: UUID, level: str) -> None:
     session.execute(update(Worker).where(Worker.id == worker_id).values(isolation=level))
 
 
-def list_isolation(session: Session) -> Sequence[str]:
-    """The levels of all jails in the fleet."""
+def list_isolation(session: Session, *, besides: UUID | None = None) -> Sequence[str]:
+    """The levels of all jails in the fleet, or of all but one worker's."""
     query = select(Worker.isolation).where(
         Worker.stopped_at.is_(None), Worker.seen_at > func.now() - LOST_AFTER, Worker.isolation.is_not(None)
     )
+    if besides is not None:
+        query = query.where(Worker.id != besides)
     return [level for level in session.scalars(query) if level is not None]
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from discovery_service.losses.arguments import Argument, DType, Ref
+from discovery_service.losses.arguments import OPEN_END, Argument, DType, Ref
 from discovery_service.losses.graph import Constant, Graph, Hyperparameter
 from discovery_service.losses.nodes import Node
 from discovery_service.losses.operators import OPERATORS
@@ -13,6 +13,7 @@ MAX_LENGTH = 200
 _MIN_SHARED = 10
 """What is used twice gets a letter of its own if it is longer than this."""
 _LETTERS = "zuwqhkmnp"
+_REDUCTIONS = {"0": "none", "1": "mean", "2": "sum"}
 _PI, _RHO, _Y_HAT = (
     "\N{GREEK SMALL LETTER PI}",
     "\N{GREEK SMALL LETTER RHO}",
@@ -118,15 +119,19 @@ class _Writer:
         operator = OPERATORS.get(node.operation)
         if operator is None or operator.outputs != 1:
             return None
-        operands: list[Term] = []
-        for argument in node.arguments.values():
+        if operator.packet == "slice":
+            return self._find_term(node.arguments["self"]) if _takes_all(node) else None
+        operands: list[tuple[str, Term]] = []
+        for name, argument in node.arguments.items():
             for each in argument if isinstance(argument, tuple) else (argument,):
                 term = self._find_term(each)
                 if term is None:
                     return None
-                operands.append(term)
-        write = NOTATION.get((operator.packet, tuple(node.arguments)))
-        return write(*operands) if write else apply(operator.packet.strip("_"), *operands)
+                operands.append((name, term))
+        if write := NOTATION.get((operator.packet, tuple(node.arguments))):
+            return write(*(term for _, term in operands))
+        named = {each.name for each in operator.parameters if not each.is_required or each.is_keyword_only}
+        return apply(operator.packet.strip("_"), *(_show(name, term, name in named) for name, term in operands))
 
     def _find_term(self, argument: Argument) -> Term | None:
         match argument:
@@ -144,3 +149,15 @@ class _Writer:
         if isinstance(leaf, Hyperparameter):
             return Term(_GREEK.get(leaf.name, leaf.name))
         return Term(_SYMBOLS.get(leaf, leaf))
+
+
+def _takes_all(node: Node) -> bool:
+    bounds = (node.arguments.get("start", 0), node.arguments.get("end", OPEN_END), node.arguments.get("step", 1))
+    return bounds in ((0, OPEN_END, 1), (None, None, 1))
+
+
+def _show(name: str, term: Term, is_named: bool) -> Term:
+    """An option with its name: in var(x, 0) nobody knows what the 0 is."""
+    if name == "reduction":
+        term = Term(_REDUCTIONS.get(term.text, term.text))
+    return Term(f"{name}={term.text}") if is_named else term

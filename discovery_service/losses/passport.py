@@ -27,10 +27,24 @@ _TAILS = {
     "not finite": "is not finite",
 }
 
+PASSPORT_USES = frozenset({*_USED, "beta"})
+"""What a passport may say that a loss looks at."""
+PASSPORT_TAILS = frozenset(_TAILS)
+PASSPORT_FLAGS = frozenset({"rises_at_zero", "hump", "jumps", "unbounded_below", "not_finite_in_bf16"})
+"""What a passport may call odd about a loss."""
+
 
 def describe_passport(passport: Passport) -> list[str]:
     """One fact a sentence; z is beta times the margin, above 0 where the better answer has gained on the other."""
-    return [*_of_inputs(passport), *_of_slope(passport), *_of_shape(passport), *_of_ends(passport)]
+    told = [*_of_inputs(passport), *_of_curve(passport)]
+    return [*told, *_of_size(passport.get("size"))]
+
+
+def _of_size(size: Mapping[str, int] | None) -> Iterator[str]:
+    """The jail that probes a loss measures no size; the gate adds it."""
+    if size is not None:
+        nodes = "one operation" if size["nodes"] == 1 else f"{size['nodes']} operations"
+        yield f"Its graph has {nodes} in {size['bytes']} bytes and costs about {size['cost']} additions an example."
 
 
 def _of_inputs(passport: Passport) -> Iterator[str]:
@@ -51,6 +65,15 @@ def _of_inputs(passport: Passport) -> Iterator[str]:
         yield "It cannot be computed in bfloat16."
     elif not passport["is_finite_in_bf16"]:
         yield "It is not finite everywhere in bfloat16."
+
+
+def _of_curve(passport: Passport) -> Iterator[str]:
+    if passport["is_flat"]:
+        yield "The margin between better and worse answers does nothing by itself."
+        return
+    if passport["uses"].get("progress"):
+        yield f"Its curve changes with training; what follows is that of progress {passport['curve_progress']:g}."
+    yield from (*_of_slope(passport), *_of_shape(passport), *_of_ends(passport))
 
 
 def _of_slope(passport: Passport) -> Iterator[str]:

@@ -4,6 +4,7 @@ Needs `torch`, `math` and `torch.nn.functional as F` in scope, as the source of 
 """
 
 import ast
+from dataclasses import replace
 
 from discovery_service.losses.arguments import Argument, DType, InputDevice, Ref
 from discovery_service.losses.families import Role, find_input
@@ -21,8 +22,32 @@ _ARITHMETIC = {"add", "sub", "rsub", "mul", "div", "neg", "pow", "reciprocal"}
 """What a plain float takes part in just as a 0-dimensional tensor would."""
 
 
+_BROADCASTING = {f"aten.{name}.default" for name in ("huber_loss", "l1_loss", "mse_loss", "smooth_l1_loss")}
+"""As functions of PyTorch they broadcast what they are given themselves."""
+
+
 def print_graph(graph: Graph) -> str:
-    return _Printer(graph).print()
+    return _Printer(_leave_out_broadcasts(graph)).print()
+
+
+def _leave_out_broadcasts(graph: Graph) -> Graph:
+    first = len(graph.leaves)
+
+    def look_through(argument: Argument) -> Argument:
+        if isinstance(argument, Ref) and argument.output is not None:
+            node = graph.nodes[argument.value - first]
+            tensors = node.arguments.get("tensors")
+            if node.operation == "aten.broadcast_tensors.default" and isinstance(tensors, tuple):
+                return tensors[argument.output]
+        return argument
+
+    nodes = (
+        replace(node, arguments={name: look_through(each) for name, each in node.arguments.items()})
+        if node.operation in _BROADCASTING
+        else node
+        for node in graph.nodes
+    )
+    return replace(graph, nodes=tuple(nodes))
 
 
 class _Printer:
@@ -46,7 +71,7 @@ class _Printer:
                 self._name(value, leaf.name if isinstance(leaf, Hyperparameter) else leaf)
         self._taken.add("loss")
         for value in self._find_tensors_of_floats():
-            call = f"torch.as_tensor({self._named[value]}, dtype=torch.float64, device={self._graph.inputs[0]}.device)"
+            call = f"torch.tensor({self._named[value]}, dtype=torch.float64, device={self._graph.inputs[0]}.device)"
             self._write(f"{self._named[value]} = {call}")
         for value in self._live:
             if value >= self._first:

@@ -28,8 +28,10 @@ def write_operation(operator: Operator, arguments: Arguments, *, has_numbers: bo
     packet = operator.packet
     if write := _OPERATORS.get((packet, tuple(arguments))):
         return write(*arguments.values())
-    if packet in ("slice", "select") and _is_zero(arguments.get("dim", ast.Constant(0))):
-        return ast.Subscript(arguments["self"], _write_index(arguments), ast.Load())
+    if packet in ("slice", "select") and (index := _write_index(packet, arguments)) is not None:
+        return ast.Subscript(arguments["self"], index, ast.Load())
+    if packet == "broadcast_tensors" and isinstance(tensors := arguments["tensors"], ast.List):
+        return ast.Call(read_expression("torch.broadcast_tensors"), tensors.elts, [])
     if has_numbers or packet in _UNNAMED or "scale" in arguments:
         return _write_call(read_expression(f"torch.ops.{operator.name}"), operator, arguments)
     if packet in _METHODS:
@@ -49,7 +51,7 @@ def write_size(name: str, arguments: Arguments) -> ast.expr:
         return ast.UnaryOp(ast.USub(), given[0])
     if name in _SIZES:
         return ast.BinOp(given[0], _SIZES[name], given[1])
-    return ast.Call(read_expression(f"torch.{name}"), given, [])
+    return ast.Call(ast.Name(name.removeprefix("sym_")), given, [])
 
 
 def _write_call(function: ast.expr, operator: Operator, arguments: Arguments) -> ast.expr:
@@ -62,22 +64,26 @@ def _write_call(function: ast.expr, operator: Operator, arguments: Arguments) ->
     )
 
 
-def _write_index(arguments: Arguments) -> ast.expr:
-    if "index" in arguments:
-        return arguments["index"]
-    end = arguments.get("end")
-    is_open = isinstance(end, ast.Constant) and end.value == OPEN_END
-    return ast.Slice(arguments.get("start"), None if is_open else end, arguments.get("step"))
+def _write_index(packet: str, arguments: Arguments) -> ast.expr | None:
+    """None for a dimension that is counted from the end, and for parts of one that is not the first."""
+    dim = arguments.get("dim", ast.Constant(0))
+    if not isinstance(dim, ast.Constant) or not isinstance(dim.value, int):
+        return None
+    if packet == "select":
+        return arguments["index"] if dim.value == 0 else None
+    part = ast.Slice(*(_write_bound(arguments.get(name)) for name in ("start", "end", "step")))
+    return ast.Tuple([*(ast.Slice() for _ in range(dim.value)), part], ast.Load()) if dim.value else part
+
+
+def _write_bound(bound: ast.expr | None) -> ast.expr | None:
+    is_open = isinstance(bound, ast.Constant) and bound.value in (None, OPEN_END)
+    return None if is_open else bound
 
 
 def _name(parameter: str, value: ast.expr) -> ast.expr:
     if parameter == "reduction" and isinstance(value, ast.Constant) and isinstance(value.value, int):
         return ast.Constant(("none", "mean", "sum")[value.value])
     return value
-
-
-def _is_zero(expression: ast.expr) -> bool:
-    return isinstance(expression, ast.Constant) and expression.value == 0
 
 
 def _binary(sign: ast.operator) -> Callable[..., ast.expr]:

@@ -127,6 +127,7 @@ NOTATION: Mapping[tuple[str, tuple[str, ...]], Callable[..., Term]] = {
     ("relu", ("self",)): lambda term: apply("max", _ZERO, term),
     ("clamp", ("self", "min")): lambda term, low: apply("max", low, term),
     ("clamp", ("self", "max")): lambda term, high: apply("min", high, term),
+    ("clamp", ("self", "min", "max")): lambda term, low, high: apply("clamp", term, low, high),
     ("clamp_min", ("self", "min")): lambda term, low: apply("max", low, term),
     ("clamp_max", ("self", "max")): lambda term, high: apply("min", high, term),
     ("maximum", _PAIR): lambda left, right: apply("max", left, right),

@@ -17,18 +17,18 @@ BUILTINS = _words("abs bool enumerate float int len list max min range round sum
 
 TORCH_FUNCTIONS = _words(
     """
-    abs absolute acos acosh add addcdiv addcmul all amax amin aminmax any arange arctan argmax argmin argsort asin
-    asinh atan atan2 atanh bmm broadcast_tensors broadcast_to cat ceil celu chunk clamp clamp_max clamp_min clip clone
+    abs absolute acos add addcdiv addcmul all amax amin aminmax any arange arctan argmax argmin argsort asin
+    atan atan2 bmm broadcast_tensors cat ceil celu chunk clamp clamp_max clamp_min clip clone
     concat concatenate cos cosh cosine_similarity count_nonzero cummax cummin cumprod cumsum detach diagonal diff
-    digamma div divide dot einsum eq erf erfc erfinv exp exp2 expm1 finfo flatten flip float_power floor floor_divide
-    fmax fmin fmod frac full full_like gather ge greater greater_equal gt heaviside hstack hypot index_select inner
-    isclose isfinite isinf isnan kthvalue le lerp less less_equal lgamma linspace log log10 log1p log2 log_softmax
+    div divide dot einsum eq erf erfc erfinv exp exp2 expm1 finfo flatten flip float_power floor floor_divide
+    fmax fmin fmod frac full full_like gather ge greater greater_equal gt heaviside hypot index_select
+    isclose isfinite isinf isnan kthvalue le lerp less less_equal linspace log log10 log1p log2 log_softmax
     logaddexp logaddexp2 logcumsumexp logical_and logical_not logical_or logical_xor logit logsumexp lt masked_fill
-    matmul max maximum mean median min minimum mm movedim mul multiply mv nan_to_num nanmean nanmedian nanquantile
+    matmul max maximum mean median min minimum mm mul multiply mv nan_to_num nanmean nanmedian
     nansum narrow ne neg negative norm not_equal ones ones_like outer permute positive pow prod quantile reciprocal
-    relu remainder repeat_interleave reshape roll round rsqrt rsub scalar_tensor select selu sgn sigmoid sign sin sinc
-    sinh softmax sort split sqrt square squeeze stack std std_mean sub subtract sum swapaxes t take_along_dim tan tanh
-    tensor tile topk transpose tril triu true_divide trunc unbind unsqueeze var var_mean vstack where xlogy zeros
+    relu remainder reshape roll round rsqrt rsub scalar_tensor select selu sigmoid sign sin
+    sinh softmax sort split sqrt square squeeze stack std std_mean sub subtract sum swapaxes t tan tanh
+    tensor topk transpose tril triu true_divide trunc unbind unsqueeze var var_mean where xlogy zeros
     zeros_like
     """
 )
@@ -36,15 +36,15 @@ TORCH_VALUES = _words("bfloat16 bool double e float float16 float32 float64 half
 TORCH_MODULES: Mapping[str, frozenset[str]] = {
     "special": _words(
         """
-        entr erf erfc erfcx erfinv exp2 expit expm1 gammaln log1p log_ndtr log_softmax logit logsumexp ndtr ndtri psi
-        round sinc softmax xlog1py xlogy
+        erf erfc erfinv exp2 expit expm1 log1p log_ndtr log_softmax logit logsumexp ndtr
+        round softmax xlogy
         """
     ),
-    "linalg": frozenset({"norm", "vector_norm"}),
+    "linalg": frozenset({"vector_norm"}),
 }
 FUNCTIONAL = _words(
     """
-    binary_cross_entropy_with_logits celu cosine_similarity cross_entropy elu gelu hardsigmoid hardswish hardtanh
+    binary_cross_entropy_with_logits celu cosine_similarity elu gelu hardsigmoid hardswish hardtanh
     hinge_embedding_loss huber_loss kl_div l1_loss leaky_relu log_softmax logsigmoid margin_ranking_loss mish mse_loss
     normalize relu relu6 selu sigmoid silu smooth_l1_loss soft_margin_loss softmax softmin softplus softsign tanh
     tanhshrink threshold
@@ -61,13 +61,13 @@ MATH_VALUES = _words("e inf pi tau")
 METHODS = (
     TORCH_FUNCTIONS
     - _words("""
-        arange broadcast_tensors cat celu concat concatenate cosine_similarity einsum finfo full full_like hstack
-        linspace ones ones_like rsub scalar_tensor selu stack std_mean tensor var_mean vstack zeros zeros_like
+        arange broadcast_tensors cat celu concat concatenate cosine_similarity einsum finfo full full_like
+        linspace ones ones_like rsub scalar_tensor selu stack std_mean tensor var_mean zeros zeros_like
         """)
 ) | _words(
     """
     append bool contiguous dim double expand expand_as float half int long ndimension new_full new_ones new_tensor
-    new_zeros numel repeat size sum_to_size to type_as unflatten view view_as
+    new_zeros numel repeat size to type_as view view_as
     """
 )
 """Methods of tensors, and `append` of lists."""
@@ -75,8 +75,8 @@ PROPERTIES = _words("T device dtype eps indices max min mT ndim shape tiny value
 """What may be read of a tensor, of torch.finfo(…) and of what sort, min or max return."""
 VIEWS = _words(
     """
-    T mT broadcast_to chunk contiguous detach diagonal double expand expand_as flatten float movedim narrow permute
-    reshape select split squeeze swapaxes t to transpose type_as unbind unflatten unsqueeze view view_as
+    T mT chunk contiguous detach diagonal double expand expand_as flatten float narrow permute
+    reshape select split squeeze swapaxes t to transpose type_as unbind unsqueeze view view_as
     """
 )
 """Methods and properties whose result may share the memory of the tensor."""
@@ -95,7 +95,7 @@ FORBIDDEN_ARGUMENTS = frozenset(
 )
 SIZED = _words(
     """
-    arange broadcast_to expand full linspace new_full new_ones new_zeros ones repeat repeat_interleave reshape tile
+    arange expand full linspace new_full new_ones new_zeros ones repeat reshape
     view zeros
     """
 )
@@ -138,6 +138,19 @@ INSTEAD: Mapping[str, str] = {
     "masked_select": "use torch.where with three arguments or multiply by a mask",
     "binary_cross_entropy": "use F.binary_cross_entropy_with_logits",
     "logsigmoid": "use F.logsigmoid",
+    "broadcast_to": "use x.expand(…)",
+    "cross_entropy": "use F.log_softmax(x, dim) and torch.gather, or F.logsigmoid for two classes",
+    "hstack": "use torch.cat([a, b])",
+    "inner": "use (a * b).sum(-1)",
+    "movedim": "use x.transpose(a, b)",
+    "nanquantile": "use torch.quantile",
+    "repeat_interleave": "use x[:, None].expand(-1, n).reshape(-1)",
+    "sgn": "use torch.sign",
+    "sum_to_size": "use x.sum(dim, keepdim=True)",
+    "take_along_dim": "use torch.gather",
+    "tile": "use x.repeat(…)",
+    "unflatten": "use x.view(…)",
+    "vstack": "use torch.stack([a, b])",
     "no_grad": "write `with torch.no_grad():` as a block of its own",
 }
 """What to write in the place of words that language models reach for."""

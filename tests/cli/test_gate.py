@@ -1,5 +1,7 @@
 """`discovery gate`: a real jail, no server."""
 
+import json
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -7,6 +9,9 @@ import pytest
 
 from tests.cli.conftest import Command
 from workers.supervisor.jail import Jail
+from workers.supervisor.zygote import COMMAND
+
+OUTER = (sys.executable, str(Path(__file__).parents[1] / "jail" / "outer.py"))
 
 DPO = (
     "def loss(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps, beta):\n"
@@ -43,6 +48,56 @@ def test_a_refused_loss_ends_with_5_with_code_sentence_and_line(discovery: Comma
     assert ran.out.startswith("refused: line 3, operation_not_allowed: ")
     answer = discovery("gate", "-", "--json", stdin=source).json
     assert (answer["status"], answer["line"], answer["graph_sha256"]) == ("refused", 3, None)
+
+
+def test_what_the_text_alone_refuses_opens_no_jail(discovery: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.gate.process.Jail", None)
+    for arguments, stdin in ((("gate", "-"), "import os\n" + DPO), (("gate", "-", "--reply"), "Let us think.")):
+        ran = discovery(*arguments, "--json", stdin=stdin)
+        assert (ran.code, ran.json["status"], ran.json["isolation"]) == (5, "refused", None)
+
+
+@pytest.mark.parametrize("characters", [20_000, 1_000_000])
+def test_a_long_source_is_told_how_long_it_is(discovery: Command, characters: int) -> None:
+    ran = discovery("gate", "-", "--json", stdin="#" * characters)
+    assert (ran.code, ran.json["code"]) == (5, "too_long")
+    assert f"{characters} characters" in ran.json["message"]
+
+
+def test_a_file_of_another_size_than_any_source_is_no_source(discovery: Command, tmp_path: Path) -> None:
+    (tmp_path / "data.bin").write_bytes(b"#" * 4_000_001)
+    ran = discovery("gate", tmp_path / "data.bin")
+    assert ran.code == 2
+    assert "more than 4,000,000 bytes" in ran.err
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["words", "json"])
+def test_a_terminal_without_greek_letters_is_no_error(
+    discovery_process: Command, file: Path, options: tuple[str, ...]
+) -> None:
+    ran = discovery_process("gate", file, *options, env={"PYTHONIOENCODING": "ascii"})
+    assert (ran.code, ran.err) == (0, "")
+    assert json.loads(ran.out)["formula"].startswith("-log \u03c3") if options else "GREEK SMALL LETTER" in ran.out
+
+
+def test_without_a_complete_lock_it_says_that_nothing_was_executed(
+    discovery: Command, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.gate.process.Jail", partial(Jail, command=(*OUTER, "landlock", *COMMAND)))
+    ran = discovery("gate", file)
+    assert ran.code == 0
+    assert "isolation seccomp" in ran.out
+    assert "not executed and compared" in ran.out
+
+
+def test_what_a_graph_costs_is_told(discovery: Command, file: Path) -> None:
+    assert "additions an example" in discovery("gate", file).out
+
+
+def test_what_was_repaired_in_a_reply_or_left_aside_is_told(discovery: Command) -> None:
+    reply = f"```python\n{DPO}```\nor else\n```python\n{DPO.replace('beta', '2 * beta')}```\n"
+    assert "note: The reply holds several proposals" in discovery("gate", "-", "--reply", stdin=reply).out
+    assert len(discovery("gate", "-", "--reply", "--json", stdin=reply).json["notes"]) == 1
 
 
 def test_a_models_reply_is_taken_apart_first(discovery: Command) -> None:

@@ -45,9 +45,9 @@ def test_every_migration_goes_down_and_up_again(empty_database: Database) -> Non
         assert read_catalog(connection) == made
 
 
-def test_one_step_down_leaves_the_step_below_as_it_was(empty_database: Database) -> None:
+def test_a_step_down_leaves_the_steps_below_as_they_were(empty_database: Database) -> None:
     upgrade(empty_database.owner_url)
-    downgrade(empty_database.owner_url, "-1")
+    downgrade(empty_database.owner_url, "0001")
     with connected(empty_database.owner_url) as connection:
         tables = {row[0] for row in read_catalog(connection, "columns")["columns"]}
     assert {"campaign", "event"} <= tables

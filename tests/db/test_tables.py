@@ -67,6 +67,13 @@ def test_a_status_that_nobody_knows_is_refused(sessions: Sessions, table: str) -
             session.execute(text(f"UPDATE {table} SET status = 'lost'"))
 
 
+def test_an_author_that_nobody_knows_is_refused(sessions: Sessions) -> None:
+    with sessions() as session:
+        rows.add_candidate(session, rows.add_campaign(session))
+        with pytest.raises(IntegrityError, match="ck_candidate_author"):
+            session.execute(text("UPDATE candidate SET author = 'nobody'"))
+
+
 def test_a_role_that_nobody_knows_is_refused(sessions: Sessions) -> None:
     with sessions.begin() as session:
         campaign = rows.add_campaign(session)

@@ -6,11 +6,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import func
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from structlog.testing import CapturingLogger
 
-from discovery_service.db.tables import Campaign
+from discovery_service.db.tables import Campaign, Event
 from discovery_service.domain.isolation import Level
 from discovery_service.domain.states import CampaignStatus, CandidateStatus, EvaluationStatus, ExchangeStatus
 from discovery_service.engine.campaigns import cancel_campaign, get_campaign, pause_campaign
@@ -164,6 +164,15 @@ def test_a_zombies_late_writes_change_nothing(stage: Stage) -> None:
     assert stage.events() == events
     with stage.sessions.begin() as session:
         assert finish(session, successor, EvaluationStatus.FAILED)
+
+
+def test_the_event_of_an_end_carries_what_is_told_of_it(stage: Stage) -> None:
+    held = stage.add_held(CANDIDATE)
+    with stage.sessions.begin() as session:
+        finish(session, held, CandidateStatus.REJECTED, told={"code": "duplicate", "twin": "dpo"})
+    with stage.sessions() as session:
+        payload = session.scalar(select(Event.payload).where(Event.kind == "candidate.rejected"))
+    assert payload == {"attempt": 1, "code": "duplicate", "twin": "dpo"}
 
 
 def test_what_is_finished_is_finished_once(stage: Stage) -> None:

@@ -12,8 +12,17 @@ from discovery_service.engine.campaigns import cancel_campaign
 from discovery_service.engine.claim import LEASE
 from discovery_service.engine.dispatch import unit_of_work
 from discovery_service.engine.work import WORK_KINDS
-from discovery_service.engine.workers import UNSEEN_AFTER, Process, register_worker, see_worker, stop_worker
+from discovery_service.engine.workers import (
+    UNSEEN_AFTER,
+    Process,
+    list_isolation,
+    note_isolation,
+    register_worker,
+    see_worker,
+    stop_worker,
+)
 from discovery_service.errors import UsageError
+from tests import rows
 from tests.conftest import RecordingBell
 from tests.engine.conftest import Stage
 from tests.waiting import wait_for_blocked
@@ -132,3 +141,14 @@ def test_a_worker_that_was_not_seen_for_a_while_is_seen_since_it_came_back(stage
 
 def test_an_outage_that_ends_a_lease_is_never_too_short_to_be_noticed() -> None:
     assert UNSEEN_AFTER < LEASE
+
+
+def test_a_worker_learns_how_well_the_others_are_locked(stage: Stage) -> None:
+    with stage.sessions.begin() as session:
+        other, stopped = rows.add_worker(session), rows.add_worker(session)
+        for worker_id, level in ((stage.worker_id, "unavailable"), (other.id, "full"), (stopped.id, "seccomp")):
+            note_isolation(session, worker_id, level)
+        stop_worker(session, stopped.id)
+    with stage.sessions.begin() as session:
+        assert sorted(list_isolation(session)) == ["full", "unavailable"]
+        assert list_isolation(session, besides=stage.worker_id) == ["full"]

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from discovery_service.domain.families import Family
-from workers.gate.process import library_fingerprints
+from workers.gate.archives import library_archive
 from workers.gate.road import Submission, Verdict, pass_gate
-from workers.gate.twins import Archive
 from workers.supervisor.jail import Jail
 
 DATA = Path(__file__).parents[1] / "data"
@@ -31,6 +30,6 @@ def judge(jail: Jail) -> Judge:
     """What the gate says of a source, beside the library."""
 
     def said(source: str, family: Family = Family.PAIRWISE, **about: Any) -> Verdict:
-        return pass_gate(jail, Submission(source, family, **about), Archive(library_fingerprints(family)))
+        return pass_gate(jail, Submission(source, family, **about), library_archive(family))
 
     return said

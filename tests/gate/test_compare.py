@@ -54,6 +54,14 @@ MISMATCHED = {
         "if beta > 0.35:\n    return F.softplus(-z)\nelse:\n    return torch.relu(1 - z)",
         "if beta > 0.45:\n    return F.softplus(-z)\nelse:\n    return torch.relu(1 - z)",
     ),
+    "a branch on a strong beta": ("return F.softplus(-z) * (1.0 if beta < 2 else 0.5)", "return F.softplus(-z)"),
+    "a bound on a strong beta": ("return F.softplus(-z) * min(1.0, 1 / beta)", "return F.softplus(-z)"),
+    "another time": (
+        "return F.softplus(-z) * (1.0 if progress < 0.57 else 2.0)",
+        "return F.softplus(-z) * (1.0 if progress < 0.64 else 2.0)",
+    ),
+    "a bound far out": ("return F.softplus(-beta * z.clamp(-14, 14))", "return F.softplus(-beta * z)"),
+    "a bound further out": ("return F.softplus(-beta * z.clamp(min=-35))", "return F.softplus(-beta * z)"),
     "a dropped detach": (
         "return torch.sigmoid(-z).detach() * F.softplus(-z)",
         "return torch.sigmoid(-z) * F.softplus(-z)",

@@ -1,6 +1,7 @@
 """The whole road, in a real jail: what is accepted, what is refused and in which words, and what is stored of it."""
 
 import dataclasses
+from base64 import b64decode
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from discovery_service.losses.described import list_described
 from discovery_service.losses.known import list_known
 from discovery_service.losses.refusals import RefusalCode
 from tests.gate.conftest import Judge, read_lines
+from tests.losses.test_discopop import METHODS, STATEFUL
 from workers.gate.library import describe_family
 from workers.gate.road import Submission, pass_gate
-from workers.gate.twins import Archive
+from workers.gate.twins import Archive, read_fingerprint
 from workers.supervisor.jail import Jail, Outcome
 
 HEAD = "def loss(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps, beta"
@@ -31,6 +33,7 @@ def one_code(judge: Judge, source: str) -> RefusalCode:
 def test_an_attack_is_refused_with_a_sentence(judge: Judge, attack: dict[str, Any]) -> None:
     verdict = judge(attack["source"])
     assert not verdict.is_accepted
+    assert verdict.refusals[0].code is not RefusalCode.JAIL_CRASH
     assert all(0 < len(each.message) < 400 and "\n" not in each.message for each in verdict.refusals)
 
 
@@ -54,11 +57,24 @@ def test_what_is_stored_of_the_library_is_what_the_gate_says_today(jail: Jail) -
         if not stored:
             continue
         for name, today in describe_family(jail, family)["losses"].items():
-            assert stored[name].graph_sha256 == today["graph_sha256"]
-            assert stored[name].formula == today["formula"]
-            assert stored[name].passport.keys() == today["passport"].keys()
-            near = [(each["name"], each["is_twin"]) for each in today["neighbours"]]
-            assert [(each["name"], each["is_twin"]) for each in stored[name].neighbours] == near
+            known = stored[name]
+            assert (known.graph_sha256, known.graph, known.formula) == tuple(
+                today[part] for part in ("graph_sha256", "graph", "formula")
+            )
+            assert known.passport == approximately(today["passport"])
+            assert known.curve == approximately(today["curve"])
+            assert [dict(near) for near in known.neighbours] == approximately(today["neighbours"])
+            theirs, ours = (read_fingerprint(raw) for raw in (known.fingerprint, b64decode(today["fingerprint"])))
+            assert (theirs * ours).sum(axis=-1).min() >= 0.9999
+
+
+def approximately(value: Any) -> Any:
+    """The same but for what another processor rounds otherwise."""
+    if isinstance(value, float):
+        return pytest.approx(value, rel=1e-3, abs=1e-5)
+    if isinstance(value, dict):
+        return {name: approximately(each) for name, each in value.items()}
+    return [approximately(each) for each in value] if isinstance(value, list) else value
 
 
 SAME = [
@@ -137,6 +153,15 @@ running = 0.0
     return -F.logsigmoid(chosen - running) - F.logsigmoid(-(rejected - running))
 """
     assert one_code(judge, bco) is RefusalCode.STATE
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_of_discopops_published_losses_passes_as_it_was_published(judge: Judge, name: str) -> None:
+    """All 17 but BCO's pair form, which keeps a running mean."""
+    verdict = judge(METHODS[name], name=name, values={"label_smoothing": 0.1})
+    refused_for = [RefusalCode.STATE] if name == STATEFUL else []
+    assert [each.code for each in verdict.refusals][:1] == refused_for
+    assert (verdict.passed is None) == (name == STATEFUL)
 
 
 def test_below_the_level_full_nothing_of_the_candidate_is_executed(jail: Jail) -> None:

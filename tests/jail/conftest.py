@@ -1,4 +1,7 @@
-"""Jails with the job `unchecked` (see entry.py): a bare one that starts at once, and a warm one with torch."""
+"""Jails with the job `unchecked` (see entry.py): a bare one that starts at once, and a warm one with torch.
+
+And the one of production, which has no such job.
+"""
 
 import os
 import sys
@@ -35,6 +38,13 @@ def secret() -> Iterator[None]:
 def jail() -> Iterator[Jail]:
     """For tests that leave it as they found it."""
     with Jail(Level.FULL, zygote_command()) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def production_jail() -> Iterator[Jail]:
+    """With the jobs that a candidate goes through, and no other."""
+    with Jail(Level.FULL) as opened:
         yield opened
 
 

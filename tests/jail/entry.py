@@ -26,7 +26,7 @@ INPUTS = ("policy_chosen_logps", "policy_rejected_logps", "reference_chosen_logp
 def run_unchecked(request: dict[str, Any]) -> dict[str, Any]:
     scope: dict[str, Any] = {"__name__": "candidate", "torch": sys.modules.get("torch")}
     scope["F"] = sys.modules.get("torch.nn.functional")
-    exec(compile(request["source"], "<candidate>", "exec"), scope)
+    _execute(request["source"], scope)
     if "loss" in scope and not str(scope.get("RESULT")).startswith("PWNED"):
         import torch
 
@@ -39,11 +39,30 @@ def run_unchecked(request: dict[str, Any]) -> dict[str, Any]:
     return {"result": str(scope.get("RESULT"))[:400]}
 
 
+def _execute(source: str, scope: dict[str, Any]) -> None:
+    """What a hostile source cannot import is no lack of ours, which an ImportError in a locked child is."""
+    try:
+        exec(compile(source, "<candidate>", "exec"), scope)
+    except ImportError as error:
+        lack = str(error)
+    else:
+        return
+    raise RuntimeError(lack)
+
+
+def run_lacking(request: dict[str, Any]) -> dict[str, Any]:
+    """What code of ours does that needs more than it has."""
+    scope: dict[str, Any] = {}
+    exec(request["source"], scope)
+    scope["RESULT"]()
+    return {}
+
+
 def load_bare() -> Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]:
     import ctypes  # noqa: F401
     import signal  # noqa: F401
 
-    return {"canary": canaries.run_canary, "unchecked": run_unchecked}
+    return {"canary": canaries.run_canary, "unchecked": run_unchecked, "lacking": run_lacking}
 
 
 def load_warm() -> Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]:

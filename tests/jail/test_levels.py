@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,9 @@ from discovery_service.local.binaries import _is_open_to_all
 from discovery_service.losses.refusals import RefusalCode
 from tests.house.tree import REPOSITORY
 from tests.jail.conftest import HERE, run_source, zygote_command
+from workers.jail import lockdown
 from workers.jail.jobs import JOBS, Job
-from workers.jail.lockdown import JAIL_ID, Layer
+from workers.jail.lockdown import JAIL_ID, OPTIONAL, UNLOCKED, Layer
 from workers.supervisor import jail as jail_module
 from workers.supervisor.jail import Jail, JailUnavailable
 
@@ -69,6 +71,23 @@ def test_an_operators_opt_in_gives_up_the_lock_and_not_the_limits() -> None:
         refusal = run_source(jail, "while True: pass", cpu_s=1, wall_s=30.0).refusal
         assert refusal is not None
         assert refusal.code is RefusalCode.CPU_LIMIT
+
+
+@pytest.mark.parametrize(("without", "is_locked"), [(None, True), ("landlock", True), ("seccomp", False)])
+def test_a_process_is_locked_when_it_has_its_filter(without: str | None, is_locked: bool) -> None:
+    """A bound on descriptors alone, which an unlocked child has too, opens no file either."""
+    source = "from workers.jail.lockdown import is_locked\nRESULT = is_locked()"
+    with Jail(Level.UNAVAILABLE, zygote_command(without=without)) as jail:
+        assert run_source(jail, source).answer == {"result": str(is_locked)}
+
+
+def test_a_machine_whose_calls_are_unknown_goes_without_the_drop_of_capabilities_by_opt_in_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    with pytest.raises(OSError, match="not known for riscv64"):
+        lockdown._drop_capabilities()
+    assert Layer.CAPABILITIES in UNLOCKED - OPTIONAL
 
 
 def test_a_canary_that_gets_out_is_named_and_closes_the_jail() -> None:

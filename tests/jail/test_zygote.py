@@ -30,6 +30,18 @@ with Jail(command=sys.argv[1:]) as jail:
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into an undumpable process")
 
 
+ORDER = """
+import torch
+from workers.jail.jobs import load_jobs
+happened = []
+backward, stand_in = torch.Tensor.backward, torch._C._ensureCUDADeviceGuardSet
+torch.Tensor.backward = lambda *given, **named: (happened.append("autograd"), backward(*given, **named))[1]
+torch._C._ensureCUDADeviceGuardSet = lambda: (happened.append("stand-in"), stand_in())[1]
+load_jobs()
+assert happened.index("autograd") < happened.index("stand-in"), happened
+"""
+
+
 @pytest.fixture
 def own_jail() -> Iterator[Jail]:
     with Jail(command=zygote_command()) as opened:
@@ -94,6 +106,11 @@ def test_threads_may_share_a_jail(jail: Jail) -> None:
     assert list(answers) == [{"result": str(number)} for number in range(40)]
 
 
+def test_autograd_runs_before_a_stand_in_for_cuda_gives_it_threads() -> None:
+    """In a CUDA build that sees no device it would start eight, and no child could be forked any more."""
+    subprocess.run([sys.executable, "-c", ORDER], check=True)
+
+
 def test_a_lost_zygote_is_replaced_and_proved_anew(own_jail: Jail) -> None:
     lost = own_jail.zygote_pid
     assert lost is not None
@@ -101,6 +118,18 @@ def test_a_lost_zygote_is_replaced_and_proved_anew(own_jail: Jail) -> None:
     assert run_source(own_jail, "RESULT = 1").answer == {"result": "1"}
     assert own_jail.zygote_pid != lost
     assert own_jail.isolation.level is Level.FULL
+
+
+def test_a_job_whose_zygote_is_killed_is_done_by_another(own_jail: Jail) -> None:
+    zygote = own_jail.zygote_pid
+    assert zygote is not None
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(run_source, own_jail, "import time\ntime.sleep(2)\nRESULT = 1", wall_s=60.0)
+        child = wait_until(lambda: find_child(own_jail))
+        os.kill(zygote, signal.SIGKILL)
+        assert running.result().answer == {"result": "1"}
+    assert own_jail.zygote_pid != zygote
+    assert not is_alive(child)
 
 
 def test_a_zygote_that_dies_at_every_job_is_our_fault_after_the_second() -> None:
@@ -139,7 +168,7 @@ def test_an_interrupted_job_leaves_nothing_to_the_next_one(own_jail: Jail) -> No
 
 
 def test_a_job_that_is_unknown_is_the_callers_mistake(jail: Jail) -> None:
-    with pytest.raises(ValueError, match="no job nonsense, only canary, unchecked"):
+    with pytest.raises(ValueError, match="no job nonsense, only canary, lacking, unchecked"):
         jail.run("nonsense", {})
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from discovery_service.domain.families import Family
 from discovery_service.losses.families import INPUTS
 from discovery_service.losses.known import list_known
-from workers.jail.probes import Inputs, Loss
+from workers.jail.draws import Inputs
+from workers.jail.probes import Loss
 
 # As in the jail; vectors of 64 rows are ten times slower where threads wait for one another.
 torch.set_num_threads(1)

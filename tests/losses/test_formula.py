@@ -105,3 +105,22 @@ def test_a_letter_is_not_the_name_of_a_hyperparameter() -> None:
     shared = maker.leaf("beta") * margin(maker)
     formula = find_formula(read_graph(maker.returning(exp(shared) * shared * maker.leaf("z"))))
     assert formula == "exp(u)·u·z, where u = β·((πc − πr) − (ρc − ρr))"
+
+
+@pytest.mark.parametrize(
+    ("make", "formula"),
+    [
+        (lambda m, a, b: m.node("aten.var.correction", a, correction=0) * b, "var(πc, correction=0)·β"),
+        (lambda m, a, b: m.node("aten.std.correction", a, [0], correction=1) * b, "std(πc, dim=0, correction=1)·β"),
+        (lambda m, a, b: m.node("aten.round.decimals", a, decimals=1) * b, "round(πc, decimals=1)·β"),
+        (lambda m, a, b: m.node("aten.mse_loss.default", a, a * b, 0), "mse_loss(πc, πc·β, reduction=none)"),
+        (lambda m, a, b: m.node("aten.slice.Tensor", a, 0, 0, (1 << 63) - 1) * b, "πc·β"),
+        (lambda m, a, b: a * b + m.node("aten.mean.default", m.node("aten.slice.Tensor", a, 0, 1, 3)), None),
+    ],
+)
+def test_nobody_has_to_guess_what_an_argument_is(
+    make: Callable[[GraphMaker, Value, Value], Value], formula: str | None
+) -> None:
+    found = _formula(make)
+    assert found == formula
+    assert "9.22" not in (found or "")

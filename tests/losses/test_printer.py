@@ -7,10 +7,15 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 (as every loss names it)
 
+from discovery_service.domain.families import Family
+from discovery_service.losses.canonical import hash_graph
 from discovery_service.losses.graph import read_graph
+from discovery_service.losses.known import list_known
 from discovery_service.losses.operators import OPERATORS, SYNONYMS
 from discovery_service.losses.printer import print_graph
 from discovery_service.losses.refusals import Refused
+from discovery_service.losses.source import check_source
+from tests.jail.compiler.sources import ACCEPTED, OTHER_FAMILIES
 from tests.losses.graphs import (
     GOOD,
     PAIR,
@@ -26,6 +31,7 @@ from tests.losses.graphs import (
 )
 from tests.losses.samples import documents_of
 from tests.runtime.inputs import make_inputs
+from workers.jail.compiler import compile_source
 from workers.runtime.graph import Program
 
 
@@ -70,6 +76,32 @@ def test_every_operation_is_written_as_what_it_is(operation: str, with_options: 
         torch.testing.assert_close(_run(print_graph(graph))(**inputs), computed, rtol=0, atol=0, equal_nan=True)
         return
     assert operation.startswith("aten.clamp."), "clamp without any bound is all that fits nothing"
+
+
+RECOMPILED_OTHERWISE = {"number_of_pairs"}
+"""A size of an intermediate result is read off another tensor of that size."""
+SAMPLES = {
+    **{f"known {each.name}": (each.text, each.family) for family in Family for each in list_known(family)},
+    **{title: (text, Family.PAIRWISE) for title, text in ACCEPTED.items()},
+    **{title: (text, family) for title, (family, text) in OTHER_FAMILIES.items()},
+}
+
+
+@pytest.mark.parametrize("title", SAMPLES)
+def test_the_printed_source_is_a_loss_again_and_the_same_one(title: str) -> None:
+    text, family = SAMPLES[title]
+    graph = read_graph(compile_source(check_source(text, family)))
+    again = read_graph(compile_source(check_source(print_graph(graph), family)))
+    assert (hash_graph(again) == hash_graph(graph)) is (title not in RECOMPILED_OTHERWISE)
+
+
+def test_parts_of_any_dimension_are_written_as_parts() -> None:
+    maker = GraphMaker(PAIR)
+    pair = maker.node("aten.stack.default", [maker.leaf(PAIR[0]), maker.leaf(PAIR[1])], dim=1)
+    part = maker.node("aten.slice.Tensor", pair, 1, 1, (1 << 63) - 1)
+    source = print_graph(read_graph(maker.returning(maker.node("aten.sum.dim_IntList", part, [1]))))
+    assert "[:, 1:]" in source
+    assert "922337" not in source
 
 
 def test_temporaries_have_names_that_mean_something() -> None:

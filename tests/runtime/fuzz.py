@@ -20,7 +20,7 @@ import torch
 
 from discovery_service.losses.canonical import hash_graph
 from discovery_service.losses.formula import find_formula
-from discovery_service.losses.graph import parse_graph
+from discovery_service.losses.graph import read_graph
 from discovery_service.losses.operators import OPERATORS, SIZE_OPERATORS, Kind, Parameter
 from discovery_service.losses.printer import print_graph
 from discovery_service.losses.refusals import Refused
@@ -151,8 +151,8 @@ class Mutator:
 def _run(text: str, rows: int) -> str:
     """What came of the document."""
     try:
-        graph = parse_graph(text)
-    except Refused:
+        graph = read_graph(json.loads(text))
+    except (Refused, ValueError):
         return "refused by the reader"
     program = Program(graph)
     inputs = make_inputs(graph.family, rows)

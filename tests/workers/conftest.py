@@ -14,9 +14,13 @@ from discovery_service.domain.states import EvaluationStatus
 from discovery_service.engine.bell import CeleryBell, make_bell
 from discovery_service.engine.dispatch import ring, unit_of_work
 from discovery_service.engine.work import EVALUATION
+from discovery_service.settings import get_settings
 from tests import rows
-from tests.conftest import Database
+from tests.conftest import Database, RecordingBell
 from tests.waiting import wait_until
+from workers.gate.candidate import get_archives
+from workers.gate.process import get_own_jail
+from workers.process import get_sessions
 
 ROOT = Path(__file__).parents[2]
 OUTER = ROOT / "tests" / "jail" / "outer.py"
@@ -33,15 +37,17 @@ class Fleet:
     def start_worker(self, kind: str = "evaluate", name: str | None = None) -> subprocess.Popen[bytes]:
         return self._start("-m", "tests.workers.app", kind, name or f"{kind}@here")
 
-    def start_gate(self, *, without: str | None = None) -> subprocess.Popen[bytes]:
+    def start_gate(self, *, without: str | None = None, **settings: str) -> subprocess.Popen[bytes]:
         """The gate's own tasks; `without` takes a lock away from the kernel below it."""
-        command = ("-m", "discovery_service.cli", "worker", "gate")
-        return self._start(*command) if without is None else self._start(str(OUTER), without, sys.executable, *command)
+        command = ["-m", "discovery_service.cli", "worker", "gate"]
+        if without is not None:
+            command = [str(OUTER), without, sys.executable, *command]
+        return self._start(*command, **settings)
 
     def start_evaluate(self, name: str = "evaluate@here", **settings: object) -> subprocess.Popen[bytes]:
         """The evaluate task itself, on runtimes that know the arenas of tests/runtime/toy.py."""
         given = {f"DISCOVERY__WORKER__{key.upper()}": str(value) for key, value in settings.items()}
-        return self._start("-m", "tests.workers.toys", name, env=self._env | given)
+        return self._start("-m", "tests.workers.toys", name, **given)
 
     def start_deployed(self, kind: str) -> subprocess.Popen[bytes]:
         """A worker as it is deployed."""
@@ -50,10 +56,10 @@ class Fleet:
     def start_beat(self, directory: Path) -> subprocess.Popen[bytes]:
         return self._start("-c", "from workers.cli import beat; beat()", cwd=directory)
 
-    def _start(self, *argv: str, cwd: Path = ROOT, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-        command = [sys.executable, *argv]
+    def _start(self, *argv: str, cwd: Path = ROOT, **settings: str) -> subprocess.Popen[bytes]:
+        env = self._env | settings
         with self._logs.open("ab") as log:
-            process = subprocess.Popen(command, cwd=cwd, env=env or self._env, stderr=log, stdout=log)
+            process = subprocess.Popen([sys.executable, *argv], cwd=cwd, env=env, stderr=log, stdout=log)
         self._processes.append(process)
         return process
 
@@ -130,3 +136,17 @@ class Search:
 @pytest.fixture
 def search(sessions: Sessions, redis_url: str) -> Search:
     return Search(sessions, make_bell(redis_url))
+
+
+@pytest.fixture
+def in_process(database: Database, bell: RecordingBell, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As if this process were one of a worker's pool, of a service on the test's servers."""
+    caches = (get_settings, get_sessions, get_archives, get_own_jail)
+    for each in caches:
+        each.cache_clear()
+    monkeypatch.setenv("DISCOVERY__DB__URL", database.service_url)
+    monkeypatch.setattr("workers.process.get_bell", lambda: bell)
+    yield
+    get_sessions().kw["bind"].dispose()
+    for each in caches:
+        each.cache_clear()

@@ -9,6 +9,7 @@ from discovery_service.engine.dispatch import MAINTAIN_QUEUE, QUEUES, SWEEP_TASK
 from discovery_service.errors import UsageError
 from discovery_service.settings import RedisSettings, Settings
 from workers.celery_app import make_app
+from workers.supervisor.zygote import START_WITHIN_S
 
 
 @pytest.fixture
@@ -21,6 +22,10 @@ def test_a_message_is_acknowledged_before_its_task_runs_and_leaves_no_result(app
     assert not app.conf.task_acks_late
     assert app.conf.task_ignore_result
     assert app.conf.result_backend is None
+
+
+def test_a_process_of_the_pool_has_time_to_open_its_jail(app: Celery) -> None:
+    assert app.conf.worker_proc_alive_timeout > START_WITHIN_S
 
 
 def test_only_json_is_sent_and_taken(app: Celery) -> None:

@@ -10,16 +10,16 @@ from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import KNOWN_LOSSES
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.user_arenas import counted_metric
-from discovery_service.losses.execution import find_execution
+from discovery_service.losses.canonical import canonicalise
 from discovery_service.losses.known import list_known
 from discovery_service.settings import MachineSettings, get_settings
 from workers.evaluate.answer import describe_outcome, summarise
 from workers.evaluate.trainings import Loss, Training, Trainings
-from workers.gate.answer import describe_unavailable, describe_verdict
+from workers.gate.answer import answer_of, unavailable
+from workers.gate.archives import library_archive
 from workers.gate.command import read_source
-from workers.gate.process import library_fingerprints, make_jail
+from workers.gate.process import make_jail
 from workers.gate.road import Passed, Submission, pass_gate
-from workers.gate.twins import Archive
 from workers.progress import progress_bar
 from workers.slots import COMMAND, make_slots
 from workers.supervisor.jail import JailUnavailable
@@ -50,10 +50,10 @@ def judge(submission: Submission) -> tuple[dict[str, Any], Passed | None]:
     """What the gate says of it, and, of an accepted one, what there is to train."""
     with make_jail() as jail:
         try:
-            verdict = pass_gate(jail, submission, Archive(library_fingerprints(submission.family)))
+            verdict = pass_gate(jail, submission, library_archive(submission.family))
         except JailUnavailable as error:
-            return describe_unavailable(jail.isolation, str(error)), None
-    return describe_verdict(verdict), verdict.passed if verdict.is_accepted else None
+            return unavailable(jail.isolation, str(error)).document(), None
+    return answer_of(verdict).document(), verdict.passed if verdict.is_accepted else None
 
 
 def evaluate(
@@ -80,7 +80,7 @@ def evaluate(
 def _train(
     passed: Passed, document: Mapping[str, Any], base_policy: int, trainings: Sequence[Training]
 ) -> dict[Training, Outcome]:
-    loss = Loss(find_execution(passed.graph).graph, document, base_policy)
+    loss = Loss(canonicalise(passed.graph), document, base_policy)
     slots = make_slots(get_settings(), MachineSettings(), COMMAND)
     try:
         with progress_bar(len(trainings)) as tell:

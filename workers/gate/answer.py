@@ -1,52 +1,27 @@
-"""A verdict as the document that the command prints and that a dry run over the API answers."""
+"""A verdict as the answer that is printed and sent."""
 
-from typing import Any
-
+from discovery_service.losses.answer import Answer, AnswerStatus
 from workers.gate.road import Verdict
 from workers.supervisor.isolation import Isolation
 
 
-def describe_verdict(verdict: Verdict) -> dict[str, Any]:
-    first = verdict.refusals[0] if verdict.refusals else None
+def answer_of(verdict: Verdict) -> Answer:
+    status = AnswerStatus.ACCEPTED if verdict.is_accepted else AnswerStatus.REFUSED
     passed = verdict.passed
-    return {
-        "status": "accepted" if verdict.is_accepted else "refused",
-        "code": first.code.value if first else None,
-        "message": first.message if first else None,
-        "line": first.line if first else None,
-        "refusals": [each.document() for each in verdict.refusals],
-        "name": passed.checked.entry if passed else None,
-        "graph_sha256": passed.graph_sha256 if passed else None,
-        "formula": passed.formula if passed else None,
-        "graph_text": passed.graph_text if passed else None,
-        "passport": passed.passport if passed else None,
-        "neighbours": [each.document() for each in passed.neighbours] if passed else [],
-        "isolation": verdict.isolation.level.value,
-    }
+    if passed is None:
+        return Answer(status=status, isolation=verdict.isolation.level.value, refusals=verdict.refusals)
+    return Answer(
+        status=status,
+        isolation=verdict.isolation.level.value,
+        refusals=verdict.refusals,
+        name=passed.checked.entry,
+        graph_sha256=passed.graph_sha256,
+        formula=passed.formula,
+        graph_text=passed.graph_text,
+        passport=passed.passport,
+        neighbours=[each.document() for each in passed.neighbours],
+    )
 
 
-def describe_refusal(isolation: Isolation, code: str, message: str) -> dict[str, Any]:
-    """A reply without a source."""
-    refusal = {"code": code, "message": message, "line": None}
-    return {**_NOTHING, **refusal, "status": "refused", "refusals": [refusal], "isolation": isolation.level.value}
-
-
-def describe_unavailable(isolation: Isolation, reason: str) -> dict[str, Any]:
-    """Our side could not judge; the candidate is not to blame."""
-    told = {"status": "unavailable", "code": "jail_unavailable", "message": reason}
-    return {**_NOTHING, **told, "isolation": isolation.level.value}
-
-
-_NOTHING: dict[str, Any] = {
-    "status": "",
-    "code": None,
-    "message": None,
-    "line": None,
-    "refusals": [],
-    "name": None,
-    "graph_sha256": None,
-    "formula": None,
-    "graph_text": None,
-    "passport": None,
-    "neighbours": [],
-}
+def unavailable(isolation: Isolation, reason: str) -> Answer:
+    return Answer(status=AnswerStatus.UNAVAILABLE, isolation=isolation.level.value, reason=reason)

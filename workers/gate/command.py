@@ -6,50 +6,70 @@ from pathlib import Path
 from typing import Any
 
 from discovery_service.domain.families import Family
+from discovery_service.domain.isolation import Level
 from discovery_service.errors import UsageError
+from discovery_service.losses.answer import Answer, refuse_by_text
 from discovery_service.losses.passport import describe_passport
+from discovery_service.losses.refusals import Refusal, RefusalCode, Refused
+from discovery_service.losses.source import check_source
 from discovery_service.prompts.parse import ReplyFailure, parse_reply
-from workers.gate.answer import describe_refusal, describe_unavailable, describe_verdict
-from workers.gate.process import library_fingerprints, make_jail
+from workers.gate.answer import answer_of, unavailable
+from workers.gate.archives import library_archive
+from workers.gate.process import make_jail
 from workers.gate.road import Submission, pass_gate
-from workers.gate.twins import Archive
 from workers.supervisor.jail import JailUnavailable
 
 MAX_BYTES = 4_000_000
 
 
 def judge_file(file: str, family: Family, *, is_reply: bool) -> dict[str, Any]:
-    """What the gate says of the source, or of the reply, in the file. UsageError when it cannot be read."""
+    """What the gate says of the source, or of the reply, in the file. UsageError when it cannot be read.
+
+    A reply's answer has the key `notes` too: what was repaired in it or left aside.
+    """
     text = read_source(file)
-    submission = Submission(text, family)
+    if not is_reply:
+        return _judge(Submission(text, family)).document()
+    parsed = parse_reply(text)
+    if isinstance(parsed, ReplyFailure):
+        return refuse_by_text([Refusal(RefusalCode(parsed.code.value), parsed.message)]).document()
+    submission = Submission(parsed.code, family, name=parsed.name or None, values=parsed.values)
+    return {**_judge(submission).document(), "notes": list(parsed.notes)}
+
+
+def _judge(submission: Submission) -> Answer:
+    try:
+        # Before a jail is opened, which takes seconds.
+        check_source(submission.source, submission.family, name=submission.name, values=dict(submission.values))
+    except Refused as refused:
+        return refuse_by_text(refused.refusals)
     with make_jail() as jail:
-        if is_reply:
-            parsed = parse_reply(text)
-            if isinstance(parsed, ReplyFailure):
-                return describe_refusal(jail.isolation, parsed.code, parsed.message)
-            submission = Submission(parsed.code, family, name=parsed.name or None, values=parsed.values)
         try:
-            return describe_verdict(pass_gate(jail, submission, Archive(library_fingerprints(family))))
+            return answer_of(pass_gate(jail, submission, library_archive(submission.family)))
         except JailUnavailable as error:
-            return describe_unavailable(jail.isolation, str(error))
+            return unavailable(jail.isolation, str(error))
 
 
 def read_source(file: str) -> str:
     """What is in the file, or in standard input for `-`. UsageError when it cannot be read."""
     try:
         if file == "-":
-            raw = sys.stdin.buffer.read(MAX_BYTES)
+            raw = sys.stdin.buffer.read(MAX_BYTES + 1)
         else:
             with Path(file).open("rb") as opened:
-                raw = opened.read(MAX_BYTES)
+                raw = opened.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.") from error
+    if len(raw) > MAX_BYTES:
+        raise UsageError(f"{file} has more than {MAX_BYTES:,} bytes. A loss is one short function; is this its file?")
     # What is no UTF-8 becomes lone surrogates, which the gate refuses in its words.
     return raw.decode("utf-8", "surrogateescape")
 
 
 def tell(answer: dict[str, Any]) -> Iterator[str]:
     """The answer for a person, line by line."""
+    for note in answer.get("notes", ()):
+        yield f"note: {note}"
     if answer["status"] == "unavailable":
         yield f"not judged: {answer['message']}"
         return
@@ -63,6 +83,8 @@ def tell(answer: dict[str, Any]) -> Iterator[str]:
 
 
 def _tell_graph(answer: dict[str, Any]) -> Iterator[str]:
+    if answer["isolation"] != Level.FULL:
+        yield "compiled, but not executed and compared with its graph: that wants a jail of the level full"
     if answer["formula"]:
         yield answer["formula"]
     yield ""

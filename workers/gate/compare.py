@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from discovery_service.domain.families import Family
 from discovery_service.losses.families import INPUTS, Role, Shape
 from discovery_service.losses.refusals import Refusal, RefusalCode
 from workers.jail.cases import CASES, TOKENS, Case
@@ -27,19 +28,19 @@ class _Measured:
     gradients: dict[str, list[float]]
 
 
-class _Malformed(Exception):
-    pass
+class Malformed(Exception):
+    """An answer that is none."""
 
 
 def compare(executed: object, computed: object) -> Refusal | None:
     """What `execute` and `compute` answered for one candidate; None where they agree."""
     try:
         of_graph = _read(computed)
-    except _Malformed as error:
+    except Malformed as error:
         return _differ(f"The compiled loss gave no usable numbers: {error}.")
     try:
         of_source = _read(executed)
-    except _Malformed as error:
+    except Malformed as error:
         return _differ(f"Run as Python the loss gave no usable numbers: {error}.")
     for case, source, graph in zip(CASES, of_source, of_graph, strict=True):
         refusal = _compare_case(case, source, graph)
@@ -48,14 +49,29 @@ def compare(executed: object, computed: object) -> Refusal | None:
     return None
 
 
-def _compare_case(case: Case, source: _Measured, graph: _Measured) -> Refusal | None:
+def find_not_finite(computed: object, family: Family) -> Refusal | None:
+    """Of what a graph of the family computed. Raises Malformed when that is no answer."""
+    measured = _read(computed)
+    if measured[0].gradients.keys() != {each.name for each in INPUTS[family] if each.role is Role.POLICY}:
+        raise Malformed("the gradients are by another family's inputs")
+    return next(filter(None, map(_check_finite, CASES, measured)), None)
+
+
+def _check_finite(case: Case, graph: _Measured) -> Refusal | None:
     numbers = [*graph.values, *(each for gradient in graph.gradients.values() for each in gradient)]
-    if not all(map(math.isfinite, numbers)):
-        return Refusal(
-            RefusalCode.NON_FINITE,
-            f"The loss or its gradient is not finite for ordinary inputs{_where(case)}: bound what goes into exp, log,"
-            " sqrt, powers and quotients, also where a margin is exactly zero.",
-        )
+    if all(map(math.isfinite, numbers)):
+        return None
+    return Refusal(
+        RefusalCode.NON_FINITE,
+        f"The loss or its gradient is not finite for ordinary inputs{_where(case)}: bound what goes into exp, log,"
+        " sqrt, powers and quotients, also where a margin is exactly zero and in the arm of an if that is not taken.",
+    )
+
+
+def _compare_case(case: Case, source: _Measured, graph: _Measured) -> Refusal | None:
+    not_finite = _check_finite(case, graph)
+    if not_finite is not None:
+        return not_finite
     if len(source.values) != len(graph.values) or source.gradients.keys() != graph.gradients.keys():
         return _differ(f"Run as Python the loss has another shape than its compiled form{_where(case)}.")
     pair = _find_difference(source.values, graph.values, _mean_size(graph.values))
@@ -98,7 +114,7 @@ def _differ(what: str) -> Refusal:
 
 def _read(answer: object) -> list[_Measured]:
     if type(answer) is not dict or answer.keys() != {"values", "gradients"}:
-        raise _Malformed("they are not values and gradients")
+        raise Malformed("they are not values and gradients")
     values, gradients = (_read_list(answer[key], len(CASES)) for key in ("values", "gradients"))
     sizes = _read_inputs(gradients[0])
     forms = 2 if type(values[0]) is list and len(values[0]) == 2 * CASES[0].rows else 1
@@ -110,7 +126,7 @@ def _read(answer: object) -> list[_Measured]:
 
 def _read_list(raw: object, length: int) -> list[object]:
     if type(raw) is not list or len(raw) != length:
-        raise _Malformed(f"a list has not the {length} entries that it must have")
+        raise Malformed(f"a list has not the {length} entries that it must have")
     return raw
 
 
@@ -120,12 +136,12 @@ def _read_inputs(raw: object) -> Mapping[str, int]:
         sizes = {each.name: TOKENS if each.shape is Shape.TOKENS else 1 for each in inputs if each.role is Role.POLICY}
         if type(raw) is dict and raw.keys() == sizes.keys():
             return sizes
-    raise _Malformed("the gradients are not by the policy's inputs")
+    raise Malformed("the gradients are not by the policy's inputs")
 
 
 def _read_gradients(raw: object, sizes: Mapping[str, int], case: Case) -> dict[str, list[float]]:
     if type(raw) is not dict or raw.keys() != sizes.keys():
-        raise _Malformed("the gradients are not by the policy's inputs")
+        raise Malformed("the gradients are not by the policy's inputs")
     return {name: _read_numbers(raw[name], size * case.rows) for name, size in sizes.items()}
 
 
@@ -140,4 +156,4 @@ def _read_number(raw: object) -> float:
         return float(raw)
     if type(raw) is str and raw in _SPECIAL:
         return _SPECIAL[raw]
-    raise _Malformed("an entry is no number")
+    raise Malformed("an entry is no number")

@@ -3,24 +3,24 @@
 Everything that reads a candidate's text beyond its syntax happens in the jail; here only what came out is looked at.
 """
 
-import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from discovery_service.domain.families import Family
 from discovery_service.domain.isolation import Level
-from discovery_service.losses.canonical import hash_graph
+from discovery_service.losses.canonical import canonicalise, hash_graph
 from discovery_service.losses.formula import find_formula
 from discovery_service.losses.graph import Graph, read_graph
-from discovery_service.losses.passport import describe_passport
 from discovery_service.losses.printer import print_graph
 from discovery_service.losses.refusals import Refusal, RefusalCode, Refused
-from discovery_service.losses.source import CheckedSource, check_source
+from discovery_service.losses.source import CheckedSource, check_source, is_rewritten
 from workers.gate.compare import compare
-from workers.gate.twins import Archive, Neighbour, find_twins, read_fingerprint
+from workers.gate.examined import Examined, read_examined
+from workers.gate.twins import Archive, Neighbour, find_twins
 from workers.supervisor.isolation import Isolation
 from workers.supervisor.jail import Jail
+from workers.supervisor.verdict import printable
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,13 @@ def pass_gate(jail: Jail, submission: Submission, archive: Archive) -> Verdict:
             submission.source, submission.family, name=submission.name, values=dict(submission.values)
         )
         graph = read_graph(_ask(jail, "compile", _request(submission)).get("graph"))
-        seen = _ask(jail, "examine", {"graph": graph.document()})
-        computed = {part: seen.get(part) for part in ("values", "gradients")}
-        _check_execution(jail, submission, checked, computed)
-        passed = _describe(checked, graph, {**seen, "check_vectors": computed}, archive)
-        refusals = _refusals_of(seen)
+        # What is trained is the graph of the hash, so it is what the source must agree with.
+        examined = read_examined(_ask(jail, "examine", {"graph": canonicalise(graph).document()}), graph)
+        _check_execution(jail, submission, checked, examined.check_vectors)
+        passed = _describe(checked, graph, examined, archive)
     except Refused as refused:
         return Verdict(jail.isolation, refused.refusals)
-    verdict = Verdict(jail.isolation, refusals, passed)
+    verdict = Verdict(jail.isolation, examined.refusals, passed)
     if verdict.is_accepted and verdict.twin is not None and not submission.may_be_twin:
         return Verdict(jail.isolation, (_duplicate(verdict.twin),), passed)
     return verdict
@@ -120,47 +119,45 @@ def _read_refusals(documents: list[Any]) -> tuple[Refusal, ...]:
     for each in documents[:20]:
         try:
             line = each["line"]
-            found.append(Refusal(RefusalCode(each["code"]), str(each["message"])[:1000], int(line) if line else None))
+            message = printable(str(each["message"]))[:1000]
+            found.append(Refusal(RefusalCode(each["code"]), message, int(line) if line else None))
         except (TypeError, KeyError, ValueError):
             continue
     return tuple(found)
-
-
-def _refusals_of(seen: Mapping[str, Any]) -> tuple[Refusal, ...]:
-    listed = seen.get("refusals")
-    return _read_refusals(listed) if isinstance(listed, list) else ()
 
 
 def _check_execution(jail: Jail, submission: Submission, checked: CheckedSource, computed: Mapping[str, Any]) -> None:
     """The Python as it was sent, and as it is stored, must do what the graph does. Only where the lock is complete."""
     if jail.isolation.level is not Level.FULL:
         return
-    refusal = compare(_ask(jail, "execute", {**_request(submission), "source": checked.text}), computed)
+    sent = submission.source if is_rewritten(submission.source, checked) else None
+    executed = _ask(jail, "execute", {"checked": checked.document(), "sent": sent})
+    refusal = compare(executed.get("stored"), computed)
+    if refusal is None and sent is not None:
+        refusal = _of_sent(compare(executed.get("sent"), computed))
     if refusal is not None:
         raise Refused(refusal)
 
 
-def _describe(checked: CheckedSource, graph: Graph, seen: Mapping[str, Any], archive: Archive) -> Passed:
-    try:
-        fingerprint = base64.b64decode(seen["fingerprint"], validate=True)
-        read_fingerprint(fingerprint)
-        passport, curve = dict(seen["passport"]), dict(seen["curve"])
-        # Whoever shows them later can: nothing in them is of another kind than the sentences need.
-        describe_passport(passport)
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-        message = "The process that examines the loss answered in no known form."
-        raise Refused(Refusal(RefusalCode.JAIL_CRASH, message)) from error
+def _of_sent(refusal: Refusal | None) -> Refusal | None:
+    if refusal is None:
+        return None
+    why = "The source does something else than how it was read; for one, `x += y` changes every name of a tensor."
+    return replace(refusal, message=f"{why} {refusal.message}")
+
+
+def _describe(checked: CheckedSource, graph: Graph, examined: Examined, archive: Archive) -> Passed:
     return Passed(
         checked=checked,
         graph=graph,
         graph_sha256=hash_graph(graph),
         formula=find_formula(graph),
         graph_text=print_graph(graph),
-        passport=passport,
-        curve=curve,
-        fingerprint=fingerprint,
-        check_vectors=seen["check_vectors"],
-        neighbours=find_twins(fingerprint, archive),
+        passport=examined.passport,
+        curve=examined.curve,
+        fingerprint=examined.fingerprint,
+        check_vectors=examined.check_vectors,
+        neighbours=find_twins(examined.fingerprint, archive),
     )
 
 

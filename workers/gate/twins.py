@@ -2,21 +2,64 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from discovery_service.losses.fingerprints import BETAS, MAGNITUDES, MAX_SHIFT, NEAR_COSINE, TWIN_COSINE, WINDOW
+from discovery_service.domain.families import Family
+from discovery_service.losses.fingerprints import (
+    BETAS,
+    ENTRIES,
+    MAGNITUDES,
+    MAX_SHIFT,
+    NEAR_COSINE,
+    REFERENCE_BETA,
+    TWIN_COSINE,
+    WIDEST,
+    WINDOW,
+)
 
 Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
 
 # By size, so that of equal cosines the smallest shift is named.
 _SHIFTS = sorted(range(-MAX_SHIFT, MAX_SHIFT + 1), key=abs)
-_CENTRE = slice(MAX_SHIFT, MAX_SHIFT + WINDOW)
 _BLOCKS = len(BETAS) * len(MAGNITUDES)
 _ROUNDING = 0.01
 """Above what float16 costs of a block's length, 5e-4."""
+
+
+_IS_WIDE = np.outer(BETAS, MAGNITUDES) / REFERENCE_BETA > WIDEST
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """Which blocks are compared at one shift of beta; one entry a pair of them."""
+
+    betas_of_theirs: NDArray[np.intp]
+    magnitudes: NDArray[np.intp]
+    betas_of_ours: NDArray[np.intp]
+
+
+def _list_compared(shift: int) -> _Compared:
+    """From the middle of the grid as the one has it to the middle as the other has it, so that nearness is mutual.
+
+    Less would not do: at the 5 lowest betas alone a 16th of cDPO is a 16th of DPO. And wherever the margins of both lie
+    in the range in which a loss has to work, for what is done at weak or strong betas only.
+    """
+    first = MAX_SHIFT - max(shift, 0)
+    middle = range(first, first + WINDOW + abs(shift))
+    compared = [
+        (theirs, magnitude, theirs + shift)
+        for theirs in range(max(0, -shift), len(BETAS) - max(0, shift))
+        for magnitude in range(len(MAGNITUDES))
+        if theirs in middle or not (_IS_WIDE[theirs, magnitude] or _IS_WIDE[theirs + shift, magnitude])
+    ]
+    return _Compared(*np.array(compared).T)
+
+
+_COMPARED = {shift: _list_compared(shift) for shift in _SHIFTS}
 
 
 @dataclass(frozen=True)
@@ -43,57 +86,89 @@ class Archive:
     """
 
     def __init__(self, fingerprints: Iterable[tuple[str, bytes]]) -> None:
+        """Raises ValueError for bytes that are no fingerprint, or one of another family or version."""
         entries = tuple(fingerprints)
         self.names: Sequence[str] = tuple(name for name, _ in entries)
-        self.fingerprints: Sequence[bytes] = tuple(raw for _, raw in entries)
-        centres = [read_fingerprint(raw)[_CENTRE] for _, raw in entries]
-        if len({each.shape for each in centres}) > 1:
-            raise ValueError("An archive holds fingerprints of one family and one version; here are several.")
-        # One contiguous matrix a block: (WINDOW * MAGNITUDES, losses, entries).
-        self.blocks: Floats = (
-            np.stack(centres, axis=2).reshape(-1, len(centres), centres[0].shape[-1]) if centres else _NONE
-        )
+        read = [read_fingerprint(raw) for _, raw in entries]
+        _check_lengths({each.shape[-1] for each in read})
+        # One contiguous matrix a block: (betas, magnitudes, losses, entries).
+        self.blocks: Floats = np.stack(read, axis=2) if read else _NONE
+
+    @classmethod
+    def join(cls, parts: Iterable["Archive"]) -> Self:
+        joined, filled = cls(()), [each for each in parts if each.names]
+        if filled:
+            _check_lengths({each.blocks.shape[-1] for each in filled})
+            joined.names = tuple(name for each in filled for name in each.names)
+            joined.blocks = np.concatenate([each.blocks for each in filled], axis=2)
+        return joined
+
+    def choose(self, places: Sequence[int]) -> Self:
+        """Some of its losses, in this order."""
+        chosen = type(self)(())
+        if places:
+            chosen.names = tuple(self.names[place] for place in places)
+            chosen.blocks = np.ascontiguousarray(self.blocks[:, :, places])
+        return chosen
 
 
-_NONE = np.zeros((WINDOW * len(MAGNITUDES), 0, 0), dtype=np.float32)
+_NONE = np.zeros((len(BETAS), len(MAGNITUDES), 0, 0), dtype=np.float32)
 
 
-def read_fingerprint(raw: bytes) -> Floats:
+def _check_lengths(lengths: set[int]) -> None:
+    if len(lengths) > 1:
+        raise ValueError("An archive holds fingerprints of one family and one version; here are several.")
+
+
+def read_fingerprint(raw: bytes, family: Family | None = None) -> Floats:
     """(betas, magnitudes, entries), each block at unit length. Raises ValueError for bytes that are none."""
     if not raw or len(raw) % (2 * _BLOCKS):
         raise ValueError(f"A fingerprint holds {_BLOCKS} blocks of float16; these {len(raw)} bytes do not.")
     blocks = np.frombuffer(raw, dtype="<f2").astype(np.float32).reshape(len(BETAS), len(MAGNITUDES), -1)
+    if family is not None and blocks.shape[-1] != ENTRIES[family]:
+        raise ValueError(f"A fingerprint of the family {family} has {ENTRIES[family]} numbers a block.")
     lengths = np.linalg.norm(blocks, axis=-1, keepdims=True)
     if not (np.abs(lengths - 1) < _ROUNDING).all():
         raise ValueError("Every block of a fingerprint has unit length; in these bytes one has not.")
     return blocks / lengths
 
 
-def measure_cosines(fingerprint: bytes, archive: Archive) -> Floats:
-    """(losses, shifts, betas of the window, magnitudes); shifts in the order in which they are tried."""
+def measure_cosines(fingerprint: bytes, archive: Archive) -> list[Floats]:
+    """One (blocks, losses) for each shift, in the order in which they are tried."""
     own = read_fingerprint(fingerprint)
-    shifted = np.stack([own[_CENTRE.start + shift : _CENTRE.stop + shift] for shift in _SHIFTS], axis=2)
-    shifted = shifted.reshape(-1, len(_SHIFTS), own.shape[-1])
-    products = np.matmul(archive.blocks, shifted.transpose(0, 2, 1))
-    return np.moveaxis(products, 0, -1).reshape(len(archive.names), len(_SHIFTS), WINDOW, len(MAGNITUDES))
+    # (betas of theirs, magnitudes, betas of ours, losses).
+    products = np.matmul(own.transpose(1, 0, 2), archive.blocks.transpose(0, 1, 3, 2))
+    is_lost = archive.blocks[:, :, :, -1] > 0, own[:, :, -1] > 0
+    return [_pick(products, _COMPARED[shift], *is_lost) for shift in _SHIFTS]
+
+
+def _pick(products: Floats, compared: _Compared, theirs_lost: Bools, ours_lost: Bools) -> Floats:
+    theirs, magnitudes, ours = compared.betas_of_theirs, compared.magnitudes, compared.betas_of_ours
+    picked: Floats = products[theirs, magnitudes, ours]
+    # What overflows where margins are wider than a loss has to bear says nothing: it agrees with everything.
+    wide = (_IS_WIDE[theirs, magnitudes] | _IS_WIDE[ours, magnitudes]).nonzero()[0]
+    theirs, magnitudes, ours = theirs[wide], magnitudes[wide], ours[wide]
+    overflows = theirs_lost[theirs, magnitudes] | ours_lost[ours, magnitudes][:, None]
+    picked[wide] = np.where(overflows, 1, picked[wide])
+    return picked
 
 
 def find_twins(fingerprint: bytes, archive: Archive, *, limit: int = 5) -> list[Neighbour]:
     """The nearest losses, twins first; at most `limit`."""
     if not archive.names:
         return []
-    lowest = measure_cosines(fingerprint, archive).min(axis=(2, 3))
+    if len(fingerprint) != 2 * _BLOCKS * archive.blocks.shape[-1]:
+        raise ValueError("The fingerprint is of another family or version than the archive's.")
+    lowest = np.stack([each.min(axis=0) for each in measure_cosines(fingerprint, archive)], axis=1)
     # Rounded, so that float noise does not prefer a shift of many octaves.
     best = lowest.round(4).argmax(axis=1)
-    nearest = np.argsort(-lowest[np.arange(len(best)), best], kind="stable")[:limit]
-    found = [_neighbour(fingerprint, archive, index, _SHIFTS[best[index]]) for index in nearest.tolist()]
-    return sorted(found, key=lambda each: -each.cosine)
-
-
-def _neighbour(fingerprint: bytes, archive: Archive, index: int, shift: int) -> Neighbour:
-    """Seen from both sides: whose betas stand still and whose are shifted must not matter."""
-    name, other = archive.names[index], archive.fingerprints[index]
-    there = measure_cosines(fingerprint, Archive([(name, other)]))[0, _SHIFTS.index(shift)]
-    back = measure_cosines(other, Archive([(name, fingerprint)]))[0, _SHIFTS.index(-shift)]
-    cosine = float(min(there.min(), back.min()))
-    return Neighbour(name, cosine, beta_shift=2 ** (shift / 2), is_twin=cosine > TWIN_COSINE)
+    cosines = lowest[np.arange(len(best)), best]
+    return [
+        Neighbour(
+            name=archive.names[index],
+            cosine=float(cosines[index]),
+            beta_shift=2 ** (_SHIFTS[best[index]] / 2),
+            is_twin=bool(cosines[index] > TWIN_COSINE),
+        )
+        for index in np.argsort(-cosines, kind="stable")[:limit].tolist()
+    ]

@@ -4,6 +4,9 @@ A warm zygote (trusted code, no secret, one thread) forks a child for every job;
 it looks at the request: descriptors, uid, no-new-privileges, undumpable, Landlock, rlimits, seccomp. At start canary
 attacks prove the lock; the isolation level follows from what they could do, never from what was configured.
 
+A locked child opens no file, so what libraries load late is loaded by the zygote (`late_imports`, `warm_up`); a child
+that lacks something all the same says so, and that is never the candidate's fault.
+
 Covered, native code included: files and metadata, environment, programs, new native code, processes and threads,
 signals, network and other sockets, shared memory, the kernel's wider surface, memory, processor and wall time, output.
 

@@ -1,7 +1,7 @@
 """The inputs on which the executed source and its graph are compared: fixed, in the range that training works in.
 
-Covered: margins of exactly zero, as training starts with them; lengths, annotators and groups that vary. Not covered:
-extremes; what a loss does there is for the probes.
+Covered: margins of exactly zero, as training starts with them, and some at the ends of the working range; lengths,
+annotators and groups that vary. Not covered: what lies beyond; what a loss does there is for the probes.
 """
 
 import torch
@@ -11,12 +11,13 @@ from discovery_service.domain.families import Family
 from discovery_service.losses.families import INPUTS, Input, Role, Shape
 from workers.jail.cases import TOKENS
 
-_LARGEST_DIFFERENCE = 15.0
-"""In nats, of policy and reference on one answer."""
+_NATS = 15.0
+_FAR = slice(1, None, 5)
+"""The rows that are moved all the way, where that is further than usual."""
 
 
-def make_batch(family: Family, rows: int, seed: int, *, tokens: int = TOKENS) -> dict[str, Tensor]:
-    """All inputs of the family but beta and progress, without gradients."""
+def make_batch(family: Family, rows: int, seed: int, *, tokens: int = TOKENS, nats: float = _NATS) -> dict[str, Tensor]:
+    """All inputs of the family but beta and progress, without gradients; `nats` is the largest difference."""
     generator = torch.Generator().manual_seed(seed)
     batch = {
         each.name: _draw(each, rows, tokens, generator) for each in INPUTS[family] if each.shape is not Shape.SCALAR
@@ -24,7 +25,7 @@ def make_batch(family: Family, rows: int, seed: int, *, tokens: int = TOKENS) ->
     for name, reference in list(batch.items()):
         policy = name.replace("reference", "policy")
         if policy != name and policy in batch:
-            batch[policy] = _move_from(reference, generator)
+            batch[policy] = _move_from(reference, generator, nats)
     return batch
 
 
@@ -53,10 +54,12 @@ def _draw(each: Input, rows: int, tokens: int, generator: Generator) -> Tensor:
     return drawn
 
 
-def _move_from(reference: Tensor, generator: Generator) -> Tensor:
+def _move_from(reference: Tensor, generator: Generator, nats: float) -> Tensor:
     """Log-probabilities below zero; in every seventh row, from the third on, nothing has moved."""
-    scale = 0.3 if reference.dim() > 1 else 3.0
-    moved = scale * torch.randn(reference.shape, generator=generator)
+    tokens = reference.shape[1] if reference.dim() > 1 else 1
+    moved = min(3.0, nats / 2) / (2 * tokens if tokens > 1 else 1) * torch.randn(reference.shape, generator=generator)
     moved[2::7] = 0.0
-    moved = moved.clamp(-_LARGEST_DIFFERENCE, _LARGEST_DIFFERENCE)
+    if nats > _NATS:
+        moved[_FAR] = moved[_FAR].sign() * nats / tokens
+    moved = moved.clamp(-nats, nats)
     return torch.minimum(reference + moved, torch.tensor(-1e-3))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from discovery_service.losses.refusals import Refusal, RefusalCode, Refused
+from workers.jail.lacking import find_lack
 from workers.jail.lockdown import Limits, LockFailed, lock
 from workers.jail.messages import LockReport, Order
 
@@ -48,14 +49,18 @@ def _run(order: Order, job: JobFunction, descriptors: list[int], parent: int) ->
 
 def _answer(job: JobFunction, request: bytes) -> bytes:
     try:
-        return json.dumps({"answer": job(json.loads(request))}).encode()
-    except Refused as refused:
-        return json.dumps({"refused": [each.document() for each in refused.refusals]}).encode()
+        return json.dumps({"answer": job(json.loads(request))}, allow_nan=False).encode()
     except BaseException as error:  # noqa: BLE001 - the process ends with it, and tells what it was
-        if _is_out_of_memory(error):
-            return _OUT_OF_MEMORY_ANSWER
-        _write(LOG, traceback.format_exc()[-MOST_TRACEBACK:].encode(errors="backslashreplace"))
-        return json.dumps({"crashed": type(error).__name__}).encode()
+        return _OUT_OF_MEMORY_ANSWER if _is_out_of_memory(error) else json.dumps(_describe(error)).encode()
+
+
+def _describe(error: BaseException) -> dict[str, Any]:
+    lack = find_lack(error)
+    if lack is None and isinstance(error, Refused):
+        return {"refused": [each.document() for each in error.refusals]}
+    told = "".join(traceback.format_exception(error))
+    _write(LOG, told[-MOST_TRACEBACK:].encode(errors="backslashreplace"))
+    return {"crashed": type(error).__name__} if lack is None else {"lacking": lack}
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

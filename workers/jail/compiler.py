@@ -32,7 +32,7 @@ def compile_request(request: Mapping[str, Any]) -> dict[str, Any]:
     source = request["source"]
     checked = check_source(source, Family(request["family"]), name=request.get("name"), values=request.get("values"))
     try:
-        return {"graph": compile_source(checked), "checked": describe(checked)}
+        return {"graph": compile_source(checked), "checked": checked.document()}
     except Refused as refused:
         placed = [replace(each, line=_find_line(each.line, checked.text, source)) for each in refused.refusals]
         raise Refused(*placed) from None
@@ -46,15 +46,6 @@ def _find_line(line: int | None, text: str, source: str) -> int | None:
     statements = [each for each in ast.walk(parse_source(source)) if isinstance(each, ast.stmt)]
     written = (each for each in statements if ast.unparse(each).partition("\n")[0].replace("self.", "") == plain)
     return next((each.lineno for each in written), None)
-
-
-def describe(checked: CheckedSource) -> dict[str, Any]:
-    return {
-        "text": checked.text,
-        "entry": checked.entry,
-        "inputs": list(checked.inputs),
-        "hyperparameters": [{"name": each.name, "value": each.value} for each in checked.hyperparameters],
-    }
 
 
 def compile_source(checked: CheckedSource) -> dict[str, Any]:
@@ -105,7 +96,7 @@ class _Compilation:
         tensors += [torch.tensor(float(each.value), dtype=torch.float64) for each in self._free]
         keep = frozenset(range(len(self._inputs), len(tensors)))
         try:
-            return record(self._compute, tensors, keep=keep)
+            return record(self._compute, tensors, keep=keep, find_line=self._find_line)
         except (Refused, NumberNeeded) as error:
             raise self._placed(error) from None
         except FAULTS as error:
@@ -126,10 +117,13 @@ class _Compilation:
 
     def _placed(self, error: Refused | NumberNeeded) -> Refused | NumberNeeded:
         """With the line, where the refusal has none."""
-        line = getattr(self._interpreter.at, "lineno", None) if self._interpreter else None
+        line = self._find_line()
         refused = error.refused if isinstance(error, NumberNeeded) else error
         placed = Refused(*(Refusal(each.code, each.message, each.line or line) for each in refused.refusals))
         return NumberNeeded(error.integers, placed) if isinstance(error, NumberNeeded) else placed
+
+    def _find_line(self) -> int | None:
+        return getattr(self._interpreter.at, "lineno", None) if self._interpreter else None
 
     def _code(self) -> str:
         node = self._interpreter.at if self._interpreter else self._tree

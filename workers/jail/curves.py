@@ -22,6 +22,10 @@ _SHOWN = 5
 _AROUND_ZERO = 2.0
 """The usual size of a slope is its mean this near to 0; what is small is small against that."""
 _NOISE = 1e-5
+_LOST = 1e-6
+"""A slope below this share of the gradients that it is made of is what their rounding leaves."""
+_PROGRESS = (0.0, 0.5, 1.0, 0.1, 0.25, 0.75)
+"""Of training. Its start, if the margin does anything there."""
 _SATURATED = 0.01
 """Below this share of the usual slope a loss hardly pushes, either way."""
 
@@ -33,31 +37,55 @@ class Curve:
     value: Tensor
     slope: Tensor
     """By z. From the gradient, so it is what training follows even where the loss detaches a part."""
+    progress: float
+    is_flat: bool
+    """The margin changes nothing."""
 
     @property
     def scale(self) -> float:
-        near = self.slope[self.z.abs() <= _AROUND_ZERO].abs()
-        return float(near[near.isfinite()].mean()) if near.isfinite().any() else 0.0
+        """The usual size of a slope; of a loss that is flat around zero, its mean everywhere."""
+        near = self.slope[self.z.abs() <= _AROUND_ZERO]
+        return _mean_size(near) or _mean_size(self.slope)
+
+
+def _mean_size(slope: Tensor) -> float:
+    finite = slope[slope.isfinite()].abs()
+    return float(finite.mean()) if len(finite) else 0.0
 
 
 def measure_curve(loss: Loss, family: Family) -> Curve:
-    """In one batch that holds all margins: a loss that looks at its batch sees those. Raises Refused."""
-    batch = curve_batch(family, _MARGINS)
+    """At the first progress at which the margin does anything, else at the start of training. Raises Refused."""
+    curve = _measure_at(loss, family, _PROGRESS[0])
+    later = (_measure_at(loss, family, progress) for progress in _PROGRESS[1:])
+    return next((each for each in later if not each.is_flat), curve) if curve.is_flat else curve
+
+
+def _measure_at(loss: Loss, family: Family, progress: float) -> Curve:
+    """In one batch that holds all margins: a loss that looks at its batch sees those."""
+    batch = curve_batch(family, _MARGINS, progress)
     run = run_loss(loss, batch.inputs, family)
     rows = len(batch.margins)
     slope = torch.zeros(rows, dtype=torch.float64)
+    size = torch.zeros(rows, dtype=torch.float64)
     for name, direction in batch.directions.items():
         moved = (run.gradients[name].double() * direction).flatten(start_dim=1 if direction.dim() > 1 else 0)
-        slope += (moved.sum(dim=1) if moved.dim() > 1 else moved).view(-1, rows).sum(dim=0)
+        moved = (moved.sum(dim=1) if moved.dim() > 1 else moved).view(-1, rows)
+        slope += moved.sum(dim=0)
+        size += moved.abs().sum(dim=0)
     value = run.values.double().view(-1, rows).sum(dim=0)
-    return Curve(batch.margins.double() * REFERENCE_BETA, value, slope / REFERENCE_BETA)
+    is_flat = bool((slope.abs() <= _LOST * size).all())
+    return Curve(batch.margins.double() * REFERENCE_BETA, value, slope / REFERENCE_BETA, progress, is_flat)
 
 
 def describe_curve(curve: Curve) -> dict[str, Any]:
     """The part of a passport that is about the margin."""
+    if curve.is_flat:
+        return _describe_flat(curve)
     rises, jumps = _rises(curve), _jumps(curve)
     bends = curve.slope.diff() < -_NOISE * (curve.scale + curve.slope[1:].abs())
     return {
+        "curve_progress": curve.progress,
+        "is_flat": False,
         "value_at_zero": _number(curve.value[_HALF]),
         "slope_at_zero": _number(curve.slope[_HALF]),
         "is_monotone": not rises and not any(height > 0 for _, height in jumps),
@@ -66,6 +94,22 @@ def describe_curve(curve: Curve) -> dict[str, Any]:
         "jumps": jumps,
         "saturates": {"wrong": _saturation(curve, -1), "right": _saturation(curve, 1)},
         "tails": {"wrong": _tail(curve, -1), "right": _tail(curve, 1)},
+    }
+
+
+def _describe_flat(curve: Curve) -> dict[str, Any]:
+    tail = {"shape": "flat", "slope": 0.0}
+    return {
+        "curve_progress": curve.progress,
+        "is_flat": True,
+        "value_at_zero": _number(curve.value[_HALF]),
+        "slope_at_zero": 0.0,
+        "is_monotone": True,
+        "is_convex": True,
+        "rises": [],
+        "jumps": [],
+        "saturates": {"wrong": None, "right": None},
+        "tails": {"wrong": tail, "right": dict(tail)},
     }
 
 
@@ -83,8 +127,16 @@ def _rises(curve: Curve) -> list[list[float | None]]:
     return [
         [_crossing(curve, start), _crossing(curve, end)]
         for start, end in zip(starts, ends, strict=True)
-        if curve.slope[start:end].max() > _SATURATED * curve.scale
+        if _is_rise(curve, start, end)
     ]
+
+
+def _is_rise(curve: Curve, start: int, end: int) -> bool:
+    """A slow one is one too where it goes on without end."""
+    is_endless = (start == 0 and _tail(curve, -1)["shape"] != "flat") or (
+        end == len(curve.z) and _tail(curve, 1)["shape"] != "flat"
+    )
+    return is_endless or float(curve.slope[start:end].max()) > _SATURATED * curve.scale
 
 
 def _crossing(curve: Curve, index: int) -> float | None:
@@ -93,6 +145,7 @@ def _crossing(curve: Curve, index: int) -> float | None:
         return None
     (low, high), (left, right) = curve.z[index - 1 : index + 1].tolist(), curve.slope[index - 1 : index + 1].tolist()
     share = left / (left - right) if left != right else 0.0
+    share = share if math.isfinite(share) else 0.0
     # A kink or a jump has no zero in between.
     return _rounded(low + min(max(share, 0.0), 1.0) * (high - low))
 
@@ -101,9 +154,13 @@ def _jumps(curve: Curve) -> list[list[float]]:
     """[z, height] of each step that the slopes on both sides do not explain."""
     steps = curve.value.diff()
     missing = steps - (curve.slope[1:] + curve.slope[:-1]) / 2 * curve.z.diff()
+    # A kink between two points leaves up to half of this out, and a bend beside it a little more.
+    kink = 0.75 * curve.slope.diff().abs() * curve.z.diff()
     near = torch.nn.functional.pad(missing.abs(), (5, 5)).unfold(0, 11, 1).median(dim=1).values
-    is_jump = (missing.abs() > 0.05 * curve.scale) & (missing.abs() > steps.abs() / 4) & (missing.abs() > 10 * near)
-    places = [int(each) for each in is_jump.nonzero().flatten()]
+    is_jump = (
+        (missing.abs() > 0.05 * curve.scale + kink) & (missing.abs() > steps.abs() / 4) & (missing.abs() > 10 * near)
+    )
+    places = [int(each) for each in (is_jump & steps.isfinite()).nonzero().flatten()]
     return [[_rounded(min(curve.z[i : i + 2].tolist(), key=abs)), _rounded(float(steps[i]))] for i in places]
 
 

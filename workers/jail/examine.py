@@ -11,9 +11,11 @@ from torch import Tensor
 from discovery_service.domain.families import Family
 from discovery_service.losses.refusals import Refusal, RefusalCode
 from workers.jail.curves import measure_curve, shown_curve
+from workers.jail.draws import Inputs
 from workers.jail.fingerprint import pack_fingerprint, run_grid
 from workers.jail.passport import measure_passport
-from workers.jail.probes import PAIRS, Inputs, Loss, Run, policy_inputs, run_losses, spread_batches, working_probes
+from workers.jail.probes import PAIRS, Loss, Run, policy_inputs, run_losses, working_probes
+from workers.jail.spread import spread_batches
 
 _NOISE = 1e-6
 _SCORES = {
@@ -48,9 +50,10 @@ def examine_loss(loss: Loss, family: Family) -> Examination:
     """Raises Refused where the loss fails on a batch or answers with another shape than one value a row."""
     curve, grid = measure_curve(loss, family), run_grid(loss, family)
     count = len(spread_batches(family))
-    spread = grid[len(grid) // count // 2 * count :][:count]
+    middle = len(grid) // count // 2 * count
+    spread = grid.take(slice(middle, middle + count)).separate()
     return Examination(
-        passport=measure_passport(loss, family, curve, spread),
+        passport=measure_passport(loss, family, curve, grid),
         fingerprint=pack_fingerprint(grid),
         curve=shown_curve(curve),
         refusals=tuple(_find_refusals(loss, family, spread)),

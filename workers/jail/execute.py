@@ -1,17 +1,22 @@
 """Runs a candidate on fixed inputs, as plain Python or as its graph, and tells raw values and gradients.
 
-The two jobs answer in one form, `{"values": [[number]], "gradients": [{input: [number]}]}`, one entry a case of
-`cases.CASES`; numbers that JSON lacks are "nan", "inf" and "-inf". Whether both agree is judged elsewhere, by code
-that believes neither.
+Both are told in one form, `{"values": [[number]], "gradients": [{input: [number]}]}`, one entry a case of
+`cases.CASES`; numbers that JSON lacks are "nan", "inf" and "-inf". Whether they agree is judged elsewhere, by code
+that believes neither. The Python is run as it is stored and, where that was rewritten, as it was sent as well.
 
 `execute` is the only place where a candidate's own bytecode runs: in a child that is locked for good, with little
 around it but a few builtins. The builtins keep honest code honest; what holds a hostile one is the lock.
 """
 
+import __future__
+
 import builtins
+import inspect
 import math
-import os
+import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from types import CodeType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -20,62 +25,103 @@ from torch.nn import functional
 
 from discovery_service.domain.families import Family
 from discovery_service.losses.families import INPUTS, Role
-from discovery_service.losses.graph import read_graph
 from discovery_service.losses.refusals import RefusalCode, Refused, refuse
-from discovery_service.losses.source import CheckedSource, check_source
+from discovery_service.losses.source import CheckedSource
+from discovery_service.losses.source.parsing import parse_source
 from discovery_service.losses.vocabulary import BUILTINS
 from workers.jail.batches import make_batch, make_weights
 from workers.jail.cases import CASES, Case
+from workers.jail.lacking import find_lack
+from workers.jail.lockdown import is_locked
 from workers.runtime.graph import Program
 
 Loss = Callable[[Mapping[str, Tensor], Case], Any]
 _MOST_WORDS = 160
+_BUILTINS = {name: getattr(builtins, name) for name in BUILTINS}
+_OF_CHECKS: Mapping[str, Any] = {
+    **{name: getattr(builtins, name) for name in ("all", "any", "getattr", "isinstance")},
+    **{name: each for name, each in vars(builtins).items() if isinstance(each, type) and issubclass(each, Exception)},
+}
+"""What stands in asserts, in what is raised instead of one, and around `self`."""
+_IMPORTED = frozenset({"torch", "math", "typing", "typing_extensions", "collections", "__future__"})
+_IN_PLACE = re.compile(r"in-?place operation")
 
 
 def execute_request(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The job `execute`: {source, family, name?, values?} → {values, gradients}."""
+    """The job `execute`: {checked, sent} → {stored, sent}; `sent` is None where it says what is stored."""
     if not is_locked():
         raise RuntimeError("a candidate's Python runs in a locked child only")
-    checked = check_source(
-        request["source"], Family(request["family"]), name=request.get("name"), values=request.get("values")
-    )
-    return execute_source(checked)
-
-
-def compute_request(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The job `compute`: {graph} → {values, gradients}."""
-    return compute_graph(Program(read_graph(request["graph"])))
-
-
-def is_locked() -> bool:
-    """A process that can still open a file is not."""
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError:
-        return True
-    return False
+    checked, sent = CheckedSource.read(request["checked"]), request["sent"]
+    return {"stored": execute_source(checked), "sent": None if sent is None else execute_sent(sent, checked)}
 
 
 def execute_source(checked: CheckedSource, cases: Sequence[Case] = CASES) -> dict[str, Any]:
-    """Executes the source's bytecode in this process, which must be locked."""
+    """Executes the bytecode of the plain form in this process, which must be locked."""
+    return _execute(lambda: compile(checked.text, "<candidate>", "exec"), _BUILTINS, checked, cases)
+
+
+def execute_sent(sent: str, checked: CheckedSource, cases: Sequence[Case] = CASES) -> dict[str, Any]:
+    """Executes the source that `checked` was made of: imports, `self` and updates in place as they were written."""
+    # Without asserts, and with annotations that nobody evaluates: a graph is made without them.
+    flags = __future__.annotations.compiler_flag
+
+    def load() -> CodeType:
+        return compile(parse_source(sent), "<candidate>", "exec", flags=flags, optimize=1)
+
+    return _execute(load, {**_BUILTINS, **_OF_CHECKS}, checked, cases)
+
+
+def _execute(
+    load: Callable[[], CodeType], known: Mapping[str, Any], checked: CheckedSource, cases: Sequence[Case]
+) -> dict[str, Any]:
     namespace: dict[str, Any] = {
-        "__builtins__": {name: getattr(builtins, name) for name in BUILTINS},
+        "__builtins__": {**known, "__import__": _import},
         "torch": torch,
         "F": functional,
         "math": math,
     }
+    settings = {each.name: each.value for each in checked.hyperparameters}
 
     def loss(tensors: Mapping[str, Tensor], case: Case) -> Any:
-        given = {**tensors, "beta": case.beta, "progress": case.progress}
-        return namespace[checked.entry](**{name: given[name] for name in checked.inputs})
+        given = {**settings, **tensors, "beta": case.beta, "progress": case.progress}
+        return _call(namespace[checked.entry], given)
 
     try:
-        exec(compile(checked.text, "<candidate>", "exec"), namespace)  # noqa: S102 - what this module is for
+        exec(load(), namespace)  # noqa: S102 - what this module is for
         return _measure(loss, checked.family, cases)
     except (Refused, MemoryError):
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a candidate raises is its own fault
-        raise refuse(RefusalCode.WRONG_ARGUMENT, f"Run as Python the loss raises {_describe(error)}.") from None
+    except Exception as error:
+        if find_lack(error) is not None:
+            raise
+        raise _explain(error) from None
+
+
+def _explain(error: Exception) -> Refused:
+    """Whatever a candidate raises is its own fault."""
+    if isinstance(error, RuntimeError) and _IN_PLACE.search(str(error)):
+        return refuse(
+            RefusalCode.IN_PLACE,
+            "Run as Python the loss fails, for `x += y` and the like change a tensor in place that its gradient needs:"
+            " write x = x + y.",
+        )
+    return refuse(RefusalCode.WRONG_ARGUMENT, f"Run as Python the loss raises {_describe(error)}.")
+
+
+def _import(name: str, *rest: Any) -> Any:
+    """Only what the static check tolerates; all of it is loaded."""
+    if name.partition(".")[0] not in _IMPORTED:
+        raise refuse(RefusalCode.FORBIDDEN_IMPORT, "torch, F and math are in scope: leave the imports out.")
+    return builtins.__import__(name, *rest)
+
+
+def _call(function: Any, given: Mapping[str, Any]) -> Any:
+    """With what it names; `self` is an object that has every value as an attribute, and is new for each call."""
+    signature = inspect.signature(function)
+    asked = [each.name for each in signature.parameters.values() if not isinstance(each.default, bool)]
+    values = {name: SimpleNamespace(**given) if name == "self" else given[name] for name in asked}
+    bound = inspect.BoundArguments(signature, OrderedDict(values))
+    return function(*bound.args, **bound.kwargs)
 
 
 def compute_graph(program: Program, cases: Sequence[Case] = CASES) -> dict[str, Any]:
@@ -94,7 +140,7 @@ def _measure(loss: Loss, family: Family, cases: Sequence[Case]) -> dict[str, Any
 
 
 def _measure_case(loss: Loss, family: Family, case: Case) -> tuple[list[Any], dict[str, list[Any]]]:
-    batch = make_batch(family, case.rows, case.seed)
+    batch = make_batch(family, case.rows, case.seed, nats=case.nats)
     policy = {each.name: batch[each.name].requires_grad_() for each in INPUTS[family] if each.role is Role.POLICY}
     untouched = {name: tensor.detach().clone() for name, tensor in batch.items()}
     result = _check_result(loss(batch, case), case.rows)

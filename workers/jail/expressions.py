@@ -14,10 +14,19 @@ from torch import Tensor
 
 from discovery_service.losses.refusals import RefusalCode, Refused, refuse
 from workers.jail import scalars
+from workers.jail.arms import enter_arm
 from workers.jail.attributes import find_attribute, look_into
 from workers.jail.calls import BRANCH, call_builtin, call_math, call_operation, items
 from workers.jail.names import BUILTINS
-from workers.jail.plain import MAX_ITEMS, bind_arguments, operate_on_lists, operate_on_numbers, part, position
+from workers.jail.plain import (
+    MAX_ITEMS,
+    bind_arguments,
+    check_items,
+    operate_on_lists,
+    operate_on_numbers,
+    part,
+    position,
+)
 from workers.jail.scalars import BINARY, COMPARISONS, NUMBERS, UNARY, beside, is_truth
 from workers.jail.values import (
     UNASSIGNED,
@@ -40,6 +49,12 @@ ON_SCALAR = (
     " return; or use a conditional expression, min() or max()."
 )
 
+AS_INDEX = (
+    "annotator is -1 where nobody knows who labelled the pair, and -1 is no index of its own: write"
+    " table[annotator.clamp(min=0)], and torch.where(annotator < 0, a, b) for the unknown ones."
+)
+_TAKING = frozenset({"gather", "index_select", "take", "take_along_dim"})
+
 
 class Expressions(ABC):
     def __init__(self) -> None:
@@ -47,6 +62,8 @@ class Expressions(ABC):
         """What is being computed, for whoever has to say where something went wrong."""
         self.arms_deep = 0
         """In how many arms, of which only one would be run by Python."""
+        self.annotator: Tensor | None = None
+        """The input that is -1 where nobody knows, so that it is no index as it is."""
         self._steps = 0
         self._operations = 0
         self._calls_deep = 0
@@ -143,6 +160,7 @@ class Expressions(ABC):
             if isinstance(value, Scalar):
                 other = self.evaluate(each, scope)
                 pair = (other, value) if is_and else (value, other)
+                check_items(*pair)
                 value = scalars.choose(value.condition(), *pair)
             elif self.truth(value) is is_and:
                 value = self.evaluate(each, scope)
@@ -178,14 +196,17 @@ class Expressions(ABC):
                 raise refuse(RefusalCode.WRONG_ARGUMENT, "A number can be compared with a number only.")
             self._count()
             return scalars.compare(symbol, left, right)
+        check_items(left, right)
         return COMPARISONS[symbol](left, right)
 
     def _conditional(self, node: ast.IfExp, scope: Scope) -> Any:
         test = self.evaluate(node.test, scope)
         if not isinstance(test, Scalar):
             return self.evaluate(node.body if self.truth(test) else node.orelse, scope)
-        first, second = self.evaluate(node.body, scope), self.evaluate(node.orelse, scope)
+        first = self.evaluate(node.body, enter_arm(node.test, [node.body], test, scope, is_body=True))
+        second = self.evaluate(node.orelse, enter_arm(node.test, [node.orelse], test, scope, is_body=False))
         self.at = node
+        check_items(first, second)
         try:
             return scalars.choose(test.condition(), first, second)
         except Refused as refused:
@@ -225,8 +246,13 @@ class Expressions(ABC):
             return value[position(index)]
         if not isinstance(value, Tensor):
             raise refuse(RefusalCode.WRONG_ARGUMENT, "Only tensors, lists and tuples have parts.")
+        self._check_index(index)
         self._count()
         return part(value, index)
+
+    def _check_index(self, *values: Any) -> None:
+        if self.annotator is not None and any(each is self.annotator for each in values):
+            raise refuse(RefusalCode.WRONG_ARGUMENT, AS_INDEX)
 
     def _call(self, node: ast.Call, scope: Scope) -> Any:
         function = self.evaluate(node.func, scope)
@@ -239,6 +265,9 @@ class Expressions(ABC):
             case Function():
                 return self.call_function(function, arguments, keywords)
             case Operation():
+                check_items(*arguments, *keywords.values())
+                if function.name in _TAKING:
+                    self._check_index(*arguments, *keywords.values())
                 return call_operation(function, arguments, keywords)
             case Mathematics() if not keywords:
                 return call_math(function, arguments)

@@ -1,12 +1,11 @@
 """A loss's fingerprint: its gradients' directions on fixed batches, over a grid of betas."""
 
-from collections.abc import Iterable
-
 import torch
 
 from discovery_service.domain.families import Family
-from discovery_service.losses.fingerprints import BETAS
-from workers.jail.probes import Loss, Run, run_losses, spread_batches
+from workers.jail.probes import Loss
+from workers.jail.spread import HALVES, grid_inputs
+from workers.jail.sweep import Runs, run_sweep
 
 
 def measure_fingerprint(loss: Loss, family: Family) -> bytes:
@@ -14,17 +13,15 @@ def measure_fingerprint(loss: Loss, family: Family) -> bytes:
     return pack_fingerprint(run_grid(loss, family))
 
 
-def run_grid(loss: Loss, family: Family) -> list[Run]:
+def run_grid(loss: Loss, family: Family) -> Runs:
     """Every batch at every beta, as the blocks of a fingerprint follow one another."""
-    strengths = [torch.tensor(beta, dtype=torch.float64) for beta in BETAS]
-    batches = spread_batches(family)
-    return run_losses(loss, [{**batch, "beta": beta} for beta in strengths for batch in batches], family)
+    return run_sweep(loss, grid_inputs(family), family)
 
 
-def pack_fingerprint(runs: Iterable[Run]) -> bytes:
-    gradients = torch.stack([torch.cat([each.flatten() for each in run.gradients.values()]) for run in runs])
+def pack_fingerprint(runs: Runs) -> bytes:
     # In double precision, for the square of an exponential loss's gradient overflows in single.
-    gradients = gradients.double()
+    gradients = torch.cat([each.double().flatten(1) for each in runs.gradients.values()], dim=1)
+    gradients = gradients.view(len(runs) // HALVES, -1)
     length = gradients.norm(dim=1, keepdim=True)
     is_zero, is_finite = length == 0, length.isfinite()
     directions = torch.where(is_finite & ~is_zero, gradients / length, 0)

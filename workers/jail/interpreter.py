@@ -12,8 +12,10 @@ import torch
 
 from discovery_service.losses.refusals import RefusalCode, Refused, refuse
 from workers.jail import scalars
+from workers.jail.arms import enter_arm
 from workers.jail.calls import items
 from workers.jail.expressions import ON_SCALAR, Expressions
+from workers.jail.plain import check_items
 from workers.jail.values import UNASSIGNED, Function, NumberNeeded, Scalar, Scope
 
 
@@ -35,6 +37,7 @@ class Interpreter(Expressions):
         function = self._module.names.get(name)
         if not isinstance(function, Function):
             raise refuse(RefusalCode.NO_ENTRY, f"There is no function {name}.")
+        self.annotator = values.get("annotator")
         return self.call_function(function, [], dict(values))
 
     def run_body(self, body: list[ast.stmt], scope: Scope) -> Any:
@@ -103,17 +106,20 @@ class Interpreter(Expressions):
 
     def _run_both(self, node: ast.If, test: Scalar, scope: Scope) -> Outcome:
         """Both arms, each on its own copy of the names; then every name, or the result, is chosen by the condition."""
-        first, second = scope.fork(), scope.fork()
+        first = enter_arm(node.test, node.body, test, scope, is_body=True)
+        second = enter_arm(node.test, node.orelse, test, scope, is_body=False)
         self.arms_deep += 1
         one, other = self._run(node.body, first), self._run(node.orelse, second)
         self.arms_deep -= 1
         self.at = node.test
         if isinstance(one, _Returned) and isinstance(other, _Returned):
+            check_items(one.value, other.value)
             return _Returned(scalars.choose(test.condition(), one.value, other.value))
         if one is not None or other is not None or not (first.assigned and second.assigned):
             raise refuse(RefusalCode.BRANCH_ON_SCALAR, ON_SCALAR)
         for name in sorted(first.assigned | second.assigned):
             pair = first.names.get(name, UNASSIGNED), second.names.get(name, UNASSIGNED)
+            check_items(*pair)
             is_lacking = any(each is UNASSIGNED for each in pair)
             scope.assign(name, UNASSIGNED if is_lacking else scalars.choose(test.condition(), *pair))
         return None

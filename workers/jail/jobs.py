@@ -21,7 +21,6 @@ JOBS: Mapping[str, Job] = MappingProxyType(
         "canary": Job("workers.jail.canaries", "run_canary"),
         "compile": Job("workers.jail.compiler", "compile_request"),
         "examine": Job("workers.jail.examine_graph", "examine_request"),
-        "compute": Job("workers.jail.execute", "compute_request"),
         "execute": Job("workers.jail.execute", "execute_request", runs_python=True),
     }
 )
@@ -35,6 +34,11 @@ def load_jobs() -> dict[str, JobFunction]:
 
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
+    # oneDNN writes machine code as it runs, which no locked child may; torch's own kernels do without.
+    torch.backends.mkldnn.set_flags(False)
+    # Autograd counts devices when it first runs, and starts a thread for each. It has to run before the first tracing:
+    # from then on a CUDA build that sees no device has a stand-in with eight, and a zygote must have one thread.
+    torch.ones(1, requires_grad=True).sum().backward()
     jobs = {name: getattr(import_module(job.module), job.function) for name, job in JOBS.items()}
     warm_up()
     return jobs

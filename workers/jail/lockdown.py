@@ -3,7 +3,9 @@
 The order is part of the lock: each step needs a call that a later one takes away. Whoever gets `LockFailed` must end.
 """
 
+import errno
 import os
+import platform
 import resource
 import signal
 import struct
@@ -21,7 +23,7 @@ FIRST_CLOSED = 3
 STACK_BYTES = 8 << 20
 
 _CLOSE_RANGE = 436
-_CAPSET = 126
+_CAPSET = {"x86_64": 126, "aarch64": 91}
 _CAPABILITY_VERSION_3 = 0x20080522
 _MOST_DESCRIPTORS = 0xFFFFFFFF
 
@@ -39,7 +41,7 @@ class Layer(StrEnum):
 
 OPTIONAL = frozenset({Layer.UID, Layer.LANDLOCK})
 """Their lack lowers the level, or is only reported: a container's root may have no other uid to change to."""
-UNLOCKED = OPTIONAL | {Layer.NO_NEW_PRIVS, Layer.SECCOMP}
+UNLOCKED = OPTIONAL | {Layer.CAPABILITIES, Layer.NO_NEW_PRIVS, Layer.SECCOMP}
 """What an operator gives up who lets sources be compiled without a lock."""
 
 
@@ -55,6 +57,15 @@ class Lock:
     layers: list[str] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     """Layers that could not be put in force, with the kernel's reason."""
+
+
+_in_force: set[str] = set()
+"""In this process."""
+
+
+def is_locked() -> bool:
+    """Whether this very process has put the filter in force, and closed all else that it could reach files by."""
+    return {Layer.DESCRIPTORS, Layer.RLIMITS, Layer.SECCOMP} <= _in_force
 
 
 class LockFailed(Exception):
@@ -96,6 +107,7 @@ def lock(
             done.missing[layer] = str(error)
         else:
             done.layers.append(layer)
+    _in_force.update(done.layers)
     return done
 
 
@@ -128,9 +140,12 @@ def _change_id(parent: int) -> None:
 
 def _drop_capabilities() -> None:
     """Also those that a root without another uid, or an ambient set, would have kept."""
+    number = _CAPSET.get(platform.machine())
+    if number is None:
+        raise OSError(errno.ENOSYS, f"the number of capset is not known for {platform.machine()}")
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     none = bytes(24)
-    system_call("capset", _CAPSET, header, none)
+    system_call("capset", number, header, none)
 
 
 def _set_limits(limits: Limits, mapped: int) -> None:

@@ -191,7 +191,9 @@ def _tensor(data: Any, *, dtype: torch.dtype | None = None, device: Any = None) 
     if not isinstance(data, (Scalar, *NUMBERS)):
         raise TypeError("its data are no numbers")
     number = data.tensor if isinstance(data, Scalar) else constant(data)
-    return number.to(dtype or (torch.bool if number.dtype is torch.bool else torch.get_default_dtype()))
+    wanted = dtype or (torch.bool if number.dtype is torch.bool else torch.get_default_dtype())
+    # As a printed graph writes it, so that compiled again it is the same graph.
+    return number if number.dtype is wanted else number.to(wanted)
 
 
 def _new_tensor(tensor: Tensor, data: Any, *, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:

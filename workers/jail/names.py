@@ -47,7 +47,11 @@ TORCH: Mapping[str, Callable[..., Any]] = _table(vocabulary.TORCH_FUNCTIONS, tor
 TORCH_VALUES = _table(vocabulary.TORCH_VALUES, torch)
 FUNCTIONAL: Mapping[str, Callable[..., Any]] = _table(vocabulary.FUNCTIONAL, torch.nn.functional)
 MODULES: Mapping[str, Mapping[str, Callable[..., Any]]] = MappingProxyType(
-    {module: _table(names, getattr(torch, module)) for module, names in vocabulary.TORCH_MODULES.items()}
+    {
+        # Where torch itself has a function of the name, torch.special's is that one under another name.
+        module: {name: getattr(torch if hasattr(torch, name) else getattr(torch, module), name) for name in names}
+        for module, names in vocabulary.TORCH_MODULES.items()
+    }
 )
 METHODS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     # A graph knows the sizes of dimensions, and no other.

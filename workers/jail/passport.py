@@ -1,6 +1,7 @@
 """What the probes say about a loss: what it looks at, how it treats a margin, where it is odd."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -8,23 +9,15 @@ from torch import Tensor
 
 from discovery_service.domain.families import Family
 from discovery_service.losses.families import INPUTS, Role, find_input
-from discovery_service.losses.fingerprints import BETAS, PROGRESS, REFERENCE_BETA
+from discovery_service.losses.fingerprints import BETAS, REFERENCE_BETA
 from discovery_service.losses.refusals import Refused
 from workers.jail.curves import Curve, describe_curve
-from workers.jail.probes import (
-    PAIRS,
-    Inputs,
-    Loss,
-    Run,
-    policy_inputs,
-    run_loss,
-    run_losses,
-    spread_batches,
-    with_settings,
-    working_probes,
-)
+from workers.jail.draws import Inputs
+from workers.jail.probes import PAIRS, Loss, policy_inputs, run_losses, working_probes
+from workers.jail.spread import HALVES, grid_inputs, spread_batches
+from workers.jail.sweep import Runs, find_differing, run_sweep
 
-VERSION = 1
+VERSION = 2
 
 USES: Mapping[Family, Mapping[str, tuple[str, ...]]] = {
     Family.PAIRWISE: {
@@ -47,93 +40,145 @@ USES: Mapping[Family, Mapping[str, tuple[str, ...]]] = {
     },
     Family.MATCHING: {"reference": ("reference_token_logps",), "rewards": ("rewards",), "group": ("group",)},
 }
-_OTHER_SETTINGS = {"beta": 1.0, "progress": 0.75}
+_PROGRESS = tuple(step / 20 for step in range(21))
 _TOLERANCE = 1e-6
 _USUAL_BETAS = 3
 """Of the batches of the working range, those before the ones at unusual betas."""
-_MIDDLE = 2
-"""Of the batches of several magnitudes; the last one is its counterpart where one is needed."""
-# A sigmoid of a batch's statistic has saturated where margins are wide: DBAQL's shows at the narrowest only.
-_COUPLED_AT = ((_MIDDLE, REFERENCE_BETA), (0, BETAS[0]))
+_FAR = 20.0
+"""Nats that the rows of a batch's other half are moved by, so that a gate on its mean opens or shuts."""
+_MIXED = (1, -1)
+
+# Places of betas: a part that is there at weak or strong betas only shows at one of these.
+_REFERENCE = BETAS.index(REFERENCE_BETA)
+_WEAK, _STRONG = _REFERENCE - 6, _REFERENCE + 4
 
 
-def measure_passport(loss: Loss, family: Family, curve: Curve, spread: Sequence[Run]) -> dict[str, Any]:
-    """JSON, without what is not finite. `spread`: the runs of the batches of all magnitudes. Raises Refused."""
-    batch, run = spread_batches(family)[_MIDDLE], spread[_MIDDLE]
-    changed = _changed(batch, family)
-    runs = run_losses(loss, list(changed.values()), family)
-    uses = {name: _differs(run, other) for name, other in zip(changed, runs, strict=True)}
+def measure_passport(loss: Loss, family: Family, curve: Curve, grid: Runs) -> dict[str, Any]:
+    """JSON, without what is not finite. `grid`: the runs of a fingerprint. Raises Refused."""
+    uses = _find_uses(loss, family, grid)
     passport = {
         "version": VERSION,
         "family": family.value,
         "uses": uses,
-        "is_batch_coupled": any(_is_batch_coupled(loss, *each, family) for each in _COUPLED_AT),
-        "is_margin_only": family in PAIRS and _is_margin_only(loss, batch, run, family, uses),
-        "is_beta_equivariant": _is_beta_equivariant(loss, spread[-1], family),
+        "is_batch_coupled": _is_batch_coupled(loss, grid, family),
+        "is_margin_only": family in PAIRS and _is_margin_only(loss, grid, family, uses),
+        "is_beta_equivariant": _is_beta_equivariant(loss, grid, family),
         "is_finite_in_bf16": _is_finite_in_bf16(loss, family),
         **describe_curve(curve),
     }
     return passport | {"flags": [flag for flag, is_raised in _FLAGS.items() if is_raised(passport)]}
 
 
-def _changed(batch: Inputs, family: Family) -> dict[str, Inputs]:
-    """The same batch with each group of inputs taken from another one, from one row further on."""
-    other = spread_batches(family)[-1]
-    groups = {name: {each: other[each].roll(1, dims=0) for each in names} for name, names in USES[family].items()}
-    groups |= {name: {name: torch.tensor(value, dtype=torch.float64)} for name, value in _OTHER_SETTINGS.items()}
-    return {name: {**batch, **group} for name, group in groups.items()}
+def _places(family: Family, *betas: int) -> list[int]:
+    """Of all batches at these betas, in a fingerprint's grid."""
+    count = len(spread_batches(family))
+    return [place for beta in betas for place in range(beta * count, (beta + 1) * count)]
 
 
-def _differs(run: Run, other: Run) -> bool:
-    pairs = [(run.values, other.values), *((run.gradients[name], other.gradients[name]) for name in run.gradients)]
-    return not all(_equal(ours, theirs) for ours, theirs in pairs)
+def _at(family: Family, *betas: int) -> dict[str, Tensor]:
+    places = _places(family, *betas)
+    return {name: each[places] for name, each in grid_inputs(family).items()}
 
 
-def _equal(ours: Tensor, theirs: Tensor) -> bool:
-    return torch.allclose(ours, theirs, rtol=_TOLERANCE, atol=_TOLERANCE * _size(ours), equal_nan=True)
+def _find_uses(loss: Loss, family: Family, grid: Runs) -> dict[str, bool]:
+    """A group of inputs is used where other ones change anything, at any of the betas and any progress."""
+    places = _places(family, _WEAK, _REFERENCE, _STRONG)
+    runs = run_sweep(loss, _changed(family), family)
+    own = grid.take(places * len(USES[family]))
+    are_used = find_differing(own, runs).view(len(USES[family]), -1).any(dim=1).tolist()
+    by_beta = find_differing(grid.take(_places(family, _REFERENCE) * len(BETAS)), grid)
+    settings = {"beta": bool(by_beta.any()), "progress": _is_progress_used(loss, family)}
+    return dict(zip(USES[family], are_used, strict=True)) | settings
 
 
-def _size(values: Tensor) -> float:
-    finite = values[values.isfinite()]
-    return float(finite.abs().mean()) if len(finite) else 0.0
+@cache
+def _changed(family: Family) -> Inputs:
+    """For each group of inputs the same batches with the group taken from other ones, from one row further on."""
+    batches = _at(family, _WEAK, _REFERENCE, _STRONG)
+    changed = [
+        {**batches, **{name: batches[name].roll((1, 1), dims=(0, 1)) for name in names}}
+        for names in USES[family].values()
+    ]
+    return _join(changed)
 
 
-def _is_batch_coupled(loss: Loss, index: int, beta: float, family: Family) -> bool:
-    """Whether a row changes when the rows of the other half, and no prompt of its own, are others."""
-    batches = spread_batches(family)
-    batch, other = with_settings(batches[index], beta, PROGRESS[index]), batches[-1]
-    names = [each.name for each in INPUTS[family] if each.role is not Role.SETTING]
-    half = len(batch[names[0]]) // 2
-    mixed = {**batch, **{name: torch.cat((batch[name][:half], other[name][half:])) for name in names}}
-    own, other_run = run_losses(loss, [batch, mixed], family)
-    return _differs(_first(own, half), _first(other_run, half))
+def _join(parts: Sequence[Inputs]) -> dict[str, Tensor]:
+    return {name: torch.cat([each[name] for each in parts]) for name in parts[0]}
 
 
-def _first(run: Run, rows: int) -> Run:
-    return Run(run.values[:rows], {name: each[:rows] for name, each in run.gradients.items()})
+def _is_progress_used(loss: Loss, family: Family) -> bool:
+    runs = run_sweep(loss, _all_along(family), family)
+    first = list(range(len(runs) // len(_PROGRESS)))
+    return bool(find_differing(runs.take(first * len(_PROGRESS)), runs).any())
 
 
-def _is_margin_only(loss: Loss, batch: Inputs, run: Run, family: Family, uses: Mapping[str, bool]) -> bool:
+@cache
+def _all_along(family: Family) -> Inputs:
+    """A batch of each magnitude at every progress."""
+    batches = {name: each[: len(each) // 2 : HALVES] for name, each in _at(family, _REFERENCE).items()}
+    values = torch.tensor(_PROGRESS, dtype=torch.float64)
+    return _join([{**batches, "progress": torch.full_like(batches["progress"], each)} for each in values.tolist()])
+
+
+def _is_batch_coupled(loss: Loss, grid: Runs, family: Family) -> bool:
+    """Whether a row changes when the rows of the other half, and no prompt of its own, are others.
+
+    A sigmoid of a batch's statistic has saturated where margins are wide: DBAQL's shows at weak betas only.
+    """
+    own = grid.take(_places(family, _WEAK, _REFERENCE) * len(_MIXED))
+    half = own.values.shape[1] // 2
+    runs = run_sweep(loss, _mixed(family), family)
+    return bool(find_differing(own.first_rows(half), runs.first_rows(half)).any())
+
+
+@cache
+def _mixed(family: Family) -> Inputs:
+    """The second half of each batch from another one, its better answers far likelier there, or far less likely."""
+    batches = _at(family, _WEAK, _REFERENCE)
+    settings = {each.name for each in INPUTS[family] if each.role is Role.SETTING}
+    parts = []
+    for sign in _MIXED:
+        other = {name: each.roll(1, dims=0) for name, each in batches.items()}
+        for name in policy_inputs(family):
+            moved = other[name] - sign * _FAR * (-1 if "rejected" in name else 1)
+            other[name] = moved.clamp(max=-0.5)
+        half = batches[policy_inputs(family)[0]].shape[1] // 2
+        parts.append(
+            {
+                name: each if name in settings else torch.cat((each[:, :half], other[name][:, half:]), dim=1)
+                for name, each in batches.items()
+            }
+        )
+    return _join(parts)
+
+
+def _is_margin_only(loss: Loss, grid: Runs, family: Family, uses: Mapping[str, bool]) -> bool:
     """Whether pairs with the same margin are the same, however likely their answers are."""
     if any(used for name, used in uses.items() if name not in ("reference", "beta", "progress")):
         return False
-    shift = torch.arange(len(run.values)).remainder(7) - 10.0
+    batches = _at(family, _REFERENCE)
+    shift = torch.arange(batches["policy_chosen_logps"].shape[1]).remainder(7) - 10.0
     moved = {
-        "policy_chosen_logps": batch["policy_chosen_logps"] + 3 * shift,
-        "reference_chosen_logps": batch["reference_chosen_logps"] + 2 * shift,
-        "policy_rejected_logps": batch["policy_rejected_logps"] + shift,
+        "policy_chosen_logps": batches["policy_chosen_logps"] + 3 * shift,
+        "reference_chosen_logps": batches["reference_chosen_logps"] + 2 * shift,
+        "policy_rejected_logps": batches["policy_rejected_logps"] + shift,
     }
-    return not _differs(run, run_loss(loss, {**batch, **moved}, family))
+    runs = run_sweep(loss, {**batches, **moved}, family)
+    return not bool(find_differing(grid.take(_places(family, _REFERENCE)), runs).any())
 
 
-def _is_beta_equivariant(loss: Loss, run: Run, family: Family) -> bool:
+def _is_beta_equivariant(loss: Loss, grid: Runs, family: Family) -> bool:
     """Whether twice the beta at half the log-ratios pushes the same way, so that beta only sets their scale."""
-    # The widest: there a switch that looks at something else than the margin is thrown.
-    batch = spread_batches(family)[-1]
-    halved = {name: (batch[name] + _reference_of(batch, name)) / 2 for name in policy_inputs(family)}
-    other = run_loss(loss, {**batch, **halved, "beta": batch["beta"] * 2}, family)
-    ours, theirs = (torch.cat([each.flatten() for each in one.gradients.values()]).double() for one in (run, other))
-    return bool(torch.nn.functional.cosine_similarity(ours, theirs, dim=0) > 1 - _TOLERANCE)
+    batches = _at(family, _REFERENCE)
+    halved = {name: (batches[name] + _reference_of(batches, name)) / 2 for name in policy_inputs(family)}
+    runs = run_sweep(loss, {**batches, **halved, "beta": batches["beta"] * 2}, family)
+    ours, theirs = (
+        torch.cat([each.double().flatten(1) for each in some.gradients.values()], dim=1)
+        for some in (grid.take(_places(family, _REFERENCE)), runs)
+    )
+    pushes = ours.any(dim=1) | theirs.any(dim=1)
+    cosines = torch.nn.functional.cosine_similarity(ours, theirs, dim=1)[pushes]
+    return bool(pushes.any() & (cosines > 1 - _TOLERANCE).all())
 
 
 def _reference_of(batch: Inputs, policy_input: str) -> Tensor:

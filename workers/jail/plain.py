@@ -1,28 +1,64 @@
 """Operators, indices and arguments on plain Python values, each bounded."""
 
 import ast
+import math
 from typing import Any
 
 import torch
 from torch import SymInt, Tensor
 
 from discovery_service.losses.refusals import RefusalCode, refuse
-from workers.jail.scalars import BINARY
+from workers.jail import scalars
+from workers.jail.scalars import BINARY, SIZES, constant
 from workers.jail.values import UNASSIGNED, Function, Scalar, need_number
 
 MAX_ITEMS = 256
+MAX_NESTED = 1_024
+"""Of a tuple or list with all that is in it; one that holds another many times counts it as often."""
 MAX_INTEGER = 1 << 53
 MAX_BASE = 1_000_000
 MAX_EXPONENT = 64
+MAX_SIZE_POWER = 4
+
+
+def check_items(*values: Any) -> None:
+    """Before anything goes through all of what tuples and lists hold."""
+    todo, left = list(values), MAX_NESTED + len(values)
+    while todo:
+        value = todo.pop()
+        left -= 1
+        if left < 0:
+            raise refuse(
+                RefusalCode.TOO_MANY_STEPS,
+                f"A list or tuple holds more than {MAX_NESTED} items, with those that are in others: use tensors.",
+            )
+        if isinstance(value, tuple | list):
+            todo += value
 
 
 def operate_on_numbers(symbol: type[ast.operator], left: Any, right: Any) -> Any:
+    if isinstance(left, SIZES) or isinstance(right, SIZES):
+        return _operate_on_sizes(symbol, left, right)
     integers = isinstance(left, int) and isinstance(right, int)
     if symbol is ast.Pow and integers and (abs(left) > MAX_BASE or right > MAX_EXPONENT):
         raise refuse(RefusalCode.NUMBER_TOO_LARGE, "An integer power is too large: write floats, as in 2.0 ** 80.")
     result = BINARY[symbol](left, right)
     if isinstance(result, complex) or (isinstance(result, int) and abs(result) > MAX_INTEGER):
         raise refuse(RefusalCode.NUMBER_TOO_LARGE, "A number becomes too large or complex: use floats.")
+    return result
+
+
+def _operate_on_sizes(symbol: type[ast.operator], left: Any, right: Any) -> Any:
+    """A graph knows no power of a size: a small whole one is a product, any other one a number of the graph."""
+    if symbol is ast.Pow:
+        if isinstance(left, SymInt) and type(right) is int and 1 <= right <= MAX_SIZE_POWER:
+            return math.prod([left] * right, start=1)
+        return scalars.operate(symbol, Scalar(constant(left)), Scalar(constant(right)))
+    result = BINARY[symbol](left, right)
+    # What it is for the sizes of the recording.
+    hint = result.node.hint if isinstance(result, SymInt) else 0
+    if isinstance(hint, int) and abs(hint) > MAX_INTEGER:
+        raise refuse(RefusalCode.NUMBER_TOO_LARGE, "A number made of a size becomes too large: divide, or use floats.")
     return result
 
 

@@ -8,7 +8,7 @@ Covered: sizes from 2 on. Not covered: a batch of one, which PyTorch's symbolic 
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from types import MappingProxyType
@@ -17,8 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 from torch._dynamo import config as dynamo_config
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch._guards import detect_fake_mode
+from torch.fx.experimental.proxy_tensor import get_proxy_mode, make_fx
 
+from discovery_service.losses.operators import OPERATORS, SYNONYMS
 from discovery_service.losses.refusals import RefusalCode, refuse
 
 ROWS, TOKENS = 5, 7
@@ -28,6 +30,7 @@ _LENGTHS = (*range(2, 34), 64, 100, 127, 128, 512, 1000, 1024, 2048)
 _FEW_SIZES = (2, 3, 4, 5, 7, 16, 63, 64, 100, 512, 4096)
 """For a condition on both: each pair of values takes a tenth of a millisecond."""
 MAX_CONSTANT = 1024
+_LINE = "line"
 _LEFT_OUT = frozenset({"layout", "pin_memory", "memory_format", "non_blocking", "implicit", "copy"})
 _SAME_VALUE = frozenset({"aten.lift_fresh_copy.default", "aten.lift_fresh.default", "aten.detach_.default"})
 """What surrounds a constant in a recording, which is nobody else's memory."""
@@ -57,30 +60,82 @@ class Recording:
     """Which of the function's tensors the result depends on; references count these alone."""
 
 
-def record(function: Callable[..., Any], tensors: list[Tensor], *, keep: frozenset[int]) -> Recording:
-    """`keep` names tensors that are counted whether they are used or not."""
-    trace = make_fx(function, tracing_mode="symbolic", pre_dispatch=True, _allow_non_fake_inputs=False)
+def record(
+    function: Callable[..., Any],
+    tensors: list[Tensor],
+    *,
+    keep: frozenset[int],
+    find_line: Callable[[], int | None] = lambda: None,
+) -> Recording:
+    """`keep` names tensors that are counted whether they are used or not; `find_line` tells what is being computed."""
+
+    guards = _Guards(find_line)
+
+    def marked(*given: Tensor) -> Any:
+        _mark_lines(find_line)
+        guards.watch(given)
+        return function(*given)
+
+    trace = make_fx(marked, tracing_mode="symbolic", pre_dispatch=True, _allow_non_fake_inputs=False)
     # Its keys hold this recording's symbols, so nothing is ever found in it; keeping it took 30 % of the time.
     with dynamo_config.patch(fake_tensor_cache_enabled=False):
         module = trace(*tensors)
-    _check_guards(module)
+    guards.check()
     return _Writer(module, keep).write()
 
 
-def _check_guards(module: fx.GraphModule) -> None:
-    known = module.shape_env
-    assert known is not None
-    for guard in known.guards:
-        symbols = sorted(guard.expr.free_symbols, key=str)
-        sizes = [_LENGTHS if known.backed_var_to_val.get(each) == TOKENS else _BATCH_SIZES for each in symbols]
+def _mark_lines(find_line: Callable[[], int | None]) -> None:
+    """From now on each node of the recording knows its line of the source."""
+    mode = get_proxy_mode()
+    assert mode is not None
+    create: Callable[..., fx.Node] = mode.tracer.create_node
+
+    def create_node(*arguments: Any, **keywords: Any) -> fx.Node:
+        node = create(*arguments, **keywords)
+        node.meta[_LINE] = find_line()
+        return node
+
+    mode.tracer.create_node = create_node  # type: ignore[method-assign]
+
+
+class _Guards(list[Any]):
+    """What was assumed about sizes, and on which line."""
+
+    def __init__(self, find_line: Callable[[], int | None]) -> None:
+        super().__init__()
+        self._find_line = find_line
+        self._lines: list[int | None] = []
+        self._known: Any = None
+
+    def watch(self, given: Sequence[Tensor]) -> None:
+        mode = detect_fake_mode(given)
+        assert mode is not None
+        self._known = mode.shape_env
+        self.extend(self._known.guards)
+        self._lines = [None] * len(self)
+        self._known.guards = self
+
+    def append(self, guard: Any) -> None:
+        super().append(guard)
+        self._lines.append(self._find_line())
+
+    def check(self) -> None:
+        for guard, line in zip(self, self._lines, strict=True):
+            if not self._holds(guard.expr):
+                raise refuse(
+                    RefusalCode.BRANCH_ON_BATCH_SIZE,
+                    "The loss computes something else at another batch size or length, by a condition on the shape or a"
+                    " fixed size: write what holds for every size, as in torch.zeros_like(x) or x.mean().",
+                    line,
+                )
+
+    def _holds(self, condition: Any) -> bool:
+        symbols = sorted(condition.free_symbols, key=str)
+        lengths = self._known.backed_var_to_val
+        sizes = [_LENGTHS if lengths.get(each) == TOKENS else _BATCH_SIZES for each in symbols]
         if len(symbols) > 1:
             sizes = [_FEW_SIZES] * len(symbols)
-        if not all(bool(guard.expr.subs(dict(zip(symbols, some, strict=True)))) for some in product(*sizes)):
-            raise refuse(
-                RefusalCode.BRANCH_ON_BATCH_SIZE,
-                "The loss computes something else at another batch size or length, by a condition on the shape or a"
-                " fixed size: write what holds for every size, as in torch.zeros_like(x) or x.mean().",
-            )
+        return all(bool(condition.subs(dict(zip(symbols, some, strict=True)))) for some in product(*sizes))
 
 
 class _Writer:
@@ -126,7 +181,10 @@ class _Writer:
             assert isinstance(place, int)
             self._references[node] = {**self._references[source], "o": place}
             return
-        name = _ON_SIZES.get(target) or _name_operation(target)
+        if target is torch.ops.aten.sym_numel.default:
+            self._write_numel(node, base)
+            return
+        name = _ON_SIZES.get(target) or _name_operation(target, node.meta.get(_LINE))
         if name in _SAME_VALUE:
             source = node.args[0]
             assert isinstance(source, fx.Node)
@@ -140,6 +198,18 @@ class _Writer:
             document["ng"] = True
         self._references[node] = {"r": base + len(self._nodes)}
         self._nodes.append(document)
+
+    def _write_numel(self, node: fx.Node, base: int) -> None:
+        """A graph knows the sizes of dimensions, and no other: their product."""
+        (tensor,) = node.args
+        assert isinstance(tensor, fx.Node)
+        source = self._references[tensor]
+        for dimension in range(tensor.meta["val"].dim()):
+            self._nodes.append({"op": "sym_size", "a": [source, dimension]})
+            if dimension:
+                left, right = ({"r": base + len(self._nodes) - back} for back in (2, 1))
+                self._nodes.append({"op": "sym_mul", "a": [left, right]})
+        self._references[node] = {"r": base + len(self._nodes) - 1}
 
     def _write_argument(self, value: Any) -> Any:
         match value:
@@ -169,13 +239,15 @@ def _reach(result: fx.Node) -> set[fx.Node]:
     return live
 
 
-def _name_operation(target: Any) -> str:
+def _name_operation(target: Any, line: int | None) -> str:
     name = str(target)
-    if not isinstance(target, torch._ops.OpOverload) or target.namespace != "aten":
-        words = ascii(getattr(target, "__name__", name))[1:-1][:60]
-        raise refuse(RefusalCode.OPERATION_NOT_ALLOWED, f"{words} cannot be in a graph: use plain tensor operations.")
-    if target._schema.is_mutable and name not in _SAME_VALUE:
-        raise refuse(RefusalCode.IN_PLACE, f"{name} writes into a tensor: compute a new one, as with torch.where.")
+    if isinstance(target, torch._ops.OpOverload) and target._schema.is_mutable and name not in _SAME_VALUE:
+        message = f"{name} writes into a tensor: compute a new one, as with torch.where."
+        raise refuse(RefusalCode.IN_PLACE, message, line)
+    if name not in _SAME_VALUE and SYNONYMS.get(name, name) not in OPERATORS:
+        words = ascii(getattr(target, "__name__", name))[1:-1][:60].removesuffix(".default")
+        message = f"{words} cannot be in a graph: use plain tensor operations."
+        raise refuse(RefusalCode.OPERATION_NOT_ALLOWED, message, line)
     return name
 
 

@@ -12,7 +12,8 @@ from discovery_service.losses.refusals import Refused
 from discovery_service.losses.source import check_source
 from workers.jail.compiler import compile_source
 from workers.jail.examine_graph import examine_request
-from workers.jail.execute import execute_source
+from workers.jail.execute import execute_sent, execute_source
+from workers.jail.late_imports import load_late_imports
 
 SOURCES = {
     Family.PAIRWISE: """
@@ -38,17 +39,37 @@ def loss(policy_token_logps, reference_token_logps, mask, rewards, beta):
 """,
 }
 
+ON_SIZES = """
+def loss(policy_chosen_logps, policy_rejected_logps, annotator, beta):
+    z = policy_chosen_logps - policy_rejected_logps
+    n = z.shape[0]
+    pairs = (z[:, None] - z[None, :]).flatten()
+    same = (annotator[:, None] == annotator[None, :]).float()
+    ranks = torch.cumsum(torch.sort(z).values, 0) / torch.arange(1, n + 1)
+    scale = pairs.shape[0] / (n * n) + n % 2 + n // 2 + max(n, 3) - min(2 * n, 7) + math.sqrt(n) + n**2 + n**0.5
+    half = torch.cat([z, z]).view(2, n).sum()
+    if n * (n - 1) >= 2 and n != 0:
+        scale = scale + z.repeat(n).reshape(n, n).shape[0] + torch.outer(z, z).numel()
+    return F.softplus(-beta * z) * scale + (same * z).mean(1) + ranks + half + pairs.mean()
+"""
+"""Products, powers, quotients and comparisons of sizes: for them symbolic sizes load and cache parts of their own."""
+
 REFUSED = (
     "def loss(policy_chosen_logps, policy_rejected_logps):\n    return policy_chosen_logps.mean()\n",
     "def loss(policy_chosen_logps, policy_rejected_logps):\n"
     "    return policy_chosen_logps if policy_rejected_logps.sum() > 0 else policy_rejected_logps\n",
     "def loss(policy_chosen_logps, policy_rejected_logps):\n    return policy_chosen_logps.reshape(7, -1).sum(0)\n",
+    "def loss(policy_chosen_logps, policy_rejected_logps):\n    return torch.bmm(policy_chosen_logps, beta)\n",
+    "def loss(policy_chosen_logps, policy_rejected_logps):\n"
+    "    n = policy_chosen_logps.shape[0]\n    return policy_chosen_logps * (2.0 if n * n % 3 > 1 else n)\n",
 )
 
 
 def warm_up() -> None:
+    load_late_imports()
     for family, source in SOURCES.items():
         _take(source, family)
+    _take(ON_SIZES, Family.PAIRWISE)
     for text in REFUSED:
         with suppress(Refused):
             _take(text, Family.PAIRWISE)
@@ -62,3 +83,4 @@ def _take(text: str, family: Family) -> None:
     checked = check_source(text, family)
     examine_request({"graph": compile_source(checked)})
     execute_source(checked)
+    execute_sent(text, checked)

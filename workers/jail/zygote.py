@@ -6,6 +6,7 @@ wall time. It never sees a request or an answer. It ends when its parent does, w
 
 import contextlib
 import gc
+import logging
 import math
 import os
 import resource
@@ -52,7 +53,9 @@ def _leave_the_host_to_others() -> None:
 
 
 def _warm(load: Callable[[], Mapping[str, JobFunction]]) -> Mapping[str, JobFunction]:
+    # Each child's log is bounded, and torch tells a story of every call that fails.
     warnings.simplefilter("ignore")
+    logging.disable()
     jobs = load()
     gc.collect()
     gc.freeze()

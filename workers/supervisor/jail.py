@@ -17,7 +17,7 @@ from workers.jail.lockdown import OPTIONAL, UNLOCKED
 from workers.jail.messages import Order
 from workers.supervisor.isolation import Isolation
 from workers.supervisor.self_test import derive_isolation
-from workers.supervisor.verdict import ChildLost, printable, read_answer, read_lock
+from workers.supervisor.verdict import ChildLost, ChildUnequipped, printable, read_answer, read_lock
 from workers.supervisor.zygote import COMMAND, Child, Zygote, ZygoteLost
 
 WALL_S = 10.0
@@ -97,6 +97,11 @@ class Jail:
                     child = zygote.run(order, text)
                     read_lock(child)
                     return _judge(child, order, zygote.hello.rss_bytes)
+                except ChildUnequipped as lack:
+                    raise JailUnavailable(
+                        f"The job {job} needs what was not loaded before the lock ({lack}): a fault of the jail's"
+                        " warm-up, which wants to be reported."
+                    ) from lack
                 except (ZygoteLost, ChildLost, OSError) as lost:
                     self._give_up()
                     if is_retried:

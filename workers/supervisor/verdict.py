@@ -1,13 +1,14 @@
 """What a child's end means: an answer, a refusal of the candidate, or a fault of ours.
 
 A child that has run a candidate may have written anything but its first line, which it wrote before it looked at the
-request: only that line, and what the kernel tells of the end, may blame us.
+request: that line, and what the kernel tells of the end, may blame us. What is written later may do so in one way
+only, by naming a module that was not loaded before the lock; who forges that is asked again and not accepted.
 """
 
 import json
 import os
 import signal
-from typing import Any
+from typing import Any, TypeGuard
 
 from discovery_service.losses.refusals import Refusal, RefusalCode, Refused, refuse
 from workers.jail.messages import LockReport, Order
@@ -15,6 +16,7 @@ from workers.supervisor.zygote import Child
 
 MOST_REFUSALS = 100
 MOST_MESSAGE = 500
+MOST_LINES = 10_000
 # A child maps less of the files that the zygote has read: one that has more memory than that takes its own part.
 GREEDY_BYTES = 64 << 20
 CPU_MARGIN_S = 0.5
@@ -22,6 +24,10 @@ CPU_MARGIN_S = 0.5
 
 class ChildLost(Exception):
     """The child did not come to do its job, or somebody else ended it: not the candidate's doing."""
+
+
+class ChildUnequipped(ChildLost):
+    """The child needed what it can no longer load: another one would not do better."""
 
 
 def read_lock(child: Child) -> LockReport:
@@ -45,6 +51,8 @@ def read_answer(child: Child, order: Order, zygote_rss_bytes: int) -> dict[str, 
             return answer
         case {"refused": [*entries], **rest} if not rest and 0 < len(entries) <= MOST_REFUSALS:
             raise Refused(*map(_read_refusal, entries))
+        case {"lacking": str() as what, **rest} if not rest:
+            raise ChildUnequipped(printable(what)[:MOST_MESSAGE])
         case {"crashed": str() as kind, **rest} if not rest and kind.isascii() and kind.isidentifier():
             raise refuse(
                 RefusalCode.JAIL_CRASH,
@@ -70,6 +78,12 @@ def _check_end(child: Child, order: Order, zygote_rss_bytes: int) -> None:
             RefusalCode.SECURITY_VIOLATION,
             "The program asked the system for what no loss needs, as a program or another process: only compute.",
         )
+    if number == signal.SIGFPE:
+        raise refuse(
+            RefusalCode.WRONG_ARGUMENT,
+            "The program divides whole numbers by zero or beyond their range, which ends its process: divide floats, or"
+            " clamp before .long() and .int().",
+        )
     if number == signal.SIGXCPU or (number == signal.SIGKILL and is_spent):
         raise refuse(
             RefusalCode.CPU_LIMIT, f"The program computed for more than {order.cpu_s} s: a loss takes milliseconds."
@@ -87,7 +101,7 @@ def _check_end(child: Child, order: Order, zygote_rss_bytes: int) -> None:
 
 def _parse(text: bytes) -> object:
     try:
-        document: object = json.loads(text.decode("ascii"))
+        document: object = json.loads(text.decode("ascii"), parse_constant=_read_constant)
         # An escaped half of a character could be neither stored nor logged.
         json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
@@ -95,14 +109,20 @@ def _parse(text: bytes) -> object:
     return document
 
 
+def _read_constant(literal: str) -> object:
+    raise ValueError(f"{literal} is no number of JSON")
+
+
 def _read_refusal(entry: object) -> Refusal:
     match entry:
-        case {"code": str() as code, "message": str() as message, "line": int() | None as line, **rest} if not rest:
-            try:
+        case {"code": str() as code, "message": str() as message, "line": line, **rest} if not rest:
+            if code in list(RefusalCode) and _is_line(line):
                 return Refusal(RefusalCode(code), printable(message)[:MOST_MESSAGE], line)
-            except ValueError as error:
-                raise _bad_output() from error
     raise _bad_output()
+
+
+def _is_line(line: object) -> TypeGuard[int | None]:
+    return line is None or (type(line) is int and 0 < line <= MOST_LINES)
 
 
 def printable(text: str) -> str:

@@ -93,7 +93,7 @@ def _make_order(taken: Taken, memory_bytes: int | None) -> Evaluate:
         job=f"{taken.held.id} {taken.held.attempt}",
         arena=job.arena,
         base_policy=job.base_policy,
-        graph=job.execution.graph.document(),
+        graph=job.graph.document(),
         setting=SettingMessage.model_validate(job.setting.document()),
         draw=DrawMessage.model_validate(job.draw.document()),
         memory_bytes=memory_bytes,

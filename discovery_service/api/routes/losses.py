@@ -1,13 +1,13 @@
 """What a loss may ask for, which losses are known, and a dry run through the gate."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 
-from discovery_service.api.dependencies import Proposer, Reader, State
+from discovery_service.api.dependencies import Proposer, Reader, State, admitted
 from discovery_service.api.schemas.losses import (
     CheckCreate,
     CheckRead,
@@ -21,9 +21,10 @@ from discovery_service.api.schemas.problems import ALWAYS, problems
 from discovery_service.api.state import ApiState
 from discovery_service.domain.families import Family
 from discovery_service.domain.ids import uuid7
-from discovery_service.engine.checks import ask_check, find_answer
+from discovery_service.engine.checks import ANSWER_WITHIN, MOST_WAITING, ask_check, find_answer, withdraw_check
 from discovery_service.engine.dispatch import unit_of_work
 from discovery_service.errors import Unavailable
+from discovery_service.losses.answer import refuse_by_text
 from discovery_service.losses.described import list_described
 from discovery_service.losses.families import INPUTS
 from discovery_service.losses.known import KnownLoss, list_known
@@ -33,8 +34,8 @@ from discovery_service.losses.source import check_source
 
 router = APIRouter(prefix="/v1", responses=problems(*ALWAYS))
 
-# Clients commonly give up after 10 s.
-ANSWER_WITHIN_S = 8.0
+ANSWER_WITHIN_S = ANSWER_WITHIN.total_seconds()
+BUSY_AGAIN_AFTER_S = 5
 # The answer comes with NOTIFY; should the listening connection be half-dead, it is found all the same.
 LOOK_ANYWAY_S = 1.0
 
@@ -78,7 +79,12 @@ def _read(known: KnownLoss) -> KnownLossRead:
 
 
 @router.post(
-    "/candidates:check", tags=["candidates"], name="check", response_model=CheckRead, responses=problems(408, 413, 503)
+    "/candidates:check",
+    tags=["candidates"],
+    name="check",
+    response_model=CheckRead,
+    responses=problems(408, 413, 429, 503),
+    dependencies=[Depends(admitted)],
 )
 async def check(body: CheckCreate, request: Request, state: State, _: Proposer) -> CheckRead:
     """Send a source through the gate without a campaign; nothing of it is kept for longer than an hour."""
@@ -94,7 +100,9 @@ async def check(body: CheckCreate, request: Request, state: State, _: Proposer) 
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 return await _wait(state, check_id, news)
         except TimeoutError as error:
-            raise Unavailable("No gate worker answered within 8 s. Start one, or try again.") from error
+            await to_thread.run_sync(_withdraw, state, check_id, limiter=state.stream_threads)
+            told = f"No gate worker answered within {ANSWER_WITHIN_S:.0f} s. Start one, or try again."
+            raise Unavailable(told) from error
 
 
 def _refuse_by_its_text(body: CheckCreate) -> CheckRead | None:
@@ -102,20 +110,24 @@ def _refuse_by_its_text(body: CheckCreate) -> CheckRead | None:
     try:
         check_source(body.source, body.family)
     except Refused as refused:
-        refusals = [each.document() for each in refused.refusals]
-        return CheckRead.model_validate({**_NOTHING, **refusals[0], "status": "refused", "refusals": refusals})
+        return CheckRead.model_validate(refuse_by_text(refused.refusals).document())
     return None
 
 
-_NOTHING: dict[str, Any] = {
-    **dict.fromkeys(("name", "graph_sha256", "formula", "graph_text", "passport", "isolation")),
-    "neighbours": [],
-}
-
-
 def _ask(state: ApiState, check_id: UUID, body: CheckCreate) -> None:
+    if not state.bell.is_heard():
+        raise Unavailable("The broker (Redis) does not answer, so that no gate worker can be asked. Try again later.")
     with unit_of_work(state.sessions, state.bell) as session:
-        ask_check(session, check_id, family=body.family, source=body.source)
+        if not ask_check(session, check_id, family=body.family, source=body.source):
+            raise Unavailable(
+                f"{MOST_WAITING} checks wait for the gate already. Try again in {BUSY_AGAIN_AFTER_S} s.",
+                headers={"Retry-After": str(BUSY_AGAIN_AFTER_S)},
+            )
+
+
+def _withdraw(state: ApiState, check_id: UUID) -> None:
+    with state.stream_sessions.begin() as session:
+        withdraw_check(session, check_id)
 
 
 async def _wait(state: ApiState, check_id: UUID, news: asyncio.Event) -> CheckRead:

@@ -1,22 +1,31 @@
 """Families, the library and dry runs through the gate, over the wire."""
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WrapValidator
 
 from discovery_service.domain.campaign import Strict
 from discovery_service.domain.families import Family
-
-MAX_SOURCE = 100_000
-"""Above what the gate takes, so that a source that is too long is told so by the gate, in its words."""
 
 _DPO = (
     "def dpo(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps, beta):\n"
     "    margin = (policy_chosen_logps - policy_rejected_logps) - (reference_chosen_logps - reference_rejected_logps)\n"
     "    return -F.logsigmoid(beta * margin)\n"
 )
-_FORMULA = "max(0, 1 - z)"
-_NEIGHBOUR = {"name": "cell", "cosine": 0.9712, "beta_shift": 1.0, "is_twin": False, "is_near": True}
+_FORMULA = "-log σ(β·((πc − πr) − (ρc − ρr)))"  # noqa: RUF001
+_PASSPORT = {
+    "version": 1,
+    "family": "pairwise",
+    "uses": {"reference": True, "lengths": False, "annotator": False, "beta": True, "progress": False},
+    "value_at_zero": 0.69315,
+    "slope_at_zero": -0.5,
+    "is_monotone": True,
+    "is_convex": True,
+    "size": {"nodes": 6, "bytes": 480, "cost": 12},
+}
+_NEIGHBOUR = {"name": "cdpo", "cosine": 0.9946, "beta_shift": 0.7071, "is_twin": False, "is_near": True}
+_TWIN = {"name": "dpo", "cosine": 1.0, "beta_shift": 1.0, "is_twin": True, "is_near": False}
 
 
 def _example(**fields: Any) -> ConfigDict:
@@ -76,8 +85,8 @@ _KNOWN = {
     "source": _DPO,
     "formula": _FORMULA,
     "graph_sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-    "passport": {"is_reference_free": False},
-    "sentences": ["It compares the policy with the reference."],
+    "passport": _PASSPORT,
+    "sentences": ["Beside the policy it looks at the reference."],
     "neighbours": [_NEIGHBOUR],
 }
 
@@ -106,11 +115,16 @@ class KnownLossList(BaseModel):
     data: list[KnownLossRead]
 
 
+def _take_any_text(value: object, validate: Callable[[object], str]) -> str:
+    """What may stand in a source the gate says, in its words: lone surrogates too."""
+    return value if isinstance(value, str) else validate(value)
+
+
 class CheckCreate(Strict):
     model_config = _example(family="pairwise", source=_DPO)
 
     family: Family = Field(strict=False)
-    source: str = Field(max_length=MAX_SOURCE)
+    source: Annotated[str, WrapValidator(_take_any_text)]
 
 
 _REFUSAL = {"code": "unknown_input", "message": "There is no input `margins`.", "line": 1}
@@ -124,19 +138,35 @@ class RefusalRead(BaseModel):
     line: int | None
 
 
+_NOTHING: dict[str, Any] = dict.fromkeys(
+    ("code", "message", "line", "name", "graph_sha256", "formula", "graph_text", "passport")
+)
+_ACCEPTED: dict[str, Any] = {
+    **_NOTHING,
+    "status": "accepted",
+    "refusals": [],
+    "name": "dpo",
+    "graph_sha256": _KNOWN["graph_sha256"],
+    "formula": _FORMULA,
+    "graph_text": _DPO,
+    "passport": _PASSPORT,
+    "neighbours": [_TWIN, _NEIGHBOUR],
+    "isolation": "full",
+}
+_REFUSED: dict[str, Any] = {
+    **_NOTHING,
+    **_REFUSAL,
+    "status": "refused",
+    "refusals": [_REFUSAL],
+    "neighbours": [],
+    "isolation": None,
+}
+
+
 class CheckRead(BaseModel):
-    model_config = _example(
-        status="refused",
-        refusals=[_REFUSAL],
-        name="dpo",
-        graph_sha256=_KNOWN["graph_sha256"],
-        formula=_FORMULA,
-        graph_text=_DPO,
-        passport={"is_reference_free": False},
-        neighbours=[_NEIGHBOUR],
-        isolation="full",
-        **_REFUSAL,
-    )
+    """What the gate says of a source, as discovery_service.losses.answer makes it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_ACCEPTED, _REFUSED]})
 
     status: Literal["accepted", "refused", "unavailable"]
     code: str | None

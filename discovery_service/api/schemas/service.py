@@ -18,7 +18,7 @@ class Readiness(BaseModel):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"status": "ready", "database": "ok", "schema_revision": "0002", "broker": "ok", "jail": "full"}
+                {"status": "ready", "database": "ok", "schema_revision": "0003", "broker": "ok", "jail": "full"}
             ]
         }
     )
@@ -28,4 +28,4 @@ class Readiness(BaseModel):
     schema_revision: str | None
     broker: Literal["ok", "away"]
     jail: Literal["full", "seccomp", "unavailable"] | None
-    """The weakest lock of all gate workers that are there; null before one has judged anything."""
+    """The weakest lock of all gate workers that are there; null while there is none."""

@@ -2,7 +2,8 @@
 
 import ast
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 from discovery_service.domain.families import Family
 from discovery_service.losses.families import INPUTS
@@ -36,6 +37,27 @@ class CheckedSource:
     inputs: tuple[str, ...]
     """What it asks for, in the family's order."""
     hyperparameters: tuple[Hyperparameter, ...]
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, for a job of the jail."""
+        return {
+            "family": self.family.value,
+            "text": self.text,
+            "entry": self.entry,
+            "inputs": list(self.inputs),
+            "hyperparameters": [asdict(each) for each in self.hyperparameters],
+        }
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """Of a document that we wrote."""
+        return cls(
+            family=Family(document["family"]),
+            text=document["text"],
+            entry=document["entry"],
+            inputs=tuple(document["inputs"]),
+            hyperparameters=tuple(Hyperparameter(**each) for each in document["hyperparameters"]),
+        )
 
 
 def check_source(

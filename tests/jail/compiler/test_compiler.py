@@ -12,7 +12,7 @@ from discovery_service.domain.families import Family
 from discovery_service.losses import vocabulary
 from discovery_service.losses.refusals import Refused
 from discovery_service.losses.source import CheckedSource, check_source
-from tests.jail.compiler.running import assert_equals_eager, load, pairwise, refusal_of
+from tests.jail.compiler.running import assert_equals_eager, compile_text, load, pairwise, refusal_of
 from tests.jail.compiler.sources import ACCEPTED, OTHER_FAMILIES, REFUSED, marked_line
 from workers.jail import names
 from workers.jail.batches import make_batch
@@ -193,3 +193,19 @@ def test_a_line_is_that_of_the_text_as_it_was_written() -> None:
     with pytest.raises(Refused) as caught:
         compile_request({"source": text, "family": "pairwise", "values": {"tau": 0.5}})
     assert caught.value.refusals[0].line == text.splitlines().index("    return z * math.exp(k)") + 1
+
+
+@pytest.mark.parametrize(
+    "taken", ["t[annotator]", "t[who]", "torch.gather(t, 0, annotator)", "t.index_select(0, annotator)"]
+)
+def test_an_index_that_is_minus_one_where_nobody_knows_is_refused_with_what_to_write(taken: str) -> None:
+    body = f"t = torch.tensor([0.5, 1.0, 2.0, 1.5])\nwho = annotator\nreturn {taken} * F.softplus(-beta * z)"
+    text = pairwise(body, "annotator, beta")
+    with pytest.raises(Refused) as caught:
+        compile_text(text)
+    (refusal,) = caught.value.refusals
+    assert "annotator.clamp(min=0)" in refusal.message
+    assert refusal.line == 5
+    for index in ("annotator.clamp(min=0)", "torch.where(annotator < 0, 3, annotator)"):
+        assert_equals_eager(text.replace("[annotator]", f"[{index}]").replace("[who]", f"[{index}]")
+                            .replace("0, annotator)", f"0, {index})"))  # fmt: skip

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from workers.jail.probes import Inputs
+from workers.jail.draws import Inputs
 
 F = torch.nn.functional
 

@@ -7,8 +7,9 @@ from discovery_service.domain.families import Family
 from discovery_service.losses.refusals import RefusalCode
 from tests.jail.probes import losses
 from tests.losses.eager import KNOWN, known, of_margin
+from workers.jail.draws import Inputs
 from workers.jail.examine import examine_loss
-from workers.jail.probes import Inputs, Loss
+from workers.jail.probes import Loss
 
 F = torch.nn.functional
 

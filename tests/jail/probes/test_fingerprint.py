@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from discovery_service.domain.families import Family
-from discovery_service.losses.fingerprints import BETAS, MAGNITUDES, REFERENCE_BETA
+from discovery_service.losses.fingerprints import BETAS, ENTRIES, MAGNITUDES, PROGRESS, REFERENCE_BETA
 from tests.jail.probes import losses
 from tests.losses.eager import known, of_margin
 from workers.jail.fingerprint import measure_fingerprint
@@ -23,9 +23,9 @@ def blocks(loss: Loss, family: Family = Family.PAIRWISE) -> np.ndarray:
 @pytest.mark.parametrize(
     ("loss", "family", "entries"),
     [
-        (known("dpo"), Family.PAIRWISE, 2 * 64),
-        (losses.modpo, Family.AUXILIARY, 2 * 64),
-        (losses.cpo, Family.OUTCOME, 2 * 64),
+        (known("dpo"), Family.PAIRWISE, 2 * 32),
+        (losses.modpo, Family.AUXILIARY, 2 * 32),
+        (losses.cpo, Family.OUTCOME, 2 * 32),
         (losses.policy_gradient, Family.MATCHING, 16 * 6),
     ],
     ids=["pairwise", "auxiliary", "outcome", "matching"],
@@ -33,6 +33,7 @@ def blocks(loss: Loss, family: Family = Family.PAIRWISE) -> np.ndarray:
 def test_it_holds_a_unit_gradient_for_every_policy_input(loss: Loss, family: Family, entries: int) -> None:
     found = blocks(loss, family)
     assert found.shape == (len(BETAS), len(MAGNITUDES), entries + MARKS)
+    assert found.shape[-1] == ENTRIES[family]
     assert np.linalg.norm(found, axis=-1) == pytest.approx(1, abs=1e-3)
 
 
@@ -53,8 +54,7 @@ def test_the_scale_of_a_loss_does_not_show() -> None:
 def test_a_block_without_gradient_is_marked_and_has_unit_length() -> None:
     early = of_margin(lambda rho, inputs: torch.relu(0.5 - inputs["progress"]) * F.softplus(-rho))
     found = blocks(early)
-    # progress is .5, 0, 1 and .1 in the batches of the four magnitudes.
-    assert found[:, :, -2].tolist() == [[1, 0, 1, 0]] * len(BETAS)
+    assert found[:, :, -2].tolist() == [[float(progress >= 0.5) for progress in PROGRESS]] * len(BETAS)
     assert np.linalg.norm(found, axis=-1) == pytest.approx(1, abs=1e-3)
 
 

@@ -7,7 +7,7 @@ import torch
 from discovery_service.domain.families import Family
 from discovery_service.losses.passport import describe_passport
 from tests.jail.probes import losses
-from tests.losses.eager import KNOWN, known, of_margin
+from tests.losses.eager import KNOWN, eager, known, of_margin
 from workers.jail.curves import measure_curve, shown_curve
 from workers.jail.examine import examine_loss
 from workers.jail.probes import Loss
@@ -183,3 +183,124 @@ def test_the_curve_is_value_and_slope_around_zero() -> None:
 def test_a_curve_shows_no_number_where_there_is_none() -> None:
     curve = shown_curve(measure_curve(of_margin(lambda rho, _: torch.log(rho)), Family.PAIRWISE))
     assert curve["value"][0] is None
+
+
+def with_rates(formula: str) -> Loss:
+    return eager(
+        "def loss(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps, beta,"
+        " progress):\n    rho = (policy_chosen_logps - policy_rejected_logps) - (reference_chosen_logps -"
+        f" reference_rejected_logps)\n    z = beta * rho\n    return {formula}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("formula", "uses"),
+    [
+        ("(1 - progress) * F.softplus(-z)", {"reference", "beta", "progress"}),
+        ("progress * F.softplus(-z)", {"reference", "beta", "progress"}),
+        ("torch.clamp(progress / 0.1, max=1) * F.softplus(-rho)", {"reference", "progress"}),
+        ("torch.clamp(progress, min=0.95) * F.softplus(-rho)", {"reference", "progress"}),
+        ("F.softplus(-torch.clamp(beta, max=0.4) * rho)", {"reference", "beta"}),
+        ("F.softplus(-torch.clamp(beta, min=1.5) * rho)", {"reference", "beta"}),
+        ("torch.clamp(beta, max=0.02) * F.softplus(-rho)", {"reference", "beta"}),
+        ("torch.where(progress < 0.55, 1.0, 2.0) * F.softplus(-rho)", {"reference", "progress"}),
+        ("F.softplus(-policy_chosen_logps) + (progress > 0.9) * z", {"reference", "beta", "progress"}),
+        ("F.softplus(-rho) + 0 * beta + 0 * progress", {"reference"}),
+    ],
+)  # fmt: skip
+def test_what_is_used_at_one_beta_or_time_only_is_used(formula: str, uses: set[str]) -> None:
+    assert {name for name, is_used in passport(with_rates(formula))["uses"].items() if is_used} == uses
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "F.softplus(-z) * torch.sigmoid(-z.mean().detach())",
+        "F.softplus(-z) * (z.mean().detach() < 1.0).float()",
+        "F.softplus(-z) * (z.detach().mean() > -1.0).float()",
+        "F.softplus(-(z - z.mean().detach()))",
+        "F.softplus(-z) * (1 + (progress > 0.3) * z.median().detach().tanh())",
+    ],
+)
+def test_a_gate_on_the_batch_couples_its_rows(formula: str) -> None:
+    assert passport(with_rates(formula))["is_batch_coupled"]
+    assert not passport(with_rates(formula.replace("z.mean()", "z").replace("z.detach().mean()", "z")
+                                   .replace("z.median()", "z")))["is_batch_coupled"]  # fmt: skip
+
+
+@pytest.mark.parametrize("bound", [3.0, 6.0, 10.0, 15.0])
+@pytest.mark.parametrize(
+    ("formula", "is_convex"),
+    [
+        ("torch.relu({0} - z)", True),
+        ("(z - {0}).abs()", True),
+        ("torch.relu(z + {0}) - z", True),
+        ("torch.exp(-z.clamp(min=-{0} / 5))", False),
+        ("-z.clamp(-{0}, {0})", False),
+        ("torch.where(z > {0}, {0} - z, 2 * ({0} - z))", True),
+    ],
+)
+def test_a_kink_is_no_jump(formula: str, is_convex: bool, bound: float) -> None:
+    measured = passport(with_rates(formula.format(bound)))
+    assert measured["jumps"] == []
+    assert measured["is_convex"] is is_convex
+
+
+@pytest.mark.parametrize("place", [-12.0, -3.0, 0.0, 0.4, 6.0, 14.0])
+def test_a_jump_is_found_wherever_it_is(place: float) -> None:
+    measured = passport(with_rates(f"F.softplus(-z) + (z > {place}) * 2.0"))
+    assert measured["jumps"] == [[pytest.approx(place, abs=0.4), pytest.approx(2, abs=0.4)]]
+
+
+@pytest.mark.parametrize(
+    ("formula", "progress"),
+    [("progress * F.softplus(-z)", 0.5), ("F.softplus(-z * progress)", 0.5), ("(1 - progress) * F.softplus(-z)", 0.0)],
+)
+def test_the_curve_is_that_of_a_time_at_which_the_margin_counts(formula: str, progress: float) -> None:
+    measured = passport(with_rates(formula))
+    assert (measured["curve_progress"], measured["is_flat"]) == (progress, False)
+    assert measured["slope_at_zero"] < -0.2
+    assert measured["tails"]["wrong"]["shape"] == "linear"
+
+
+@pytest.mark.parametrize(
+    ("loss", "family"),
+    [
+        (lambda inputs: -inputs["policy_logps"], Family.OUTCOME),
+        (lambda inputs: -(inputs["policy_chosen_logps"] + inputs["policy_rejected_logps"]), Family.PAIRWISE),
+    ],
+    ids=["outcome", "pairwise"],
+)
+def test_where_the_margin_does_nothing_no_shape_is_told(loss: Loss, family: Family) -> None:
+    measured = passport(loss, family)
+    assert measured["is_flat"]
+    assert measured["flags"] == []
+    told = describe_passport(measured)
+    assert "The margin between better and worse answers does nothing by itself." in told
+    assert not any("z =" in each for each in told)
+
+
+def test_what_lives_far_from_zero_only_has_a_shape_too() -> None:
+    measured = passport(with_rates("torch.relu(-z - 10)"))
+    assert not measured["is_flat"]
+    assert measured["tails"]["wrong"]["shape"] == "linear"
+    assert measured["jumps"] == []
+
+
+@pytest.mark.parametrize(
+    ("formula", "start"), [("F.softplus(-z) + 0.004 * z", 5.5), ("F.softplus(-z) + 0.01 * z", 4.6)]
+)
+def test_a_slow_rise_without_end_is_one(formula: str, start: float) -> None:
+    measured = passport(with_rates(formula))
+    assert measured["rises"] == [[pytest.approx(start, abs=0.1), None]]
+    assert not measured["is_monotone"]
+    assert measured["tails"]["right"]["shape"] == "linear"
+
+
+def test_who_rises_at_its_end_is_not_monotone(passports: dict[str, dict[str, Any]]) -> None:
+    for name, each in passports.items():
+        for side, sign in (("wrong", -1), ("right", 1)):
+            tail = each["tails"][side]
+            if tail["shape"] not in ("flat", "not finite") and tail["slope"] > 0:
+                assert not each["is_monotone"], name
+                assert any(stretch[(sign + 1) // 2] is None for stretch in each["rises"]), name

@@ -1,23 +1,14 @@
-from statistics import NormalDist
-
 import pytest
 import torch
 
 from discovery_service.domain.families import Family
 from discovery_service.losses.families import INPUTS, Shape
-from discovery_service.losses.fingerprints import MAGNITUDES, REFERENCE_BETA
+from discovery_service.losses.fingerprints import MAGNITUDES, PROGRESS, REFERENCE_BETA
 from discovery_service.losses.refusals import RefusalCode, Refused
 from tests.losses.eager import known, of_margin
-from workers.jail.probes import (
-    MAX_RATIO,
-    PAIRS,
-    Inputs,
-    curve_batch,
-    policy_inputs,
-    run_loss,
-    spread_batches,
-    working_probes,
-)
+from workers.jail.draws import Inputs
+from workers.jail.probes import MAX_RATIO, PAIRS, curve_batch, policy_inputs, run_loss, working_probes
+from workers.jail.spread import HALVES, spread_batches
 
 EVERY = pytest.mark.parametrize("family", Family)
 
@@ -56,25 +47,51 @@ def test_what_the_policy_says_are_log_probabilities(family: Family) -> None:
         assert all(bool((batch[name] < 0).all()) for name in policy_inputs(family))
 
 
+def pairs_of_batches(family: Family) -> list[tuple[Inputs, Inputs]]:
+    """The batches of one block of a fingerprint."""
+    batches = spread_batches(family)
+    return list(zip(batches[::HALVES], batches[1::HALVES], strict=True))
+
+
 def test_margins_have_the_magnitudes_that_are_claimed() -> None:
-    found = [float((REFERENCE_BETA * margins(batch)).std()) for batch in spread_batches(Family.PAIRWISE)]
+    together = [torch.cat([margins(each) for each in pair]) for pair in pairs_of_batches(Family.PAIRWISE)]
+    found = [float((REFERENCE_BETA * each).std()) for each in together]
     assert found == pytest.approx(MAGNITUDES, rel=0.02)
+
+
+SCORES = {
+    Family.PAIRWISE: [lambda batch: margins(batch)],
+    Family.AUXILIARY: [lambda batch: batch["chosen_aux"], lambda batch: batch["chosen_aux"] - batch["rejected_aux"]],
+    Family.OUTCOME: [lambda batch: batch["outcomes"], lambda batch: batch["policy_logps"] - batch["reference_logps"]],
+    Family.MATCHING: [lambda batch: batch["rewards"]],
+}
+
+
+@EVERY
+def test_no_batch_is_centred_and_both_of_a_block_lie_and_spread_differently(family: Family) -> None:
+    for pair in pairs_of_batches(family):
+        for scores in SCORES[family]:
+            one, other = (scores(batch).double() for batch in pair)
+            sd = float(torch.cat((one, other)).std())
+            assert min(abs(float(each.mean())) for each in (one, other)) > 0.15 * sd
+            assert float(one.mean()) * float(other.mean()) < 0
+            assert abs(float(one.std() - other.std())) > 0.05 * sd
 
 
 @pytest.mark.parametrize("family", PAIRS)
 def test_lengths_annotators_and_progress_vary(family: Family) -> None:
     for batch in spread_batches(family):
         assert set(batch["annotator"].tolist()) == {0, 1, 2, -1}
-        assert len(batch["chosen_lengths"].unique()) > 10
+        assert len(batch["chosen_lengths"].unique()) > 8
     habits = [float((batch["chosen_lengths"] - batch["rejected_lengths"]).mean()) for batch in spread_batches(family)]
     assert min(habits) < -5
     assert max(habits) > 5
-    assert len({float(batch["progress"]) for batch in spread_batches(family)}) == len(MAGNITUDES)
+    assert [float(one["progress"]) for one, _ in pairs_of_batches(family)] == list(PROGRESS)
 
 
 def test_answers_to_one_prompt_share_a_group_and_end_at_different_tokens() -> None:
     for batch in spread_batches(Family.MATCHING):
-        assert batch["group"].unique(return_counts=True)[1].tolist() == [4] * 4
+        assert batch["group"].unique(return_counts=True)[1].tolist() == [4] * 2
         assert len(batch["mask"].sum(dim=1).unique()) > 2
 
 
@@ -148,10 +165,9 @@ def test_a_loss_that_fails_on_a_batch_is_refused_with_its_size() -> None:
     fails = of_margin(lambda rho, _: rho.view(7, -1).sum(dim=0))
     with pytest.raises(Refused) as caught:
         run_loss(fails, spread_batches(Family.PAIRWISE)[0], Family.PAIRWISE)
-    assert "64 rows" in caught.value.refusals[0].message
+    assert "16 rows" in caught.value.refusals[0].message
 
 
 def test_no_outlier_decides_what_a_batch_shows() -> None:
-    widest = NormalDist().inv_cdf(1 - 0.5 / 64)
-    for magnitude, batch in zip(MAGNITUDES, spread_batches(Family.PAIRWISE), strict=True):
-        assert float((REFERENCE_BETA * margins(batch)).abs().max()) < 1.02 * widest * magnitude + 0.05
+    for magnitude, batches_of_it in zip(MAGNITUDES, pairs_of_batches(Family.PAIRWISE), strict=True):
+        assert max(float((REFERENCE_BETA * margins(each)).abs().max()) for each in batches_of_it) < 3.2 * magnitude
