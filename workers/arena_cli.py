@@ -3,8 +3,8 @@
 What the commands run is imported when they run: every `discovery` command loads this module.
 """
 
+import os
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ import typer
 
 from discovery_service.cli.output import AsJson, print_json, print_table
 from discovery_service.domain.arenas import ARENAS, BASE_POLICIES, ArenaKind, ArenaSize, hash_document
-from discovery_service.domain.published import Figures, find_figures
+from discovery_service.domain.published import find_figures, published_path
 from discovery_service.domain.states import Purpose
 from discovery_service.errors import UsageError
 
@@ -138,6 +138,8 @@ def calibrate(
     documents = _find_documents(names)
     for document in documents:
         _check_built_in(document)
+    if not os.access(published_path().parent, os.W_OK):
+        raise UsageError(f"The figures are kept in {published_path()}, where nothing can be written.")
     wanted = [(document, each) for document in documents for each in find_base_policies(document, base_policy)]
     measured: list[tuple[str, int, dict[str, Any]]] = []
     with progress_bar(len(wanted)) as tell:
@@ -147,7 +149,7 @@ def calibrate(
             figures = None if again else find_figures(hash_document(document), policy)
             if figures is None or figures.repeat_sd is None:
                 figures = measure(name, policy, get_settings().arena_cache)
-                _keep(publish, name, policy, figures)
+                publish(name, policy, figures)
             measured.append((name, policy, asdict(figures)))
     if as_json:
         print_json([{"arena": name, "base_policy": policy, **figures} for name, policy, figures in measured])
@@ -233,10 +235,3 @@ def _show_pairs(document: dict[str, Any], count: int) -> "list[ShownPair]":
 def _row(pair: "ShownPair") -> tuple[object, ...]:
     rewards = f"{pair.chosen_reward:+g}", f"{pair.rejected_reward:+g}"
     return rewards[0], pair.chosen, rewards[1], pair.rejected, pair.annotator
-
-
-def _keep(publish: Callable[[str, int, Figures], None], name: str, base_policy: int, figures: Figures) -> None:
-    try:
-        publish(name, base_policy, figures)
-    except OSError as error:
-        raise UsageError(f"The figures cannot be kept in {error.filename}: {error.strerror}.") from error

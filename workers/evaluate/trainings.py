@@ -11,7 +11,7 @@ from discovery_service.domain.states import Purpose
 from discovery_service.losses.graph import Graph
 from workers.runtime.protocol import DrawMessage, Evaluate, Progress, SettingMessage, Stage
 from workers.slots import Slots
-from workers.supervisor.outcome import Crashed, Outcome
+from workers.supervisor.outcome import Cancelled, Crashed, Outcome
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,7 @@ class Trainings:
             try:
                 running = {pool.submit(self._train, each): each for each in trainings}
                 for done in as_completed(running):
-                    if isinstance(done.result(), Crashed):
-                        self._stop.set()
+                    done.result()
             except BaseException:
                 # Interrupted at the terminal: nothing is waited for.
                 self._stop.set()
@@ -62,6 +61,8 @@ class Trainings:
         return {each: outcomes[each] for each in trainings}
 
     def _train(self, training: Training) -> Outcome:
+        if self._stop.is_set():
+            return Cancelled()
         order = Evaluate(
             job=f"{training.number} {training.setting}",
             arena=dict(self._loss.arena),
@@ -75,6 +76,8 @@ class Trainings:
             outcome = runtime.evaluate(
                 order, self._slots.limits, stop=self._stop, on_progress=lambda told: self._hear(training, told)
             )
+        if isinstance(outcome, Crashed):
+            self._stop.set()
         self._shares[training] = 1.0
         self._on_progress(f"draw {training.number}", sum(self._shares.values()))
         return outcome
