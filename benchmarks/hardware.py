@@ -19,7 +19,7 @@ from workers.runtime.graph import Program
 from workers.runtime.optimisation import Optimisation
 from workers.runtime.trainer import train
 
-_SIDE, _REPEATS = 1024, 20
+_SIDE, _REPEATS = 1024, 50
 
 
 def profile(cell: Cell, cache: Path) -> dict[str, Any]:

@@ -67,10 +67,12 @@ def _describe_size(rows: Sequence[Row], size: str) -> dict[str, Any]:
     profile = next((found for key, found in of_size if key["what"] == "profile"), None)
     here, against = ways.get(HERE), ways.get(TRL_PRECOMPUTE)
     slots = _describe_slots(found | {"slots": key["slots"]} for key, found in of_size if key["what"] == "slots")
-    ratios: dict[str, float | None] = {"evaluations_per_core_hour": None, "step_time": None}
+    ratios: dict[str, float | None] = {"evaluations_per_core_hour": None, "step_time": None, "cpu_time": None}
     if here and against:
         ratios["evaluations_per_core_hour"] = here["evaluations_per_core_hour"] / against["evaluations_per_core_hour"]
         ratios["step_time"] = here["step_ms"] / against["step_ms"]
+        # What a busy machine disturbs least.
+        ratios["cpu_time"] = here["cpu_s"] / against["cpu_s"]
     described = {"ways": ways, "ratios": ratios | {"two_slots": slots}}
     described["j"] = {way: told for way in (TRL_PRECOMPUTE, TRL) if (told := _compare_j(of_size, way))}
     if here and profile:
