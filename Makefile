@@ -28,7 +28,7 @@ fi; \
 "$$found" -m venv --clear "$(1)"
 endef
 
-.PHONY: install demo test up bench check openapi lock
+.PHONY: install demo test up bench check gpu-check openapi lock
 
 install: $(INSTALLED)
 
@@ -52,6 +52,10 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports
 	$(BIN)/typos
 	$(BIN)/pytest tests/house
+
+# Where there is a card: compares it with the processor and writes docs/gpu.md.
+gpu-check: $(INSTALLED)
+	$(BIN)/python -m tests.gpu $(ARGS)
 
 # The document that the snapshot test compares with.
 openapi: $(INSTALLED)

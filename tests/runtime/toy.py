@@ -61,12 +61,13 @@ def die(_: "Toy") -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def fill_tensors(_: "Toy") -> None:
+def fill_tensors(toy: "Toy") -> None:
+    """On its device."""
     import torch
 
     kept = []
     while True:
-        kept.append(torch.ones(1 << 20))
+        kept.append(torch.ones(1 << 20, device=toy.device))
 
 
 def fill_lists(_: "Toy") -> None:
@@ -105,6 +106,13 @@ def fault(_: "Toy") -> None:
     raise ValueError("nobody understands this")
 
 
+def poison(toy: "Toy") -> None:
+    """An index out of range: on a card a device-side assertion, after which nothing runs there in this process."""
+    import torch
+
+    torch.zeros(1, device=toy.device)[torch.tensor([7], device=toy.device)].cpu()
+
+
 def lose_the_device(_: "Toy") -> None:
     import torch
 
@@ -115,7 +123,7 @@ class Toy:
     """Arena, task, policy and batches in one."""
 
     def __init__(self, document: Mapping[str, Any], device: "torch.device") -> None:
-        self._faults, self._device = document.get("faults", []), device
+        self._faults, self.device = document.get("faults", []), device
         self._opened: dict[tuple[Any, ...], None] = {}
 
     def open(self, base_policy: int, draw: "Draw") -> "Toy":
@@ -125,7 +133,7 @@ class Toy:
         self._opened[(base_policy, draw)] = None
         self._seed = hash_text(f"{draw.key} {draw.salt}")
         self._target = self._random(0)[0]
-        self.weight = torch.nn.Parameter(torch.full((WIDTH,), 0.01 * base_policy, device=self._device))
+        self.weight = torch.nn.Parameter(torch.full((WIDTH,), 0.01 * base_policy, device=self.device))
         self._taken = 0
         return self
 
@@ -148,13 +156,13 @@ class Toy:
         first, second = self._random(2 * self._taken), self._random(2 * self._taken + 1)
         is_first = (first @ self._target > second @ self._target)[:, None]
         rows = {"chosen": torch.where(is_first, first, second), "rejected": torch.where(is_first, second, first)}
-        length = torch.full((ROWS,), 5.0, device=self._device)
+        length = torch.full((ROWS,), 5.0, device=self.device)
         inputs = {
             "reference_chosen_logps": -length,
             "reference_rejected_logps": -length,
             "chosen_lengths": length,
             "rejected_lengths": length,
-            "annotator": torch.zeros(ROWS, dtype=torch.int64, device=self._device),
+            "annotator": torch.zeros(ROWS, dtype=torch.int64, device=self.device),
         }
         return Batch(inputs, rows)
 
@@ -177,7 +185,7 @@ class Toy:
         import torch
 
         generator = torch.Generator().manual_seed(self._seed + number)
-        return torch.randn(ROWS, WIDTH, generator=generator).to(self._device)
+        return torch.randn(ROWS, WIDTH, generator=generator).to(self.device)
 
     def _act(self, at: str, step: int) -> None:
         for each in self._faults:
