@@ -112,16 +112,20 @@ def _describe_slots(rows: Iterable[Mapping[str, Any]]) -> float | None:
 
 
 def _compare_j(rows: Sequence[Row], way: str) -> dict[str, Any] | None:
-    """This runtime's less the other's, on the same losses and draws; the order of the pairs is chance in both."""
+    """This runtime's less the other's, over draws: on one draw all losses share the order of the pairs, which is chance
+    in both."""
     here, there = (
-        {(key["loss"], key["draw"]): found["metrics"]["J"] for key, found in _list_of(rows, each)}
+        {(key["draw"], key["loss"]): found["metrics"]["J"] for key, found in _list_of(rows, each)}
         for each in (HERE, way)
     )
-    differences = [here[pair] - there[pair] for pair in here if pair in there]
+    by_draw: dict[str, list[float]] = {}
+    for draw, loss in here.keys() & there.keys():
+        by_draw.setdefault(draw, []).append(here[draw, loss] - there[draw, loss])
+    differences = [statistics.fmean(each) for each in by_draw.values()]
     if len(differences) < 2:
         return None
     mean, error = statistics.fmean(differences), statistics.stdev(differences) / math.sqrt(len(differences))
-    return {"pairs": len(differences), "mean": mean, "se": error, "standard_errors": abs(mean) / error}
+    return {"draws": len(differences), "mean": mean, "se": error, "standard_errors": abs(mean) / error}
 
 
 def _find_share(here: Mapping[str, Any], profile: Mapping[str, Any]) -> dict[str, float]:
@@ -165,7 +169,7 @@ def _tabulate_rest(told: Mapping[str, Any]) -> list[str]:
     for way, each in told["j"].items():
         lines.append(
             f"J less that of {way}: {each['mean']:+.4f} with a standard error of {each['se']:.4f},"
-            f" on {each['pairs']} pairs"
+            f" on {each['draws']} draws"
         )
     if "share" in told:
         lines.append("of an evaluation: " + ", ".join(f"{name} {share:.1%}" for name, share in told["share"].items()))

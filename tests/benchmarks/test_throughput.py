@@ -11,8 +11,10 @@ from benchmarks.kept import Kept
 from benchmarks.throughput_figures import HERE, TRL, TRL_PRECOMPUTE, Row, describe, tabulate
 
 
-def evaluation(way: str, loss: str, j: float, wall_s: float, training_s: float, size: str = "base") -> Row:
-    key = {"what": "evaluation", "way": way, "size": size, "loss": loss, "draw": "0", "setting": {"steps": 100}}
+def evaluation(
+    way: str, draw: str, j: float, wall_s: float, training_s: float, *, loss: str = "dpo", size: str = "base"
+) -> Row:
+    key = {"what": "evaluation", "way": way, "size": size, "loss": loss, "draw": draw, "setting": {"steps": 100}}
     seconds = {"training": training_s, "measuring": 1.0}
     return key, {"wall_s": wall_s, "cpu_s": wall_s / 2, "seconds": seconds, "metrics": {"J": j}}
 
@@ -22,10 +24,10 @@ def slots(count: int, evaluations: int, wall_s: float) -> Row:
 
 
 ROWS = [
-    *(evaluation(HERE, loss, j, 8.0, 6.0) for loss, j in (("dpo", 1.0), ("ipo", 1.3), ("slic", 1.1))),
-    *(evaluation(TRL_PRECOMPUTE, loss, j, 20.0, 12.0) for loss, j in (("dpo", 1.1), ("ipo", 1.2), ("slic", 1.1))),
-    evaluation(TRL, "dpo", 1.1, 24.0, 18.0),
-    evaluation(HERE, "dpo", 1.0, 2.8, 1.2, size="mini"),
+    *(evaluation(HERE, draw, j, 8.0, 6.0) for draw, j in (("0", 1.0), ("1", 1.3), ("2", 1.1))),
+    *(evaluation(TRL_PRECOMPUTE, draw, j, 20.0, 12.0) for draw, j in (("0", 1.1), ("1", 1.2), ("2", 1.1))),
+    evaluation(TRL, "0", 1.1, 24.0, 18.0),
+    evaluation(HERE, "0", 1.0, 2.8, 1.2, size="mini"),
     slots(1, 3, 30.0),
     slots(2, 6, 32.0),
     (
@@ -54,12 +56,21 @@ def test_a_share_counts_sampling_and_not_the_scoring_of_what_was_sampled() -> No
     assert sum(share[each] for each in ("steps", "sampling", "scoring", "rest")) == pytest.approx(1)
 
 
-def test_j_is_compared_on_the_same_losses_and_draws() -> None:
+def test_j_is_compared_over_draws() -> None:
     j = describe(ROWS)["sizes"]["base"]["j"]
     assert j[TRL_PRECOMPUTE]["mean"] == pytest.approx(0)
     assert j[TRL_PRECOMPUTE]["se"] == pytest.approx(0.1 / 3**0.5)
-    # One pair has no spread.
+    # One draw has no spread.
     assert TRL not in j
+
+
+def test_more_losses_on_the_same_draws_make_no_difference_of_j_more_certain() -> None:
+    again = [
+        evaluation(key["way"], key["draw"], found["metrics"]["J"], 8.0, 6.0, loss="ipo")
+        for key, found in ROWS
+        if key["what"] == "evaluation" and key["size"] == "base"
+    ]
+    assert describe([*ROWS, *again])["sizes"]["base"]["j"] == describe(ROWS)["sizes"]["base"]["j"]
 
 
 def test_targets_are_met_or_missed_and_never_met_unmeasured() -> None:
