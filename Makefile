@@ -66,7 +66,7 @@ openapi: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	@if ! $(BIN)/python -c '$(IS_SUPPORTED)' 2>/dev/null; then $(call create_venv,$(VENV)); fi
 	@echo "Installing into $(VENV); the first time this takes some minutes."
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,dev]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,trl,dev]'
 	@touch $@
 
 # async-timeout is what redis needs below Python 3.11.3, and no newer Python would bring it into the lock.
