@@ -7,32 +7,21 @@ Resumable: every training is kept in the file that --kept names.
 
 import argparse
 import json
-import math
 import statistics
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from benchmarks.planted import Setup, compile_trusted, library_source, planted_source
+from benchmarks.planted import PLANTED, Setup
+from benchmarks.trainings import Trainings
 from discovery_service.domain.arenas import ArenaSize, find_document, hash_document
-from discovery_service.domain.families import Family
-from discovery_service.domain.measuring import TRAINER, Draw, Setting
+from discovery_service.domain.intervals import Interval, find_interval
+from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.published import find_figures
 from discovery_service.domain.states import Purpose
-from discovery_service.settings import get_settings
-from workers.arenas import open_arena
-from workers.arenas.machine import describe_machine
-from workers.runtime.graph import Program
-from workers.runtime.optimisation import Optimisation
-from workers.runtime.trainer import train
 
 RATES = {ArenaSize.MINI: 1.5e-3, ArenaSize.BASE: 1e-3}
-T_975 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26, 10: 2.23, 11: 2.20, 17: 2.11}
-PLANTED = "planted"
 
 
 @dataclass(frozen=True)
@@ -76,57 +65,20 @@ TABLE = {
 }
 
 
-class Trainings:
-    """J of each training; what is in the file is not trained again."""
-
-    def __init__(self, kept: Path) -> None:
-        self._kept = kept
-        lines = map(json.loads, kept.read_text().splitlines()) if kept.exists() else iter(())
-        self._known = {json.dumps(each["key"], sort_keys=True): each["metrics"] for each in lines}
-        self._arenas: dict[str, Any] = {}
-
-    def find(self, name: str, base_policy: int, loss: str, setting: Setting, draw: Draw) -> dict[str, float | None]:
-        document = find_document(name)
-        assert document is not None
-        source = planted_source(name.partition(":")[0]) if loss == PLANTED else library_source(loss)
-        graph = compile_trusted(source)
-        key = {
-            "arena": hash_document(document),
-            "base_policy": base_policy,
-            "loss": graph.document(),
-            "setting": setting.document(),
-            "draw": draw.document(),
-            "build": {**describe_machine(), "trainer": TRAINER},
-        }
-        text = json.dumps(key, sort_keys=True)
-        if text not in self._known:
-            if name not in self._arenas:
-                self._arenas[name] = open_arena(document, torch.device("cpu"), get_settings().arena_cache)
-            task = self._arenas[name].open(base_policy, draw)
-            optimisation = Optimisation.of(document["recipe"])
-            train(task, Program(graph), Family.PAIRWISE, setting, optimisation, on_step=lambda _: None)
-            self._known[text] = task.measure()
-            with self._kept.open("a") as file:
-                file.write(json.dumps({"key": key, "metrics": self._known[text]}) + "\n")
-        return self._known[text]
-
-
 @dataclass(frozen=True)
 class Line:
     arena: str
     loss: str
     j: float
     sd: float
-    gain: float
-    """Over DPO."""
-    half: float
-    """Of the 95 % interval of the gain."""
+    gain: Interval
+    """Over DPO on the same draws."""
 
     @property
     def verdict(self) -> str:
-        if abs(self.gain) <= self.half or not self.gain:
+        if self.gain.low is None or self.gain.high is None or self.gain.low <= 0 <= self.gain.high:
             return "not distinguishable"
-        return "better" if self.gain > 0 else "worse"
+        return "better" if self.gain.low > 0 else "worse"
 
 
 def compare(trainings: Trainings, name: str, size: ArenaSize, base_policy: int, draws: int) -> Iterator[Line]:
@@ -138,10 +90,7 @@ def compare(trainings: Trainings, name: str, size: ArenaSize, base_policy: int, 
         measured = (trainings.find(f"{name}:{size}", base_policy, loss, setting, draw)["J"] for draw in fresh)
         found[loss] = [each for each in measured if each is not None]
         gains = [own - dpo for own, dpo in zip(found[loss], found["dpo"], strict=True)]
-        half = T_975.get(draws - 1, 2.0) * statistics.stdev(gains) / math.sqrt(draws)
-        yield Line(
-            name, loss, statistics.fmean(found[loss]), statistics.stdev(found[loss]), statistics.fmean(gains), half
-        )
+        yield Line(name, loss, statistics.fmean(found[loss]), statistics.stdev(found[loss]), find_interval(gains))
 
 
 def main() -> None:
@@ -152,16 +101,14 @@ def main() -> None:
     parser.add_argument("--base-policy", default=0, type=int)
     parser.add_argument("--kept", default=Path("build/arenas.jsonl"), type=Path)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    arguments.kept.parent.mkdir(parents=True, exist_ok=True)
     trainings, lines = Trainings(arguments.kept), []
     for name in arguments.arena or TABLE:
         _show_optimum(name, arguments.size, arguments.base_policy)
         for line in compare(trainings, name, arguments.size, arguments.base_policy, arguments.draws):
             lines.append(line)
             print(
-                f"  {line.loss:10} J {line.j:6.3f} ({line.sd:.3f})   - dpo {line.gain:+.3f}"
-                f" [{line.gain - line.half:+.3f}, {line.gain + line.half:+.3f}] {line.verdict}",
+                f"  {line.loss:10} J {line.j:6.3f} ({line.sd:.3f})   - dpo {line.gain.mean:+.3f}"
+                f" [{line.gain.low:+.3f}, {line.gain.high:+.3f}] {line.verdict}",
                 file=sys.stderr,
             )
     print(json.dumps([asdict(line) | {"verdict": line.verdict} for line in lines], indent=2))

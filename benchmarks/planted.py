@@ -15,6 +15,8 @@ from discovery_service.losses.known import list_known
 from discovery_service.losses.source import check_source
 from workers.jail.compiler import compile_source
 
+PLANTED = "planted"
+"""The name of an arena's winner among losses of the library."""
 _PAIR = "policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps"
 _GAP = "(reference_chosen_logps - reference_rejected_logps)"
 _TEMPLATE = """

@@ -60,3 +60,12 @@ def test_it_runs_as_an_ordinary_user_and_gets_signals_itself(dockerfile: Path) -
     assert _instructions(dockerfile, "USER")[-1] == "10001"
     assert _instructions(dockerfile, "CMD")[-1].startswith('["discovery"')
     assert dockerfile.read_text().rindex("USER") > dockerfile.read_text().rindex("RUN")
+
+
+def test_what_a_worker_mounts_belongs_to_its_user() -> None:
+    """A volume takes its owner from the directory that it covers for the first time; root's could not be written to."""
+    evaluate = load(COMPOSE_FILE)["services"]["evaluate"]
+    targets = {volume.partition(":")[2] for volume in evaluate["volumes"]}
+    assert evaluate["environment"]["DISCOVERY__ARENAS__CACHE_DIR"] in targets
+    made = [line for line in _instructions(WORKERS, "RUN") if line.startswith("install --directory --owner 10001")]
+    assert targets == {line.split()[-1] for line in made}

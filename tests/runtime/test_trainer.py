@@ -192,6 +192,12 @@ def test_a_loss_of_two_values_a_row_is_their_mean() -> None:
     assert two.series["loss"] == pytest.approx(one.series["loss"], rel=1e-4)
 
 
+def test_a_loss_may_take_the_median_of_its_batch() -> None:
+    """Torch's own has no version that is sure to repeat itself."""
+    first, second = (run(function("return F.softplus(z.median(0).values - beta * z)")).series for _ in range(2))
+    assert first == second
+
+
 def test_a_loss_may_leave_inputs_of_the_policy_unused() -> None:
     series = run(function("return -policy_chosen_logps", parameters="policy_chosen_logps")).series
     assert series["chosen_log_ratio"][-1] > 1

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from discovery_service.domain.arenas import BASE_POLICIES, ArenaSize, World, arena_names, find_document, hash_document
+from discovery_service.domain.described_arenas import find_start
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Draw, Setting, Stream
 from discovery_service.domain.published import Figures, find_figures, published_path, read_published
@@ -43,8 +44,6 @@ from workers.runtime.trainer import train
 PROMPTS, SAMPLES = 1000, 512
 _SAMPLES_AT_ONCE = 2
 """Of every prompt; 2,000 texts at once are what sampling is fastest with."""
-SETTINGS = {ArenaSize.MINI: Setting(1.0, 1.5e-3, 120), ArenaSize.BASE: Setting(1.0, 1e-3, 120)}
-"""At which DPO is trained to see noise and cost."""
 REPEATS = {ArenaSize.MINI: 6, ArenaSize.BASE: 3}
 
 
@@ -143,7 +142,7 @@ def calibrate_noise(name: str, base_policy: int, cache_dir: Path, figures: Figur
     """The figures with noise and cost."""
     document, size = get_document(name), ArenaSize(name.partition(":")[2])
     arena, optimisation = open_arena(document, torch.device("cpu"), cache_dir), Optimisation.of(document["recipe"])
-    repeats = measure_repeats(arena, optimisation, base_policy, SETTINGS[size], REPEATS[size])
+    repeats = measure_repeats(arena, optimisation, base_policy, find_start(document), REPEATS[size])
     return replace(
         figures,
         repeat_sd=round(repeats.sd, 4),

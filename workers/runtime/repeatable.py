@@ -24,3 +24,16 @@ def repeatable() -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(was[0], warn_only=was[1])
         deterministic.fill_uninitialized_memory = filled
+
+
+def median(values: torch.Tensor, dim: int, keepdim: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """What torch.median gives along a dimension, the first NaN where there is one, by sorting.
+
+    Torch's own chooses among equal values as it likes, and so refuses to run where results have to repeat.
+    """
+    ordered, places = torch.sort(values, dim=dim, stable=True)
+    count = values.shape[dim] if values.ndim else 1
+    missing = ordered.isnan().sum(dim, keepdim=True)
+    middle = torch.where(missing > 0, count - missing, (count - 1) // 2)
+    found = ordered.gather(dim, middle), places.gather(dim, middle)
+    return found if keepdim or not values.ndim else (found[0].squeeze(dim), found[1].squeeze(dim))
