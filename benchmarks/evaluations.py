@@ -101,6 +101,8 @@ def evaluate_here(runtime: Runtime, cell: Cell) -> dict[str, Any]:
             "training": entered[Stage.MEASURING] - entered[Stage.TRAINING],
             "measuring": ended - entered[Stage.MEASURING],
         },
+        # With what a training begins and ends with, which its process leaves out of TRL's.
+        "step_s": (entered[Stage.MEASURING] - entered[Stage.TRAINING]) / cell.setting.steps,
         "metrics": outcome.metrics,
     }
 
@@ -153,7 +155,7 @@ class TrlFolder:
         cpu_s = _count_cpu_s_of_children() - before_s
         told = json.loads(said.splitlines()[-1])
         seconds = {"starting": wall_s - sum(told["seconds"].values()), **told["seconds"]}
-        return {"wall_s": wall_s, "cpu_s": cpu_s, "seconds": seconds, "metrics": told["metrics"]}
+        return {**told, "wall_s": wall_s, "cpu_s": cpu_s, "seconds": seconds}
 
     def _environment(self) -> Mapping[str, str]:
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")

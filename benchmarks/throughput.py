@@ -7,6 +7,7 @@ with --json the figures instead. Begun again, it goes on where it was ended; twe
 """
 
 import argparse
+import hashlib
 import importlib.metadata
 import json
 import sys
@@ -189,7 +190,14 @@ def describe_build() -> dict[str, Any]:
     versions = {
         name: importlib.metadata.version(name) for name in ("transformers", "trl") if name != "trl" or is_trl_here()
     }
-    return {**describe_machine(), **versions, "trainer": TRAINER}
+    return {**describe_machine(), **versions, "trainer": TRAINER, "source": _hash_source()}
+
+
+def _hash_source() -> str:
+    """Of what is timed: it may become faster without computing anything else."""
+    root = Path(__file__).parent.parent / "workers"
+    files = sorted(path for part in ("runtime", "arenas") for path in (root / part).rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def main(argv: Sequence[str] | None = None) -> None:

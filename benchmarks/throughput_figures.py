@@ -90,7 +90,7 @@ def _list_of(rows: Sequence[Row], way: str) -> list[Row]:
 
 def _describe_way(rows: Sequence[Row]) -> dict[str, Any]:
     wall_s = statistics.median(found["wall_s"] for _, found in rows)
-    step_s = statistics.median(found["seconds"]["training"] / key["setting"]["steps"] for key, found in rows)
+    step_s = statistics.median(found["step_s"] for _, found in rows)
     stages = rows[0][1]["seconds"]
     return {
         "evaluations": len(rows),
@@ -119,13 +119,21 @@ def _compare_j(rows: Sequence[Row], way: str) -> dict[str, Any] | None:
         for each in (HERE, way)
     )
     by_draw: dict[str, list[float]] = {}
-    for draw, loss in here.keys() & there.keys():
-        by_draw.setdefault(draw, []).append(here[draw, loss] - there[draw, loss])
-    differences = [statistics.fmean(each) for each in by_draw.values()]
-    if len(differences) < 2:
+    by_loss: dict[str, list[float]] = {}
+    for draw, loss in sorted(here.keys() & there.keys()):
+        difference = here[draw, loss] - there[draw, loss]
+        by_draw.setdefault(draw, []).append(difference)
+        by_loss.setdefault(loss, []).append(difference)
+    if len(by_draw) < 2:
         return None
+    # Side by side as well, for two losses that differ in opposite directions would make up for each other.
+    losses = {loss: _describe_differences(each) for loss, each in by_loss.items() if len(each) > 1}
+    return _describe_differences([statistics.fmean(each) for each in by_draw.values()]) | {"losses": losses}
+
+
+def _describe_differences(differences: Sequence[float]) -> dict[str, Any]:
     mean, error = statistics.fmean(differences), statistics.stdev(differences) / math.sqrt(len(differences))
-    return {"draws": len(differences), "mean": mean, "se": error, "standard_errors": abs(mean) / error}
+    return {"draws": len(differences), "mean": mean, "se": error, "standard_errors": abs(mean) / error if error else None}
 
 
 def _find_share(here: Mapping[str, Any], profile: Mapping[str, Any]) -> dict[str, float]:
@@ -169,7 +177,8 @@ def _tabulate_rest(told: Mapping[str, Any]) -> list[str]:
     for way, each in told["j"].items():
         lines.append(
             f"J less that of {way}: {each['mean']:+.4f} with a standard error of {each['se']:.4f},"
-            f" on {each['draws']} draws"
+            f" on {each['draws']} draws; by loss "
+            + ", ".join(f"{loss} {told['mean']:+.4f} ({told['se']:.4f})" for loss, told in each["losses"].items())
         )
     if "share" in told:
         lines.append("of an evaluation: " + ", ".join(f"{name} {share:.1%}" for name, share in told["share"].items()))

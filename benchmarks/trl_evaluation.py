@@ -7,15 +7,17 @@ on disk, which keep tokens but no reference log-probabilities from one setting t
 """
 
 import json
+import statistics
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import load_dataset
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
 from discovery_service.domain.measuring import Setting, Stream
@@ -41,11 +43,26 @@ class ScheduledTrainer(DPOTrainer):
         return self.lr_scheduler
 
 
+class StepTimes(TrainerCallback):  # type: ignore[misc]
+    """When each optimiser step begins: what lies before the first and behind the last is none of a step."""
+
+    def __init__(self) -> None:
+        self._begun: list[float] = []
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        self._begun.append(time.perf_counter())
+
+    @property
+    def median_s(self) -> float:
+        return statistics.median(end - begin for begin, end in pairwise(self._begun))
+
+
 def main() -> None:
     torch.set_num_threads(1)
     order = json.load(sys.stdin)
     moments = [time.perf_counter()]
-    trainer = _prepare(order)
+    trainer, times = _prepare(order), StepTimes()
+    trainer.add_callback(times)
     moments.append(time.perf_counter())
     trainer.train()
     moments.append(time.perf_counter())
@@ -53,7 +70,7 @@ def main() -> None:
     moments.append(time.perf_counter())
     names = ("preparing", "training", "measuring")
     seconds = {name: end - begin for name, begin, end in zip(names, moments, moments[1:], strict=False)}
-    print(json.dumps({"metrics": metrics, "seconds": seconds}))
+    print(json.dumps({"metrics": metrics, "seconds": seconds, "step_s": times.median_s}))
 
 
 def _prepare(order: dict[str, Any]) -> ScheduledTrainer:

@@ -12,7 +12,10 @@ from discovery_service.domain.families import Family
 BASE_POLICIES = (0, 1, 2)
 """Of every arena: other initialisations and pre-training texts. A search uses the first, a confirmation all."""
 VERSION = 1
-"""Of what an arena's document means. A builder that makes other pairs or figures of the same document raises it."""
+"""Of what an arena's document means."""
+BUILDERS = {"policies": 1, "draws": 2}
+"""The versions in which built-in arenas are built. Who changes what base policies or draws become raises one, and every
+arena becomes another: no measurement in what was built before is ever taken for one in what is built now."""
 
 
 class ArenaKind(StrEnum):
@@ -120,6 +123,7 @@ class ArenaSpec:
         """All that decides what a training in it measures; what a runtime builds it from."""
         return {
             "version": VERSION,
+            "builders": dict(BUILDERS),
             "kind": ArenaKind.SYNTHETIC.value,
             "name": f"{self.name}:{size}",
             "family": self.family.value,

@@ -1,11 +1,13 @@
 """Whatever happens to the cache's directory or to who builds in it, everybody gets the one right thing."""
 
+import fcntl
 import multiprocessing
 import os
 import signal
 import time
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
@@ -175,3 +177,20 @@ def test_pruning_sweeps_up_after_killed_builders(cache: Cache, build: Builder) -
         _only.write_bytes(b"half")
     cache.prune(keep_bytes=1 << 30)
     assert [path.suffix for path in cache.directory.iterdir()] == [".safetensors"]
+
+
+def test_pruning_leaves_the_lock_of_a_newcomer_alone(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its builder came after the one whose lock was about to be deleted had ended."""
+    lock = cache.directory / "work.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    flock = fcntl.flock
+
+    def take_late(file: IO[str], how: int) -> None:
+        lock.unlink()
+        lock.write_text("newcomer")
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", take_late)
+    cache.prune()
+    assert lock.read_text() == "newcomer"

@@ -55,12 +55,15 @@ def test_accuracy_and_disagreement_are_of_the_gain_over_the_reference(mini_polic
     draw = {
         "held_out_texts": texts,
         "held_out_reference": find_log_probabilities(policy, texts.flatten(0, 1)).view(-1, 2) - gains,
-        # Of all annotators together for the chosen one: the second row's label is one that most would not have given.
+        # Of all annotators together for the chosen one: the second row's label is one that most would not have given,
+        # and of the last they think nothing together, so that nobody can disagree with them.
         "held_out_preference": torch.tensor([0.7, 0.3, 0.6, 0.5]),
     }
     found = measure_pairs(policy, draw, do_annotators_differ=True)
-    assert found == {"accuracy": pytest.approx(2.5 / 4), "disagreement": pytest.approx((0.5 + 0.5) / 4)}
+    assert found == {"accuracy": pytest.approx(2.5 / 4), "disagreement": pytest.approx(0.5 / 3)}
     assert measure_pairs(policy, draw, do_annotators_differ=False).keys() == {"accuracy"}
+    draw["held_out_preference"] = torch.full((4,), 0.5)
+    assert measure_pairs(policy, draw, do_annotators_differ=True)["disagreement"] is None
 
 
 def test_the_fitted_reward_finds_what_words_are_worth_and_cannot_see_what_doubles_them() -> None:

@@ -193,7 +193,7 @@ def test_a_document_opens_the_same_arena_after_a_journey_as_json(cache_dir: Path
     assert measured[0] == measured[1]
 
 
-@pytest.mark.parametrize("change", [{"version": 99}, {"kind": "holodeck"}])
+@pytest.mark.parametrize("change", [{"version": 99}, {"builders": {"policies": 1, "draws": 1}}, {"kind": "holodeck"}])
 def test_a_document_that_this_worker_does_not_know_is_refused(change: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(UnknownArena, match="same version"):
         open_arena({**find_document("plain:mini"), **change}, torch.device("cpu"), tmp_path)

@@ -16,7 +16,13 @@ def evaluation(
 ) -> Row:
     key = {"what": "evaluation", "way": way, "size": size, "loss": loss, "draw": draw, "setting": {"steps": 100}}
     seconds = {"training": training_s, "measuring": 1.0}
-    return key, {"wall_s": wall_s, "cpu_s": wall_s / 2, "seconds": seconds, "metrics": {"J": j}}
+    return key, {
+        "wall_s": wall_s,
+        "cpu_s": wall_s / 2,
+        "seconds": seconds,
+        "step_s": training_s / 100,
+        "metrics": {"J": j},
+    }
 
 
 def slots(count: int, evaluations: int, wall_s: float) -> Row:
@@ -70,7 +76,21 @@ def test_more_losses_on_the_same_draws_make_no_difference_of_j_more_certain() ->
         for key, found in ROWS
         if key["what"] == "evaluation" and key["size"] == "base"
     ]
-    assert describe([*ROWS, *again])["sizes"]["base"]["j"] == describe(ROWS)["sizes"]["base"]["j"]
+    once, twice = (describe(rows)["sizes"]["base"]["j"][TRL_PRECOMPUTE] for rows in (ROWS, [*ROWS, *again]))
+    assert once.pop("losses")["dpo"]["mean"] == pytest.approx(0)
+    assert twice.pop("losses").keys() == {"dpo", "ipo"}
+    assert once == twice
+
+
+def test_two_losses_that_differ_in_opposite_directions_are_seen() -> None:
+    apart = [
+        evaluation(way, draw, 1.0 + sign * by * (way == HERE), 8.0, 6.0, loss=loss)
+        for way in (HERE, TRL_PRECOMPUTE)
+        for draw, by in (("0", 0.2), ("1", 0.21))
+        for loss, sign in (("dpo", 1), ("ipo", -1))
+    ]
+    j = describe(apart)["sizes"]["base"]["j"][TRL_PRECOMPUTE]
+    assert {loss: round(told["mean"], 3) for loss, told in j["losses"].items()} == {"dpo": 0.205, "ipo": -0.205}
 
 
 def test_targets_are_met_or_missed_and_never_met_unmeasured() -> None:

@@ -187,6 +187,8 @@ def _delete(path: Path) -> bool:
         if path.suffix in (_LOCK, _PARTIAL):
             with path.with_suffix(_LOCK).open("a") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not _is_at(file.fileno(), path.with_suffix(_LOCK)):
+                    return False
                 path.unlink(missing_ok=True)
                 path.with_suffix(_LOCK).unlink(missing_ok=True)
         else:

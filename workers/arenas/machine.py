@@ -3,12 +3,14 @@
 import platform
 
 import torch
+import transformers
 
 
 def describe_machine() -> dict[str, str | int]:
-    """Another processor, another torch or more threads add up in another order; things are always built on the CPU."""
+    """Another processor, other versions or more threads add up in another order; things are always built on the CPU."""
     return {
         "torch": str(torch.__version__),
+        "transformers": str(transformers.__version__),
         "processor": _find_processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),

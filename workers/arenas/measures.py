@@ -46,15 +46,21 @@ def measure_answers(answers: Answers, reference_rewards: Tensor) -> dict[str, fl
     }
 
 
-def measure_pairs(policy: Any, draw: Mapping[str, Tensor], *, do_annotators_differ: bool) -> dict[str, float]:
-    """On held-out pairs, a preference of the policy being a higher gain in log-probability over the reference."""
+def measure_pairs(policy: Any, draw: Mapping[str, Tensor], *, do_annotators_differ: bool) -> dict[str, float | None]:
+    """On held-out pairs, a preference of the policy being a higher gain in log-probability over the reference.
+
+    Where annotators differ also the disagreement with what most of them prefer, over the pairs that divide them
+    unevenly; None where there is no such pair.
+    """
     gains = find_log_probabilities(policy, draw["held_out_texts"].long().flatten(0, 1)).view(-1, 2)
     gains = gains - draw["held_out_reference"]
     margin = gains[:, 0] - gains[:, 1]
-    found = {"accuracy": _mean(_count_half_ties(margin))}
+    found: dict[str, float | None] = {"accuracy": _mean(_count_half_ties(margin))}
     if do_annotators_differ:
         is_preferred = draw["held_out_preference"] - 0.5
-        found["disagreement"] = _mean(_count_half_ties(-margin * is_preferred.sign()))
+        settled = is_preferred != 0
+        disagrees = _count_half_ties(-margin * is_preferred.sign())[settled]
+        found["disagreement"] = _mean(disagrees) if len(disagrees) else None
     return found
 
 

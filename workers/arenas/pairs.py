@@ -17,8 +17,6 @@ from workers.arenas.proxy import fit_reward
 from workers.arenas.sampling import make_uniforms, sample
 from workers.arenas.texts import is_answer, make_excerpts, make_prompts, score
 
-VERSION = 2
-"""Of how a draw is made."""
 ROWS_AT_ONCE = 256
 """What stays in a processor's cache: a forward pass of 2,048 texts takes .075 s in such parts and .11 s in one."""
 

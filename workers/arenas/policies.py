@@ -12,13 +12,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from discovery_service.domain.arenas import Recipe
+from discovery_service.domain.arenas import BUILDERS, Recipe
 from workers.arenas.cache import Cache, Tensors, hash_recipe, hash_tensors, read_tensors
 from workers.arenas.language import build_model, pretrain
 from workers.arenas.machine import describe_machine
 
-VERSION = 1
-"""Of how a base policy is made."""
 _OF_MODEL = ("hidden", "layers", "inner", "heads")
 _OF_TRAINING = ("adam_betas", "pretraining_rate", "pretraining_texts", "pretraining_steps", "pretraining_batch")
 
@@ -31,7 +29,8 @@ def describe_policy(recipe: Recipe, p_stop: float, base_policy: int) -> dict[str
     """All that decides what a base policy is."""
     known = asdict(recipe)
     of_recipe = {name: known[name] for name in (*_OF_MODEL, *_OF_TRAINING)}
-    return {"makes": "base policy", "version": VERSION, "base_policy": base_policy, "p_stop": p_stop, **of_recipe}
+    version = BUILDERS["policies"]
+    return {"makes": "base policy", "version": version, "base_policy": base_policy, "p_stop": p_stop, **of_recipe}
 
 
 def load_policy(recipe: Recipe, p_stop: float, base_policy: int, cache: Cache) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from discovery_service.domain.arenas import Precision, Recipe, Schedule, World, hash_document
+from discovery_service.domain.arenas import BUILDERS, Precision, Recipe, Schedule, World, hash_document
 from discovery_service.domain.measuring import Draw, Stream
 from discovery_service.domain.published import Figures, find_figures
 from workers.arenas.arena import Batch, Policy
@@ -17,7 +17,7 @@ from workers.arenas.cache import Cache, Tensors, hash_recipe, hash_tensors
 from workers.arenas.causal import completion_log_probabilities
 from workers.arenas.machine import describe_machine
 from workers.arenas.measures import answer, measure_answers, measure_pairs, measure_proxy
-from workers.arenas.pairs import VERSION, build_draw
+from workers.arenas.pairs import build_draw
 from workers.arenas.policies import find_weights, load_policy
 from workers.arenas.sampling import make_uniforms
 from workers.arenas.texts import is_answer
@@ -67,7 +67,7 @@ class SyntheticArena:
         model = copy.deepcopy(self._references[base_policy]).cpu()
         recipe = {
             "makes": "draw",
-            "version": VERSION,
+            "version": BUILDERS["draws"],
             "world": vars(self.world),
             "base_policy": hash_tensors(find_weights(model)),
             "pairs": self.recipe.pairs,
