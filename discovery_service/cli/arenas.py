@@ -75,7 +75,7 @@ def print_arena(arena: Described) -> None:
 
 
 def print_figures(measured: list[tuple[str, Mapping[str, Any]]]) -> None:
-    """Of base policies, each with the standard error of its optimum."""
+    """Of base policies, with standard errors."""
     print_table(
         ("base policy", "J of itself", "J at best", "sd of repeats", "training s", "measuring s"),
         (
@@ -83,7 +83,7 @@ def print_figures(measured: list[tuple[str, Mapping[str, Any]]]) -> None:
                 name,
                 f"{each['j_ref']:.3f} ± {each['j_ref_se']:.3f}",
                 f"{each['j_best']:.3f} ± {each['j_best_se']:.3f}",
-                each.get("repeat_sd"),
+                None if each.get("repeat_sd") is None else f"{each['repeat_sd']:.3f} ± {each['repeat_sd_se']:.3f}",
                 each.get("training_s"),
                 each.get("measuring_s"),
             )

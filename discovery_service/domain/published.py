@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one base policy in one arena. All J are E[reward] - KL; errors are standard errors over prompts."""
+    """Of one base policy in one arena. All J are E[reward] - KL; errors are standard errors, those of J over prompts."""
 
     policy_sha256: str
     """Of the weights that it was measured with."""
@@ -25,6 +25,7 @@ class Figures:
     j_best_se: float
     repeat_sd: float | None = None
     """A/A noise: standard deviation of the difference of two trainings with DPO that differ in order and sampling."""
+    repeat_sd_se: float | None = None
     repeat_pairs: int = 0
     training_s: float | None = None
     """Of one core, at the recipe's own setting, everything warm."""

@@ -146,6 +146,8 @@ def calibrate_noise(name: str, base_policy: int, cache_dir: Path, figures: Figur
     return replace(
         figures,
         repeat_sd=round(repeats.sd, 4),
+        # Of the root of a mean of so many squares, each of a normal deviate.
+        repeat_sd_se=round(repeats.sd / math.sqrt(2 * repeats.pairs), 4),
         repeat_pairs=repeats.pairs,
         training_s=round(repeats.training_s, 2),
         measuring_s=round(repeats.measuring_s, 2),

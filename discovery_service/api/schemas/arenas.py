@@ -47,7 +47,10 @@ _READ: dict[str, Any] = {
     "counts": "J",
     "content_sha256": EXAMPLE_SHA256,
     "document": {"version": 1, "kind": "synthetic", "name": "panel:mini", "family": "pairwise"},
-    "calibration": {"J_ref": -0.07, "J_best": 2.05},
+    "calibration": {
+        "name": "panel:mini",
+        "base_policies": {"0": {"j_ref": -0.005, "j_ref_se": 0.003, "j_best": 2.102, "j_best_se": 0.014}},
+    },
 }
 
 
