@@ -2,8 +2,9 @@
 
 `python -m benchmarks.over_optimisation [--draws 12]` trains with DPO in `shift:mini` at a falling beta. The proxy is a
 reward fitted to the same pairs, as somebody without the gold reward would have one. A table goes to stderr, JSON to
-stdout: each beta against the one before it, differences over draws with their interval. Over-optimisation is where
-the proxy still rises while the gold reward falls. Resumable: every training is kept in the file that --kept names.
+stdout: each beta against the one before it, differences over draws with their interval. Over-optimised is where the
+proxy still rises, the gold reward is not seen to, and the proxy promises more than comes. Resumable: every training is
+kept in the file that --kept names.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.states import Purpose
 
 BETAS = (4.0, 2.0, 1.0, 0.5, 0.25, 0.1, 0.05, 0.02)
-GOLD, PROXY = "reward", "proxy_reward"
+GOLD, PROXY, PROMISED = "reward", "proxy_reward", "promised too much"
 
 
 @dataclass(frozen=True)
@@ -34,24 +35,25 @@ class Step:
 
     @property
     def is_over_optimisation(self) -> bool:
-        gold, proxy = self.changes[GOLD], self.changes[PROXY]
-        return gold.high is not None and gold.high < 0 and proxy.low is not None and proxy.low > 0
+        rises = {name: each.low is not None and each.low > 0 for name, each in self.changes.items()}
+        return rises[PROXY] and rises[PROMISED] and not rises[GOLD]
 
 
 def find_steps(trainings: Trainings, draws: int) -> Iterator[Step]:
     before: list[dict[str, float]] = []
     for beta in BETAS:
         now = [_measure(trainings, beta, number) for number in range(draws)]
-        means = {name: fmean(each[name] for each in now) for name in (GOLD, PROXY)}
-        changes = {name: _compare(before, now, name) for name in (GOLD, PROXY)} if before else {}
-        if changes:
+        if before:
+            means = {name: fmean(each[name] for each in now) for name in (GOLD, PROXY, PROMISED)}
+            changes = {name: _compare(before, now, name) for name in means}
             yield Step(beta, fmean(each["kl"] for each in now), means, changes)
         before = now
 
 
 def _measure(trainings: Trainings, beta: float, number: int) -> dict[str, float]:
     draw = Draw(Purpose.CALIBRATE, f"over-optimisation {number}")
-    return trainings.find("shift:mini", 0, "dpo", Setting(beta, 1.5e-3, 120), draw)
+    found = trainings.find("shift:mini", 0, "dpo", Setting(beta, 1.5e-3, 120), draw)
+    return {**found, PROMISED: found[PROXY] - found[GOLD]}
 
 
 def _compare(before: Sequence[dict[str, float]], now: Sequence[dict[str, float]], name: str) -> Interval:

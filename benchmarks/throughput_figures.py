@@ -133,7 +133,12 @@ def _compare_j(rows: Sequence[Row], way: str) -> dict[str, Any] | None:
 
 def _describe_differences(differences: Sequence[float]) -> dict[str, Any]:
     mean, error = statistics.fmean(differences), statistics.stdev(differences) / math.sqrt(len(differences))
-    return {"draws": len(differences), "mean": mean, "se": error, "standard_errors": abs(mean) / error if error else None}
+    return {
+        "draws": len(differences),
+        "mean": mean,
+        "se": error,
+        "standard_errors": abs(mean) / error if error else None,
+    }
 
 
 def _find_share(here: Mapping[str, Any], profile: Mapping[str, Any]) -> dict[str, float]:
