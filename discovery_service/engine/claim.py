@@ -51,6 +51,7 @@ def claim(
     """Take the row if it waits, its campaign runs and the worker is one still. None is normal: another was faster.
 
     `isolation`, where the work wants a jail, is what this worker's reaches; its campaign may demand more.
+    To be committed at once: others claim beside it, and whoever ends work waits until none of them does.
     """
     table = kind.table
     # The lock makes a pause that is under way decide: whoever was told "paused" sees nothing start any more.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -33,6 +33,8 @@ from workers.supervisor.runtime import RuntimeLost
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 SETTLE_AGAIN_S = 1.0
 
 
@@ -58,33 +60,33 @@ def train(evaluation_id: str) -> None:
             # Nothing is claimed: another worker, whose device works, may.
             log.error("evaluate.no_runtime", reason=str(lost))
             return
-        taken = _take(UUID(evaluation_id), worker_id, build)
-        if taken is None:
+        with task_unit() as session:
+            held = claim(session, EVALUATION, UUID(evaluation_id), worker_id)
+        if held is None:
             return
-        with heartbeat(get_sessions(), taken.held) as beating:
+        with heartbeat(get_sessions(), held) as beating:
+            taken = _settle(beating, lambda session: _prepare(session, held, build))
+            if taken is None:
+                return
             order = _make_order(taken, slots.limits.memory_bytes)
             outcome = runtime.evaluate(order, slots.limits, stop=beating.stop)
             _settle(beating, lambda session: _write(session, taken, outcome))
 
 
-def _take(evaluation_id: UUID, worker_id: UUID, build: Build) -> Taken | None:
-    """Claim it; None where there is nothing to train, because somebody else has it or it was measured before."""
-    with task_unit() as session:
-        held = claim(session, EVALUATION, evaluation_id, worker_id)
-        if held is None:
-            return None
-        try:
-            job = read_job(session, held)
-        except Refused as refused:
-            failure = {"code": "refused", "message": refused.refusals[0].message}
-            record_failure(session, held, failure, device_seconds=0.0)
-            return None
-        key = job.key(build)
-        stored = find_measurement(session, key)
-        if stored is not None:
-            reuse_measurement(session, held, stored)
-            return None
-        return Taken(held, job, key)
+def _prepare(session: Session, held: Claim, build: Build) -> Taken | None:
+    """What there is to train; None where that ends it already, because it was measured before."""
+    try:
+        job = read_job(session, held)
+    except Refused as refused:
+        failure = {"code": "refused", "message": refused.refusals[0].message}
+        record_failure(session, held, failure, device_seconds=0.0)
+        return None
+    key = job.key(build)
+    stored = find_measurement(session, key)
+    if stored is not None:
+        reuse_measurement(session, held, stored)
+        return None
+    return Taken(held, job, key)
 
 
 def _make_order(taken: Taken, memory_bytes: int | None) -> Evaluate:
@@ -100,16 +102,16 @@ def _make_order(taken: Taken, memory_bytes: int | None) -> Evaluate:
     )
 
 
-def _settle(beating: Heartbeat, write: Callable[[Session], object]) -> None:
-    """While the lease holds, a database that is away for seconds costs nobody a training."""
+def _settle(beating: Heartbeat, act: Callable[[Session], T]) -> T | None:
+    """One transaction under the claim; None once that is lost. A database away for seconds costs nobody a training."""
     while not beating.lost.is_set():
         try:
             with task_unit() as session:
-                write(session)
-            return
+                return act(session)
         except OperationalError as error:
             log.warning("evaluate.unsettled", error=str(error.orig))
             beating.lost.wait(SETTLE_AGAIN_S)
+    return None
 
 
 def _write(session: Session, taken: Taken, outcome: Outcome) -> None:

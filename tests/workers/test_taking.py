@@ -1,0 +1,92 @@
+"""What the evaluate task does around a training: whoever takes an evaluation ends it, reused, trained or given back."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from discovery_service.db.sessions import Sessions
+from discovery_service.db.tables import Campaign, Evaluation, Measurement
+from discovery_service.domain.ids import uuid7
+from discovery_service.domain.measuring import hash_key
+from discovery_service.domain.states import EvaluationStatus
+from discovery_service.engine.claim import Claim
+from discovery_service.engine.measurements import read_job
+from discovery_service.engine.work import EVALUATION
+from tests import rows
+from tests.workers.trainings import DPO
+from workers.runtime.protocol import Hello
+from workers.slots import Slots
+from workers.supervisor.devices import CPU
+from workers.supervisor.outcome import Crashed, Limits, Outcome
+from workers.tasks import evaluate
+
+pytestmark = pytest.mark.usefixtures("in_process")
+
+THREADS = 4
+HELLO = Hello(pid=1, torch="2.13.0", transformers="5.23.0", device="cpu", model="a cpu")
+
+
+class Ready:
+    """A runtime that starts, and is not to train."""
+
+    def start(self) -> Hello:
+        return HELLO
+
+    def evaluate(self, *_: Any, **__: Any) -> Outcome:
+        return Crashed("nobody was to train")
+
+
+class Taker:
+    """A running campaign, and a worker that takes its evaluations in threads of this process."""
+
+    def __init__(self, sessions: Sessions, worker_id: UUID, campaign_id: UUID) -> None:
+        self.sessions, self.worker_id, self.campaign_id = sessions, worker_id, campaign_id
+
+    def add(self, count: int = 1, *, graph: dict[str, Any] = DPO, **values: Any) -> list[UUID]:
+        """Evaluations of candidates of their own, the same training all of them."""
+        with self.sessions.begin() as session:
+            campaign = session.get_one(Campaign, self.campaign_id)
+            candidates = [rows.add_candidate(session, campaign, graph=graph) for _ in range(count)]
+            columns = {"draw": "0"} | values
+            return [rows.add_evaluation(session, campaign, candidate=each, **columns).id for each in candidates]
+
+    def store_measurement_of(self, row_id: UUID) -> UUID:
+        """As if another campaign had measured the same before."""
+        with self.sessions.begin() as session:
+            job = read_job(session, Claim(EVALUATION, row_id, 1, self.campaign_id))
+            key = job.key(HELLO.build())
+            columns = {"key": key, "key_sha256": hash_key(key), "graph_sha256": job.graph_sha256}
+            stored = Measurement(
+                id=uuid7(), arena_id=job.arena_id, metrics={"J": 0.5}, series={}, device_seconds=2.0, **columns
+            )
+            session.add(stored)
+            return stored.id
+
+    def take(self, *row_ids: UUID) -> None:
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(evaluate.train, map(str, row_ids)))
+
+    def get(self, row_id: UUID) -> Evaluation:
+        with self.sessions() as session:
+            return session.get_one(Evaluation, row_id)
+
+
+@pytest.fixture
+def taker(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> Iterator[Taker]:
+    with sessions.begin() as session:
+        worker_id, campaign_id = rows.add_worker(session).id, rows.add_campaign(session).id
+    slots = Slots([CPU] * THREADS, [Ready() for _ in range(THREADS)], Limits(60, 60))  # type: ignore[misc]
+    monkeypatch.setattr(evaluate, "find_worker_id", lambda: worker_id)
+    monkeypatch.setattr(evaluate, "get_slots", lambda: slots)
+    yield Taker(sessions, worker_id, campaign_id)
+
+
+def test_many_that_were_measured_before_are_reused_at_once_and_none_is_in_anothers_way(taker: Taker) -> None:
+    row_ids = taker.add(40)
+    stored = taker.store_measurement_of(row_ids[0])
+    taker.take(*row_ids)
+    found = {(row.status, row.attempt, row.crashes, row.measurement_id) for row in map(taker.get, row_ids)}
+    assert found == {(EvaluationStatus.SUCCEEDED, 1, 0, stored)}
