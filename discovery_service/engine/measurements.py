@@ -50,7 +50,7 @@ class Job:
 
 
 def read_job(session: Session, held: Claim) -> Job:
-    """Raises Refused for a graph that this version does not run."""
+    """Raises Refused for a graph that this version cannot read: no fault of the candidate, which was accepted."""
     evaluation = session.get_one(Evaluation, held.id)
     arena = session.get_one(Arena, evaluation.arena_id)
     candidate = session.get_one(Candidate, evaluation.candidate_id)

@@ -97,7 +97,6 @@ def test_whatever_a_training_does_is_classified_and_the_slot_takes_the_next_one(
         trainings.add(once("flood")): (SUCCEEDED, None, 1),
         trainings.add(once("lose_the_device")): (SUCCEEDED, None, 1),
         trainings.add({"do": "fault", "at": "open", "once": str(tmp_path / "open")}): (SUCCEEDED, None, 1),
-        trainings.add(graph={**DPO, "v": 2}): (FAILED, "refused", None),
         trainings.add(): (SUCCEEDED, None, 0),
     }
     fleet.start_evaluate(slots=1, evaluation_s=2, memory_bytes=2 << 30)

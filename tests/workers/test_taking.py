@@ -11,7 +11,7 @@ from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Campaign, Evaluation, Measurement
 from discovery_service.domain.ids import uuid7
 from discovery_service.domain.measuring import hash_key
-from discovery_service.domain.states import EvaluationStatus
+from discovery_service.domain.states import CampaignStatus, EvaluationStatus
 from discovery_service.engine.claim import Claim
 from discovery_service.engine.measurements import read_job
 from discovery_service.engine.work import EVALUATION
@@ -69,6 +69,10 @@ class Taker:
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(evaluate.train, map(str, row_ids)))
 
+    def get_campaign(self) -> Campaign:
+        with self.sessions() as session:
+            return session.get_one(Campaign, self.campaign_id)
+
     def get(self, row_id: UUID) -> Evaluation:
         with self.sessions() as session:
             return session.get_one(Evaluation, row_id)
@@ -90,3 +94,16 @@ def test_many_that_were_measured_before_are_reused_at_once_and_none_is_in_anothe
     taker.take(*row_ids)
     found = {(row.status, row.attempt, row.crashes, row.measurement_id) for row in map(taker.get, row_ids)}
     assert found == {(EvaluationStatus.SUCCEEDED, 1, 0, stored)}
+
+
+def test_a_graph_of_another_version_is_this_workers_fault_and_scores_nothing(taker: Taker) -> None:
+    (row_id,) = taker.add(graph={**DPO, "v": 2})
+    taker.take(row_id)
+    row = taker.get(row_id)
+    assert (row.status, row.crashes, row.failure, row.device_seconds) == (EvaluationStatus.QUEUED, 1, None, None)
+    for _ in range(2):
+        taker.take(row_id)
+    assert taker.get(row_id).status is EvaluationStatus.ABANDONED
+    campaign = taker.get_campaign()
+    assert campaign.status is CampaignStatus.PAUSED
+    assert "let all machines run the same version" in (campaign.status_reason or "")

@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 SETTLE_AGAIN_S = 1.0
+FOREIGN_GRAPH = "this worker does not know the graph's version: let all machines run the same version"
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,13 @@ def train(evaluation_id: str) -> None:
 
 
 def _prepare(session: Session, held: Claim, build: Build) -> Taken | None:
-    """What there is to train; None where that ends it already, because it was measured before."""
+    """What there is to train; None where it ends here, because it was measured before or cannot be read."""
     try:
         job = read_job(session, held)
     except Refused as refused:
-        failure = {"code": "refused", "message": refused.refusals[0].message}
-        record_failure(session, held, failure, device_seconds=0.0)
+        # The gate has accepted it: what this worker cannot read, one of another version wrote.
+        log.error("evaluate.foreign_graph", id=str(held.id), reason=refused.refusals[0].message)
+        crash(session, held, FOREIGN_GRAPH)
         return None
     key = job.key(build)
     stored = find_measurement(session, key)
