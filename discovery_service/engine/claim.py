@@ -29,6 +29,7 @@ LEASE = timedelta(seconds=15)
 MAX_CRASHES = 3
 # Lost workers are not the work's crashes; but work that takes its worker along each time must end too (celery#9082).
 MAX_INTERRUPTIONS = 12
+MOST_REASON = 500
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ def crash(session: Session, held: Claim, reason: str, *, counts: bool = True) ->
         target = kind.waiting
     ended: dict[str, Any] = {} if target is kind.waiting else {"finished_at": func.now()}
     _let_go(session, held, target, crashes=crashes, interruptions=interruptions, **ended)
+    reason = _storable(reason)
     facts = {"attempt": held.attempt, "reason": reason, "counts": counts}
     record(session, held.campaign_id, f"{kind.name}.crashed", held.id, **facts)
     record(session, held.campaign_id, f"{kind.name}.{target}", held.id, attempt=held.attempt)
@@ -153,6 +155,11 @@ def crash(session: Session, held: Claim, reason: str, *, counts: bool = True) ->
         pause_for(session, held.campaign_id, why)
     settle_cancelling(session, held.campaign_id)
     return True
+
+
+def _storable(text: str) -> str:
+    """A driver's or a library's words may hold what the database does not store."""
+    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()[:MOST_REASON]
 
 
 def _let_go(session: Session, held: Claim, status: StrEnum, **values: Any) -> bool:

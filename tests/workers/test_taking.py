@@ -1,14 +1,14 @@
 """What the evaluate task does around a training: whoever takes an evaluation ends it, reused, trained or given back."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Campaign, Evaluation, Measurement
+from discovery_service.db.tables import Campaign, Evaluation, Event, Measurement
 from discovery_service.domain.ids import uuid7
 from discovery_service.domain.measuring import hash_key
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus
@@ -69,6 +69,12 @@ class Taker:
         with ThreadPoolExecutor(THREADS) as pool:
             list(pool.map(evaluate.train, map(str, row_ids)))
 
+    def reasons_of(self, row_id: UUID) -> list[str]:
+        """Why its attempts crashed."""
+        with self.sessions() as session:
+            query = select(Event.payload).where(Event.subject_id == row_id, Event.kind == "evaluation.crashed")
+            return [payload["reason"] for payload in session.scalars(query.order_by(Event.id))]
+
     def get_campaign(self) -> Campaign:
         with self.sessions() as session:
             return session.get_one(Campaign, self.campaign_id)
@@ -79,13 +85,13 @@ class Taker:
 
 
 @pytest.fixture
-def taker(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> Iterator[Taker]:
+def taker(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> Taker:
     with sessions.begin() as session:
         worker_id, campaign_id = rows.add_worker(session).id, rows.add_campaign(session).id
     slots = Slots([CPU] * THREADS, [Ready() for _ in range(THREADS)], Limits(60, 60))  # type: ignore[misc]
     monkeypatch.setattr(evaluate, "find_worker_id", lambda: worker_id)
     monkeypatch.setattr(evaluate, "get_slots", lambda: slots)
-    yield Taker(sessions, worker_id, campaign_id)
+    return Taker(sessions, worker_id, campaign_id)
 
 
 def test_many_that_were_measured_before_are_reused_at_once_and_none_is_in_anothers_way(taker: Taker) -> None:
@@ -107,3 +113,22 @@ def test_a_graph_of_another_version_is_this_workers_fault_and_scores_nothing(tak
     campaign = taker.get_campaign()
     assert campaign.status is CampaignStatus.PAUSED
     assert "let all machines run the same version" in (campaign.status_reason or "")
+
+
+def test_one_that_cannot_be_read_is_a_crash_that_counts_and_not_rung_for_for_ever(taker: Taker) -> None:
+    (row_id,) = taker.add(setting={"temperature": 1.0})
+    for _ in range(4):
+        taker.take(row_id)
+    row = taker.get(row_id)
+    assert (row.status, row.attempt) == (EvaluationStatus.ABANDONED, 3)
+    assert all("the evaluation failed: TypeError: " in each for each in taker.reasons_of(row_id))
+    assert "temperature" in (taker.get_campaign().status_reason or "")
+
+
+def test_a_reason_that_cannot_be_stored_as_it_is_ends_the_attempt_too(
+    taker: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ready, "evaluate", lambda *_, **__: Crashed("it said \x00\ud800"))
+    (row_id,) = taker.add()
+    taker.take(row_id)
+    assert taker.reasons_of(row_id) == ["it said \ufffd?"]

@@ -28,8 +28,8 @@ from workers.fleet import find_worker_id
 from workers.process import get_sessions, task_unit
 from workers.runtime.protocol import DrawMessage, Evaluate, SettingMessage
 from workers.slots import get_slots
-from workers.supervisor.outcome import Cancelled, Crashed, Failed, Measured, Outcome
-from workers.supervisor.runtime import RuntimeLost
+from workers.supervisor.outcome import Cancelled, Crashed, Failed, Limits, Measured, Outcome
+from workers.supervisor.runtime import Runtime, RuntimeLost
 
 log = structlog.get_logger(__name__)
 
@@ -65,13 +65,22 @@ def train(evaluation_id: str) -> None:
             held = claim(session, EVALUATION, UUID(evaluation_id), worker_id)
         if held is None:
             return
-        with heartbeat(get_sessions(), held) as beating:
-            taken = _settle(beating, lambda session: _prepare(session, held, build))
-            if taken is None:
-                return
-            order = _make_order(taken, slots.limits.memory_bytes)
-            outcome = runtime.evaluate(order, slots.limits, stop=beating.stop)
-            _settle(beating, lambda session: _write(session, taken, outcome))
+        try:
+            with heartbeat(get_sessions(), held) as beating:
+                _evaluate(runtime, slots.limits, held, build, beating)
+        except Exception as error:
+            # Whatever it is, it is no fault of the candidate, and as an attempt that counts it does not come for ever.
+            log.exception("evaluate.failed", id=str(held.id))
+            with task_unit() as session:
+                crash(session, held, f"the evaluation failed: {type(error).__name__}: {error}")
+
+
+def _evaluate(runtime: Runtime, limits: Limits, held: Claim, build: Build, beating: Heartbeat) -> None:
+    taken = _settle(beating, lambda session: _prepare(session, held, build))
+    if taken is None:
+        return
+    outcome = runtime.evaluate(_make_order(taken, limits.memory_bytes), limits, stop=beating.stop)
+    _settle(beating, lambda session: _write(session, taken, outcome))
 
 
 def _prepare(session: Session, held: Claim, build: Build) -> Taken | None:
