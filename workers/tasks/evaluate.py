@@ -7,9 +7,10 @@ from uuid import UUID
 
 import structlog
 from celery import shared_task
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from discovery_service.db.sessions import passes_by_itself
 from discovery_service.domain.measuring import Build
 from discovery_service.domain.states import EvaluationStatus
 from discovery_service.engine.claim import Claim, claim, crash, finish
@@ -119,9 +120,11 @@ def _settle(beating: Heartbeat, act: Callable[[Session], T]) -> T | None:
         try:
             with task_unit() as session:
                 return act(session)
-        except OperationalError as error:
+        except DBAPIError as error:
+            if not passes_by_itself(error) or beating.cancel_requested.is_set():
+                raise
             log.warning("evaluate.unsettled", error=str(error.orig))
-            beating.lost.wait(SETTLE_AGAIN_S)
+            beating.stop.wait(SETTLE_AGAIN_S)
     return None
 
 
