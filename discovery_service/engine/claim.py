@@ -89,6 +89,15 @@ def claim(
     return Claim(kind, row_id, row.attempt, row.campaign_id)
 
 
+def hand_on(session: Session, kind: WorkKind, row_id: UUID) -> None:
+    """Ring for another worker, where this one can do nothing about a row that still waits."""
+    table = kind.table
+    waits = select(table.id).join(Campaign, Campaign.id == table.campaign_id)
+    waits = waits.where(table.id == row_id, table.status == kind.waiting, Campaign.status == CampaignStatus.RUNNING)
+    if session.scalar(waits) is not None:
+        ring(session, kind, row_id)
+
+
 def renew(session: Session, held: Claim) -> Renewal:
     """Extend the lease by the database's clock, and learn in the same statement whether to stop."""
     table = held.kind.table

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import structlog
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -14,16 +15,19 @@ from discovery_service.db.tables import Campaign, Evaluation, Event, Measurement
 from discovery_service.domain.ids import uuid7
 from discovery_service.domain.measuring import hash_key
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus
+from discovery_service.engine.campaigns import pause_campaign
 from discovery_service.engine.claim import LEASE, Claim
 from discovery_service.engine.heartbeat import Heartbeat
 from discovery_service.engine.measurements import read_job
 from discovery_service.engine.work import EVALUATION
 from tests import rows
+from tests.conftest import RecordingBell
 from tests.workers.trainings import DPO
 from workers.runtime.protocol import Hello
 from workers.slots import Slots
 from workers.supervisor.devices import CPU
 from workers.supervisor.outcome import Crashed, Limits, Outcome
+from workers.supervisor.runtime import RuntimeLost
 from workers.tasks import evaluate
 
 pytestmark = pytest.mark.usefixtures("in_process")
@@ -193,3 +197,56 @@ def test_a_cancelled_one_is_not_tried_again_and_a_lost_one_not_at_all(beating: H
     beating.lost.set()
     assert evaluate._settle(beating, lost := Settling()) is None
     assert lost.tried == 0
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A worker whose runtimes do not start, and how long its slots stay taken for it."""
+
+    def start(_: Ready) -> Hello:
+        raise RuntimeLost("The card is gone.")
+
+    waited: list[float] = []
+    monkeypatch.setattr(Ready, "start", start)
+    monkeypatch.setattr(evaluate, "wait_to_leave", waited.append)
+    return waited
+
+
+def test_a_slot_without_a_runtime_hands_on_what_waits_and_takes_no_more_for_a_while(
+    taker: Taker, bell: RecordingBell, waits: list[float]
+) -> None:
+    waiting, ended = taker.add()[0], taker.add(status=EvaluationStatus.CANCELLED)[0]
+    taker.take(waiting, ended)
+    assert [row_id for _, _, row_id in bell.rings] == [str(waiting)]
+    assert waits == [evaluate.TRY_AGAIN_AFTER_S] * 2
+    assert taker.get(waiting).attempt == 0
+
+
+def test_what_waits_for_a_paused_campaign_is_not_handed_round(
+    taker: Taker, bell: RecordingBell, waits: list[float]
+) -> None:
+    (row_id,) = taker.add()
+    with taker.sessions.begin() as session:
+        pause_campaign(session, taker.campaign_id)
+    taker.take(row_id)
+    assert (bell.rings, len(waits)) == ([], 1)
+
+
+@pytest.mark.usefixtures("waits")
+def test_that_a_runtime_does_not_start_is_said_once_until_it_has_started(
+    taker: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (row_id,) = taker.add()
+
+    def try_twice() -> list[str]:
+        with structlog.testing.capture_logs() as logs:
+            for _ in range(2):
+                evaluate.train(str(row_id))
+        return [each["event"] for each in logs if each["log_level"] == "error"]
+
+    assert try_twice() == ["evaluate.no_runtime"]
+    assert try_twice() == []
+    with monkeypatch.context() as mended:
+        mended.setattr(Ready, "start", lambda _: HELLO)
+        evaluate.train(str(row_id))
+    assert try_twice() == ["evaluate.no_runtime"]

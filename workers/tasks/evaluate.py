@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from discovery_service.db.sessions import passes_by_itself
 from discovery_service.domain.measuring import Build
 from discovery_service.domain.states import EvaluationStatus
-from discovery_service.engine.claim import Claim, claim, crash, finish
+from discovery_service.engine.claim import Claim, claim, crash, finish, hand_on
 from discovery_service.engine.heartbeat import Heartbeat, heartbeat
 from discovery_service.engine.measurements import (
     Job,
@@ -25,7 +25,7 @@ from discovery_service.engine.measurements import (
 )
 from discovery_service.engine.work import EVALUATION
 from discovery_service.losses.refusals import Refused
-from workers.fleet import find_worker_id
+from workers.fleet import find_worker_id, wait_to_leave
 from workers.process import get_sessions, task_unit
 from workers.runtime.protocol import DrawMessage, Evaluate, SettingMessage
 from workers.slots import get_slots
@@ -37,7 +37,12 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 SETTLE_AGAIN_S = 1.0
+# Starting a runtime takes seconds of a core; a device rarely comes back by itself.
+TRY_AGAIN_AFTER_S = 30.0
 FOREIGN_GRAPH = "this worker does not know the graph's version: let all machines run the same version"
+
+_not_started: set[Runtime] = set()
+"""Those of this process's runtimes that did not start when they were tried last."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,13 @@ def train(evaluation_id: str) -> None:
         return
     slots = get_slots()
     with slots.take() as runtime:
-        try:
-            build = runtime.start().build()
-        except RuntimeLost as lost:
-            # Nothing is claimed: another worker, whose device works, may.
-            log.error("evaluate.no_runtime", reason=str(lost))
+        build = _start(runtime)
+        if build is None:
+            # Nothing is claimed: another worker, whose device works, may. This slot stays taken meanwhile, because a
+            # free one takes every message from the workers that train.
+            with task_unit() as session:
+                hand_on(session, EVALUATION, UUID(evaluation_id))
+            wait_to_leave(TRY_AGAIN_AFTER_S)
             return
         with task_unit() as session:
             held = claim(session, EVALUATION, UUID(evaluation_id), worker_id)
@@ -74,6 +81,19 @@ def train(evaluation_id: str) -> None:
             log.exception("evaluate.failed", id=str(held.id))
             with task_unit() as session:
                 crash(session, held, f"the evaluation failed: {type(error).__name__}: {error}")
+
+
+def _start(runtime: Runtime) -> Build | None:
+    """What computes in it; None when it does not start, which is said once and not at every try."""
+    try:
+        build = runtime.start().build()
+    except RuntimeLost as lost:
+        if runtime not in _not_started:
+            log.error("evaluate.no_runtime", reason=str(lost))
+        _not_started.add(runtime)
+        return None
+    _not_started.discard(runtime)
+    return build
 
 
 def _evaluate(runtime: Runtime, limits: Limits, held: Claim, build: Build, beating: Heartbeat) -> None:
