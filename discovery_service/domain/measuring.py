@@ -21,6 +21,11 @@ class Setting:
     learning_rate: float
     steps: int
 
+    def __post_init__(self) -> None:
+        # 1 and 1.0 are one number and one training; in a key they would be two.
+        for name in ("beta", "learning_rate"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+
     def document(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -120,6 +120,12 @@ def test_another_draw_or_policy_is_another_measurement(stage: Stage, change: dic
     assert len(stored(stage)) == 2
 
 
+def test_a_number_is_the_same_one_however_it_was_written(stage: Stage) -> None:
+    for setting in ({"beta": 1, "learning_rate": 1, "steps": 8}, {"beta": 1.0, "learning_rate": 1.0, "steps": 8}):
+        assert measure(stage, hold(stage, setting=setting))
+    assert len(stored(stage)) == 1
+
+
 def test_of_two_that_measure_the_same_at_once_one_stores_it_and_both_point_there(
     stage: Stage, threads: ThreadPoolExecutor
 ) -> None:
