@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -77,6 +77,20 @@ class Draw:
 
     def document(self) -> dict[str, Any]:
         return asdict(self) | {"purpose": self.purpose.value}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a training has no measurement, by the candidate's doing."""
+
+    code: str
+    message: str
+    step: int | None = None
+    series: dict[str, list[float | None]] = field(default_factory=dict)
+    """As far as it came."""
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Arena, CampaignProgress, Candidate, Evaluation, Measurement
 from discovery_service.domain.ids import uuid7
-from discovery_service.domain.measuring import Build, Draw, Setting, hash_key, measurement_key
+from discovery_service.domain.measuring import Build, Draw, Failure, Setting, hash_key, measurement_key
 from discovery_service.domain.states import EvaluationStatus
 from discovery_service.engine.claim import Claim, finish
 from discovery_service.losses.canonical import canonicalise, hash_graph
@@ -117,10 +117,10 @@ def record_measurement(
     return is_ours
 
 
-def record_failure(session: Session, held: Claim, failure: dict[str, Any], *, device_seconds: float) -> bool:
+def record_failure(session: Session, held: Claim, failure: Failure, *, device_seconds: float) -> bool:
     """The candidate's doing, which is a result too. False: the lease was lost meanwhile."""
-    facts = {"code": failure["code"], "message": failure["message"]}
-    values = {"failure": failure, "device_seconds": device_seconds}
+    facts = {"code": failure.code, "message": failure.message}
+    values = {"failure": failure.document(), "device_seconds": device_seconds}
     is_ours = finish(session, held, EvaluationStatus.FAILED, told=facts, **values)
     if is_ours:
         _charge(session, held.campaign_id, device_seconds)

@@ -52,6 +52,14 @@ def test_a_failed_one_says_why_at_which_step_and_how_it_went(api: httpx2.Client,
     assert (body["series"], body["metrics"], body["measurement_id"]) == ({"loss": [0.7, None]}, None, None)
 
 
+def test_a_failure_without_a_step_is_shown_too(api: httpx2.Client, sessions: Sessions) -> None:
+    failure = {"code": "refused", "message": "It is not of version 1."}
+    answer = api.get(f"/v1/evaluations/{add(sessions, status=EvaluationStatus.FAILED, failure=failure)}")
+    assert answer.status_code == 200
+    assert answer.json()["failure"] == {**failure, "step": None}
+    assert answer.json()["series"] is None
+
+
 def test_an_abandoned_one_is_rung_for_again(api: httpx2.Client, sessions: Sessions, redis_client: Any) -> None:
     row_id = add(sessions, status=EvaluationStatus.ABANDONED, crashes=3, attempt=3)
     answer = api.post(f"/v1/evaluations/{row_id}:retry")

@@ -10,7 +10,7 @@ from structlog.testing import CapturingLogger
 
 from discovery_service.db.tables import Campaign, CampaignProgress, Evaluation, Event, Measurement
 from discovery_service.domain.families import Family
-from discovery_service.domain.measuring import Build
+from discovery_service.domain.measuring import Build, Failure
 from discovery_service.domain.states import EvaluationStatus
 from discovery_service.engine.claim import Claim, crash
 from discovery_service.engine.measurements import (
@@ -164,7 +164,7 @@ def test_a_zombie_stores_and_charges_nothing(stage: Stage) -> None:
         crash(session, held, "its lease lapsed")
     assert not measure(stage, held)
     with stage.sessions.begin() as session:
-        assert not record_failure(session, held, {"code": "memory", "message": "Too much."}, device_seconds=1.0)
+        assert not record_failure(session, held, Failure("memory", "Too much."), device_seconds=1.0)
     assert stored(stage) == []
     assert spent(stage) == (0, 0.0)
     assert evaluation(stage, held).status is EvaluationStatus.QUEUED
@@ -172,10 +172,10 @@ def test_a_zombie_stores_and_charges_nothing(stage: Stage) -> None:
 
 def test_a_failure_is_a_result_that_is_charged(stage: Stage) -> None:
     held = hold(stage)
-    failure = {"code": "non_finite", "message": "The loss is inf at step 40.", "step": 40, "series": {"loss": [None]}}
+    failure = Failure("non_finite", "The loss is inf at step 40.", 40, {"loss": [None]})
     with stage.sessions.begin() as session:
         assert record_failure(session, held, failure, device_seconds=1.5)
     row = evaluation(stage, held)
-    assert (row.status, row.failure, row.device_seconds) == (EvaluationStatus.FAILED, failure, 1.5)
+    assert (row.status, row.failure, row.device_seconds) == (EvaluationStatus.FAILED, failure.document(), 1.5)
     assert spent(stage) == (1, 1.5)
     assert told(stage, held) == {"attempt": 1, "code": "non_finite", "message": "The loss is inf at step 40."}

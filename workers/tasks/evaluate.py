@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from discovery_service.db.sessions import passes_by_itself
-from discovery_service.domain.measuring import Build
+from discovery_service.domain.measuring import Build, Failure
 from discovery_service.domain.states import EvaluationStatus
 from discovery_service.engine.claim import Claim, claim, crash, finish, hand_on
 from discovery_service.engine.heartbeat import Heartbeat, heartbeat
@@ -161,12 +161,7 @@ def _write(session: Session, taken: Taken, outcome: Outcome) -> None:
                 device_seconds=outcome.device_s,
             )
         case Failed():
-            failure = {
-                "code": outcome.code,
-                "message": outcome.message,
-                "step": outcome.step,
-                "series": outcome.series,
-            }
+            failure = Failure(outcome.code, outcome.message, outcome.step, outcome.series)
             record_failure(session, taken.held, failure, device_seconds=outcome.device_s)
         case Crashed():
             log.warning("evaluate.crashed", id=str(taken.held.id), reason=outcome.reason, log=outcome.log)

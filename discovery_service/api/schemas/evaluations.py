@@ -82,13 +82,15 @@ class EvaluationRead(BaseModel):
 
     @classmethod
     def of(cls, evaluation: Evaluation, arena: Arena, measurement: Measurement | None) -> "EvaluationRead":
-        failure = evaluation.failure or {}
+        # Rows of older versions lack the step where there was none.
+        failure = evaluation.failure and {"step": None, **evaluation.failure}
         return cls.model_validate(
             {
                 **{name: getattr(evaluation, name) for name in cls.model_fields if hasattr(evaluation, name)},
                 "arena": arena.name,
+                "failure": failure,
                 "metrics": measurement and measurement.metrics,
-                "series": measurement.series if measurement else failure.get("series"),
+                "series": measurement.series if measurement else failure and failure.get("series"),
                 "build": measurement and measurement.key.get("build"),
             }
         )
