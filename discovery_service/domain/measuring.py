@@ -104,6 +104,12 @@ class Build:
     model: str
     """Of the processor or the card."""
     trainer: int = TRAINER
+    peft: str | None = None
+    """Only where it trains: it makes LoRA adapters, and the numbers of no other training."""
+
+    def document(self) -> dict[str, Any]:
+        """Without what has no say, so that it is in no key."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def measurement_key(
@@ -122,7 +128,7 @@ def measurement_key(
         "base_policy": base_policy,
         "setting": setting.document(),
         "draw": draw.document(),
-        "build": asdict(build),
+        "build": build.document(),
     }
 
 

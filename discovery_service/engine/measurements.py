@@ -4,7 +4,7 @@ The same training is charged the same whether it ran now or was found, so that a
 what others measured before. A crashed or cancelled attempt is never charged.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -39,6 +39,8 @@ class Job:
     draw: Draw
 
     def key(self, build: Build) -> dict[str, Any]:
+        if self.arena.get("lora") is None:
+            build = replace(build, peft=None)
         return measurement_key(
             graph_sha256=self.graph_sha256,
             arena_sha256=self.arena_sha256,

@@ -1,6 +1,7 @@
 """Measurements are stored once, whoever comes first; evaluations point at them and their campaigns pay for them."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 from typing import Any
 
@@ -124,6 +125,15 @@ def test_a_number_is_the_same_one_however_it_was_written(stage: Stage) -> None:
     for setting in ({"beta": 1, "learning_rate": 1, "steps": 8}, {"beta": 1.0, "learning_rate": 1.0, "steps": 8}):
         assert measure(stage, hold(stage, setting=setting))
     assert len(stored(stage)) == 1
+
+
+def test_the_version_of_peft_tells_trainings_of_adapters_apart_and_no_others(stage: Stage) -> None:
+    job, key = read(stage, hold(stage))
+    builds = [replace(BUILD, peft=version) for version in ("0.21.1", "0.21.2")]
+    assert [job.key(build) for build in builds] == [key, key]
+    assert "peft" not in key["build"]
+    adapting = replace(job, arena={**job.arena, "lora": {"r": 4, "alpha": 8, "target_modules": None}})
+    assert [adapting.key(build)["build"]["peft"] for build in builds] == ["0.21.1", "0.21.2"]
 
 
 def test_of_two_that_measure_the_same_at_once_one_stores_it_and_both_point_there(

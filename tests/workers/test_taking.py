@@ -1,6 +1,7 @@
 """What the evaluate task does around a training: whoever takes an evaluation ends it, reused, trained or given back."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -60,11 +61,11 @@ class Taker:
             columns = {"draw": "0"} | values
             return [rows.add_evaluation(session, campaign, candidate=each, **columns).id for each in candidates]
 
-    def store_measurement_of(self, row_id: UUID) -> UUID:
+    def store_measurement_of(self, row_id: UUID, *, peft: str | None = None) -> UUID:
         """As if another campaign had measured the same before."""
         with self.sessions.begin() as session:
             job = read_job(session, Claim(EVALUATION, row_id, 1, self.campaign_id))
-            key = job.key(HELLO.build())
+            key = job.key(replace(HELLO.build(), peft=peft))
             columns = {"key": key, "key_sha256": hash_key(key), "graph_sha256": job.graph_sha256}
             stored = Measurement(
                 id=uuid7(), arena_id=job.arena_id, metrics={"J": 0.5}, series={}, device_seconds=2.0, **columns
@@ -120,6 +121,20 @@ def test_a_graph_of_another_version_is_this_workers_fault_and_scores_nothing(tak
     campaign = taker.get_campaign()
     assert campaign.status is CampaignStatus.PAUSED
     assert "let all machines run the same version" in (campaign.status_reason or "")
+
+
+def test_an_adapter_that_another_peft_made_is_not_reused(taker: Taker, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapting = {"kind": "hf", "lora": {"r": 4, "alpha": 8, "target_modules": None}}
+    with taker.sessions.begin() as session:
+        rows.find_or_add_arena(session).spec = adapting
+    newer, same = taker.add(2)
+    taker.store_measurement_of(same, peft="0.21.2")
+    monkeypatch.setattr(evaluate, "_find_peft", lambda: "0.22.0")
+    taker.take(newer)
+    assert taker.reasons_of(newer) == ["nobody was to train"]
+    monkeypatch.setattr(evaluate, "_find_peft", lambda: "0.21.2")
+    taker.take(same)
+    assert taker.get(same).is_reused
 
 
 def test_one_that_cannot_be_read_is_a_crash_that_counts_and_not_rung_for_for_ever(taker: Taker) -> None:
