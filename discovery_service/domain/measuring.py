@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -20,6 +20,11 @@ class Setting:
     beta: float
     learning_rate: float
     steps: int
+
+    def __post_init__(self) -> None:
+        # 1 and 1.0 are one number and one training; in a key they would be two.
+        for name in ("beta", "learning_rate"):
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     def document(self) -> dict[str, Any]:
         return asdict(self)
@@ -78,6 +83,20 @@ class Draw:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """Why a training has no measurement, by the candidate's doing."""
+
+    code: str
+    message: str
+    step: int | None = None
+    series: dict[str, list[float | None]] = field(default_factory=dict)
+    """As far as it came."""
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Build:
     """What computes: the same build on the same device repeats every number bit for bit."""
 
@@ -88,6 +107,12 @@ class Build:
     model: str
     """Of the processor or the card."""
     trainer: int = TRAINER
+    peft: str | None = None
+    """Only where it trains: it makes LoRA adapters, and the numbers of no other training."""
+
+    def document(self) -> dict[str, Any]:
+        """Without what has no say, so that it is in no key."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def measurement_key(
@@ -106,7 +131,7 @@ def measurement_key(
         "base_policy": base_policy,
         "setting": setting.document(),
         "draw": draw.document(),
-        "build": asdict(build),
+        "build": build.document(),
     }
 
 

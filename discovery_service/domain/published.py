@@ -4,11 +4,14 @@
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+from discovery_service.domain.arenas import ArenaKind, hash_document
 
 
 @dataclass(frozen=True)
@@ -57,3 +60,17 @@ def find_figures(arena_sha256: str, base_policy: int) -> Figures | None:
     found = read_published()["arenas"].get(arena_sha256, {}).get("base_policies", {}).get(str(base_policy))
     known = {each.name for each in fields(Figures)}
     return None if found is None else Figures(**{name: value for name, value in found.items() if name in known})
+
+
+def add_attained(
+    metrics: Mapping[str, float | None], arena: Mapping[str, Any], base_policy: int
+) -> dict[str, float | None]:
+    """What was measured in the arena of this document, and which share of the attainable improvement that is today.
+
+    Only of a synthetic arena, where an optimum can be known; None as long as it is not published. A runtime measures
+    with the base policy of the published figures or not at all.
+    """
+    if arena.get("kind") != ArenaKind.SYNTHETIC:
+        return dict(metrics)
+    figures, j = find_figures(hash_document(arena), base_policy), metrics.get("J")
+    return {**metrics, "attained": None if figures is None or j is None else figures.attained(j)}

@@ -4,7 +4,7 @@ The same training is charged the same whether it ran now or was found, so that a
 what others measured before. A crashed or cancelled attempt is never charged.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Arena, CampaignProgress, Candidate, Evaluation, Measurement
 from discovery_service.domain.ids import uuid7
-from discovery_service.domain.measuring import Build, Draw, Setting, hash_key, measurement_key
+from discovery_service.domain.measuring import Build, Draw, Failure, Setting, hash_key, measurement_key
 from discovery_service.domain.states import EvaluationStatus
 from discovery_service.engine.claim import Claim, finish
 from discovery_service.losses.canonical import canonicalise, hash_graph
@@ -39,6 +39,8 @@ class Job:
     draw: Draw
 
     def key(self, build: Build) -> dict[str, Any]:
+        if self.arena.get("lora") is None:
+            build = replace(build, peft=None)
         return measurement_key(
             graph_sha256=self.graph_sha256,
             arena_sha256=self.arena_sha256,
@@ -50,7 +52,7 @@ class Job:
 
 
 def read_job(session: Session, held: Claim) -> Job:
-    """Raises Refused for a graph that this version does not run."""
+    """Raises Refused for a graph that this version cannot read: no fault of the candidate, which was accepted."""
     evaluation = session.get_one(Evaluation, held.id)
     arena = session.get_one(Arena, evaluation.arena_id)
     candidate = session.get_one(Candidate, evaluation.candidate_id)
@@ -117,10 +119,10 @@ def record_measurement(
     return is_ours
 
 
-def record_failure(session: Session, held: Claim, failure: dict[str, Any], *, device_seconds: float) -> bool:
+def record_failure(session: Session, held: Claim, failure: Failure, *, device_seconds: float) -> bool:
     """The candidate's doing, which is a result too. False: the lease was lost meanwhile."""
-    facts = {"code": failure["code"], "message": failure["message"]}
-    values = {"failure": failure, "device_seconds": device_seconds}
+    facts = {"code": failure.code, "message": failure.message}
+    values = {"failure": failure.document(), "device_seconds": device_seconds}
     is_ours = finish(session, held, EvaluationStatus.FAILED, told=facts, **values)
     if is_ours:
         _charge(session, held.campaign_id, device_seconds)

@@ -57,7 +57,8 @@ def register_worker(
 
 
 def _end_earlier(session: Session, name: str, has_ended: Callable[[Process], bool]) -> None:
-    query = select(Worker).where(Worker.name == name, Worker.stopped_at.is_(None)).with_for_update()
+    # Not its key, to which a claim that is under way refers: that one holds the campaign, which is wanted here next.
+    query = select(Worker).where(Worker.name == name, Worker.stopped_at.is_(None)).with_for_update(key_share=True)
     earlier = session.scalar(query)
     if earlier is None:
         return

@@ -9,8 +9,10 @@ from fastapi import FastAPI
 
 from discovery_service.client import Client, Conflict
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Evaluation
+from discovery_service.db.tables import Arena, Evaluation
 from discovery_service.domain.access import Scope
+from discovery_service.domain.arenas import find_document, hash_document
+from discovery_service.domain.published import find_figures
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus
 from tests import rows
 from tests.api.serving import client_of, make_key, serving
@@ -39,6 +41,24 @@ def test_a_measured_one_comes_with_its_metrics_and_series(api: httpx2.Client, se
     assert (body["metrics"], body["series"], body["failure"]) == ({"objective": 0.5}, {"loss": [0.7, 0.6]}, None)
 
 
+def test_in_a_built_in_arena_it_says_how_much_of_the_attainable_was_attained(
+    api: httpx2.Client, sessions: Sessions
+) -> None:
+    plain = find_document("plain:mini")
+    assert plain is not None
+    figures = find_figures(hash_document(plain), 2)
+    assert figures is not None
+    with sessions.begin() as session:
+        arena = Arena(name="plain:mini", content_sha256=hash_document(plain), family="pairwise", spec=plain)
+        session.add(arena)
+        session.flush()
+        columns = {"arena_id": arena.id, "metrics": {"J": figures.j_best}}
+        measured_id = rows.add_measurement(session, **columns).id
+    succeeded = {"status": EvaluationStatus.SUCCEEDED, "measurement_id": measured_id, "device_seconds": 1.0}
+    row_id = add(sessions, arena_id=columns["arena_id"], base_policy=2, **succeeded)
+    assert api.get(f"/v1/evaluations/{row_id}").json()["metrics"] == {"J": figures.j_best, "attained": 1.0}
+
+
 def test_a_failed_one_says_why_at_which_step_and_how_it_went(api: httpx2.Client, sessions: Sessions) -> None:
     failure = {
         "code": "non_finite",
@@ -50,6 +70,14 @@ def test_a_failed_one_says_why_at_which_step_and_how_it_went(api: httpx2.Client,
     body = api.get(f"/v1/evaluations/{row_id}").json()
     assert body["failure"] == {name: failure[name] for name in ("code", "message", "step")}
     assert (body["series"], body["metrics"], body["measurement_id"]) == ({"loss": [0.7, None]}, None, None)
+
+
+def test_a_failure_without_a_step_is_shown_too(api: httpx2.Client, sessions: Sessions) -> None:
+    failure = {"code": "refused", "message": "It is not of version 1."}
+    answer = api.get(f"/v1/evaluations/{add(sessions, status=EvaluationStatus.FAILED, failure=failure)}")
+    assert answer.status_code == 200
+    assert answer.json()["failure"] == {**failure, "step": None}
+    assert answer.json()["series"] is None
 
 
 def test_an_abandoned_one_is_rung_for_again(api: httpx2.Client, sessions: Sessions, redis_client: Any) -> None:

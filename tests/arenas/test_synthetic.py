@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from discovery_service.domain.arenas import ARENAS, ArenaSize, find_document, hash_document
+from discovery_service.domain.arenas import RECIPES, ArenaSize, find_document
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Draw, Setting
-from discovery_service.domain.published import find_figures
 from discovery_service.domain.states import Purpose
 from discovery_service.losses.families import INPUTS, Role, Shape
 from tests.arenas.conftest import OpenMini
 from tests.arenas.training import evaluate, find_source
-from workers.arenas import open_arena
+from workers.arenas import open_arena, synthetic
 from workers.arenas.cache import Cache
+from workers.arenas.language import build_model
 from workers.arenas.opening import UnknownArena
 from workers.arenas.synthetic import SyntheticArena, SyntheticTask
 from workers.arenas.texts import is_answer
@@ -172,16 +172,18 @@ def test_what_is_warm_is_counted_and_let_go_of_oldest_first(open_mini: OpenMini,
     assert arena.held_bytes() == 0
 
 
-def test_attained_is_the_share_between_reference_and_optimum(open_mini: OpenMini) -> None:
-    measured = open_mini("plain").open(0, DRAW).measure()
-    figures = find_figures(hash_document(find_document("plain:mini")), 0)
-    assert measured["attained"] == pytest.approx((measured["J"] - figures.j_ref) / (figures.j_best - figures.j_ref))
+def test_what_depends_on_published_figures_is_not_measured(open_mini: OpenMini) -> None:
+    assert "attained" not in open_mini("plain").open(0, DRAW).measure()
 
 
-def test_nothing_is_attained_where_the_optimum_was_not_measured(tmp_path: Path) -> None:
-    spec = replace(ARENAS["plain"], world=replace(ARENAS["plain"].world, sharpness=2.0))
-    arena = SyntheticArena(spec.document(ArenaSize.MINI), torch.device("cpu"), Cache(tmp_path))
-    assert arena.open(0, DRAW).measure()["attained"] is None
+def test_no_other_base_policy_is_measured_than_the_one_of_the_published_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = build_model(RECIPES[ArenaSize.MINI])
+    monkeypatch.setattr(synthetic, "load_policy", lambda *_: other)
+    arena = SyntheticArena(find_document("plain:mini"), torch.device("cpu"), Cache(tmp_path))
+    with pytest.raises(RuntimeError, match="install the package anew"):
+        arena.open(0, DRAW)
 
 
 def test_a_document_opens_the_same_arena_after_a_journey_as_json(cache_dir: Path) -> None:

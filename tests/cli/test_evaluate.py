@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from discovery_service.domain.arenas import find_document
+from discovery_service.domain.published import add_attained
 from tests.arenas.hf.tiny import make_rows, save_folder, write_rows
 from tests.cli.conftest import Command, Ran
 from tests.cli.test_arena import FILE
@@ -40,6 +42,8 @@ def test_a_known_loss_is_measured_in_every_setting_on_every_draw(discovery: Comm
     assert {each["setting"]["learning_rate"] for each in ran.json["measurements"]} == {1.5e-3}
     for each in ran.json["measurements"]:
         assert each["metrics"]["J"] == pytest.approx(each["metrics"]["reward"] - each["metrics"]["kl"], abs=1e-4)
+        assert each["metrics"] == add_attained(each["metrics"], find_document("plain:mini") or {}, 0)
+        assert 0 < each["metrics"]["attained"] < 1
     for each in ran.json["summary"]:
         assert each["metrics"]["J"]["low"] < each["metrics"]["J"]["mean"] < each["metrics"]["J"]["high"]
     assert (ran.json["status"], ran.json["loss"], ran.json["arena"]) == ("measured", "dpo", "plain:mini")
@@ -50,6 +54,7 @@ def test_the_same_is_told_with_intervals_and_one_draw_without(discovery: Command
     (tmp_path / "mine.py").write_text(DPO)
     told = evaluate(discovery, tmp_path / "mine.py", "--arena", "plain:mini", *FEW, "--draws", 2).out
     assert "loss in plain:mini, base policy 0: means over draws with 95 % intervals." in told
+    assert "attained" in told.splitlines()[0]
     assert "[" in told.splitlines()[1]
     alone = evaluate(discovery, "-", "--arena", "plain", *FEW, stdin=DPO).out
     assert "of one draw, which says nothing of the next one" in alone

@@ -1,6 +1,7 @@
 """Measurements are stored once, whoever comes first; evaluations point at them and their campaigns pay for them."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 from typing import Any
 
@@ -10,7 +11,7 @@ from structlog.testing import CapturingLogger
 
 from discovery_service.db.tables import Campaign, CampaignProgress, Evaluation, Event, Measurement
 from discovery_service.domain.families import Family
-from discovery_service.domain.measuring import Build
+from discovery_service.domain.measuring import Build, Failure
 from discovery_service.domain.states import EvaluationStatus
 from discovery_service.engine.claim import Claim, crash
 from discovery_service.engine.measurements import (
@@ -120,6 +121,21 @@ def test_another_draw_or_policy_is_another_measurement(stage: Stage, change: dic
     assert len(stored(stage)) == 2
 
 
+def test_a_number_is_the_same_one_however_it_was_written(stage: Stage) -> None:
+    for setting in ({"beta": 1, "learning_rate": 1, "steps": 8}, {"beta": 1.0, "learning_rate": 1.0, "steps": 8}):
+        assert measure(stage, hold(stage, setting=setting))
+    assert len(stored(stage)) == 1
+
+
+def test_the_version_of_peft_tells_trainings_of_adapters_apart_and_no_others(stage: Stage) -> None:
+    job, key = read(stage, hold(stage))
+    builds = [replace(BUILD, peft=version) for version in ("0.21.1", "0.21.2")]
+    assert [job.key(build) for build in builds] == [key, key]
+    assert "peft" not in key["build"]
+    adapting = replace(job, arena={**job.arena, "lora": {"r": 4, "alpha": 8, "target_modules": None}})
+    assert [adapting.key(build)["build"]["peft"] for build in builds] == ["0.21.1", "0.21.2"]
+
+
 def test_of_two_that_measure_the_same_at_once_one_stores_it_and_both_point_there(
     stage: Stage, threads: ThreadPoolExecutor
 ) -> None:
@@ -158,7 +174,7 @@ def test_a_zombie_stores_and_charges_nothing(stage: Stage) -> None:
         crash(session, held, "its lease lapsed")
     assert not measure(stage, held)
     with stage.sessions.begin() as session:
-        assert not record_failure(session, held, {"code": "memory", "message": "Too much."}, device_seconds=1.0)
+        assert not record_failure(session, held, Failure("memory", "Too much."), device_seconds=1.0)
     assert stored(stage) == []
     assert spent(stage) == (0, 0.0)
     assert evaluation(stage, held).status is EvaluationStatus.QUEUED
@@ -166,10 +182,10 @@ def test_a_zombie_stores_and_charges_nothing(stage: Stage) -> None:
 
 def test_a_failure_is_a_result_that_is_charged(stage: Stage) -> None:
     held = hold(stage)
-    failure = {"code": "non_finite", "message": "The loss is inf at step 40.", "step": 40, "series": {"loss": [None]}}
+    failure = Failure("non_finite", "The loss is inf at step 40.", 40, {"loss": [None]})
     with stage.sessions.begin() as session:
         assert record_failure(session, held, failure, device_seconds=1.5)
     row = evaluation(stage, held)
-    assert (row.status, row.failure, row.device_seconds) == (EvaluationStatus.FAILED, failure, 1.5)
+    assert (row.status, row.failure, row.device_seconds) == (EvaluationStatus.FAILED, failure.document(), 1.5)
     assert spent(stage) == (1, 1.5)
     assert told(stage, held) == {"attempt": 1, "code": "non_finite", "message": "The loss is inf at step 40."}

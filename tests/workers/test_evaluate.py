@@ -97,7 +97,6 @@ def test_whatever_a_training_does_is_classified_and_the_slot_takes_the_next_one(
         trainings.add(once("flood")): (SUCCEEDED, None, 1),
         trainings.add(once("lose_the_device")): (SUCCEEDED, None, 1),
         trainings.add({"do": "fault", "at": "open", "once": str(tmp_path / "open")}): (SUCCEEDED, None, 1),
-        trainings.add(graph={**DPO, "v": 2}): (FAILED, "refused", None),
         trainings.add(): (SUCCEEDED, None, 0),
     }
     fleet.start_evaluate(slots=1, evaluation_s=2, memory_bytes=2 << 30)
@@ -150,12 +149,18 @@ def test_a_worker_that_stops_gives_its_trainings_back_and_leaves_no_process(
     assert trainings.settle(hanging)[0].status is SUCCEEDED
 
 
-def test_where_no_runtime_starts_nothing_is_claimed(fleet: Fleet, trainings: Trainings) -> None:
-    fleet.start_evaluate("broken@here", slots=1)
+def test_where_no_runtime_starts_nothing_is_claimed_and_another_worker_is_rung_for(
+    fleet: Fleet, trainings: Trainings
+) -> None:
+    broken = fleet.start_evaluate("broken@here", slots=1)
     waiting = trainings.add()
     wait_until(lambda: "evaluate.no_runtime" in fleet.read_logs(), deadline_s=60)
     row = trainings.get(waiting)
     assert (row.status, row.attempt) == (EvaluationStatus.QUEUED, 0)
+    fleet.start_evaluate("evaluate@other", slots=1)
+    assert trainings.settle(waiting)[0].status is SUCCEEDED
+    broken.send_signal(signal.SIGTERM)
+    assert broken.wait(20) == 0
 
 
 def test_a_runtime_knows_no_secret_of_its_worker(fleet: Fleet, trainings: Trainings) -> None:

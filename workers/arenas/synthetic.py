@@ -11,7 +11,7 @@ from torch import Tensor
 
 from discovery_service.domain.arenas import BUILDERS, Precision, Recipe, Schedule, World, hash_document
 from discovery_service.domain.measuring import Draw, Stream
-from discovery_service.domain.published import Figures, find_figures
+from discovery_service.domain.published import find_figures
 from workers.arenas.arena import Batch, Policy
 from workers.arenas.cache import Cache, Tensors, hash_recipe, hash_tensors
 from workers.arenas.causal import completion_log_probabilities
@@ -34,8 +34,7 @@ class SyntheticArena:
     def open(self, base_policy: int, draw: Draw) -> "SyntheticTask":
         reference = self._find_reference(base_policy)
         made = self._find_draw(base_policy, draw)
-        figures = find_figures(self._sha256, base_policy)
-        return SyntheticTask(self.world, self.recipe, reference, draw, made, figures)
+        return SyntheticTask(self.world, self.recipe, reference, draw, made)
 
     def held_bytes(self) -> int:
         weights = sum(_count_bytes(dict(each.state_dict())) for each in self._references.values())
@@ -51,8 +50,18 @@ class SyntheticArena:
     def _find_reference(self, base_policy: int) -> Any:
         if base_policy not in self._references:
             model = load_policy(self.recipe, self.world.p_stop, base_policy, self._cache)
+            self._check_published(base_policy, model)
             self._references[base_policy] = model.to(self._device)
         return self._references[base_policy]
+
+    def _check_published(self, base_policy: int, model: Any) -> None:
+        """Figures and measurements meet by arena and base policy alone, so another policy must not be measured here."""
+        figures = find_figures(self._sha256, base_policy)
+        if figures is not None and figures.policy_sha256 != hash_tensors(find_weights(model)):
+            raise RuntimeError(
+                f"The base policy {base_policy} is not the one whose optimum this version publishes: "
+                "install the package anew."
+            )
 
     def _find_draw(self, base_policy: int, draw: Draw) -> Tensors:
         key = base_policy, hash_recipe(draw.document())
@@ -82,11 +91,8 @@ class SyntheticArena:
 class SyntheticTask:
     """One training: a copy of the reference to be trained, on a draw's pairs, measured on its prompts."""
 
-    def __init__(
-        self, world: World, recipe: Recipe, reference: Any, draw: Draw, made: Tensors, figures: Figures | None
-    ) -> None:
-        self._world, self._reference, self._draw = world, reference, draw
-        self._made, self._figures = made, figures
+    def __init__(self, world: World, recipe: Recipe, reference: Any, draw: Draw, made: Tensors) -> None:
+        self._world, self._reference, self._draw, self._made = world, reference, draw, made
         self.policy = PairPolicy(_copy_to_train(reference))
         self.batches = PairBatches(made, recipe.batch, draw.seed(Stream.ORDER))
 
@@ -96,7 +102,6 @@ class SyntheticTask:
         uniforms = make_uniforms(len(prompts), self._draw.seed(Stream.EVALUATION_SAMPLING)).to(prompts.device)
         answers = answer(model, self._reference, prompts, uniforms)
         found: dict[str, float | None] = {**measure_answers(answers, made["reference_rewards"])}
-        found["attained"] = None if self._figures is None else self._figures.attained(answers.objective)
         found |= measure_pairs(model, made, do_annotators_differ=self._world.sloppy > 0)
         if "proxy" in made:
             found["proxy_reward"] = measure_proxy(answers.texts, made["proxy"])

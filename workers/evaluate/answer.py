@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from discovery_service.domain.intervals import Interval, find_interval
+from discovery_service.domain.published import add_attained
 from workers.evaluate.trainings import Training
 from workers.supervisor.outcome import Cancelled, Crashed, Failed, Measured, Outcome
 
@@ -14,11 +15,12 @@ SHOWN = ("J", "score", "reward", "accuracy", "kl", "attained", "win_rate")
 """In this order behind the one that counts, where an arena has them."""
 
 
-def describe_outcome(training: Training, outcome: Outcome) -> Document:
+def describe_outcome(arena: Mapping[str, Any], base_policy: int, training: Training, outcome: Outcome) -> Document:
     described: Document = {"draw": training.number, "setting": training.setting.document()}
     match outcome:
         case Measured():
-            return described | {"metrics": outcome.metrics, "failure": None, "device_s": outcome.device_s}
+            metrics = add_attained(outcome.metrics, arena, base_policy)
+            return described | {"metrics": metrics, "failure": None, "device_s": outcome.device_s}
         case Failed():
             failure = {"code": outcome.code, "message": outcome.message, "step": outcome.step}
             return described | {"metrics": None, "failure": failure, "device_s": outcome.device_s}

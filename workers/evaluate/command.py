@@ -72,7 +72,8 @@ def evaluate(
     }
     if passed is None:
         return {"status": judged["status"], **found, "measurements": [], "summary": []}
-    measurements = [describe_outcome(*each) for each in _train(passed, document, base_policy, trainings).items()]
+    outcomes = _train(passed, document, base_policy, trainings)
+    measurements = [describe_outcome(document, base_policy, *each) for each in outcomes.items()]
     status = "failed" if any(each["failure"] for each in measurements) else "measured"
     return {"status": status, **found, "measurements": measurements, "summary": summarise(measurements)}
 

@@ -1,18 +1,21 @@
 """The evaluate task: one evaluation from its claim to its measurement, on a free slot of this worker."""
 
+import importlib.metadata
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
 from celery import shared_task
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from discovery_service.domain.measuring import Build
+from discovery_service.db.sessions import passes_by_itself
+from discovery_service.domain.measuring import Build, Failure
 from discovery_service.domain.states import EvaluationStatus
-from discovery_service.engine.claim import Claim, claim, crash, finish
+from discovery_service.engine.claim import Claim, claim, crash, finish, hand_on
 from discovery_service.engine.heartbeat import Heartbeat, heartbeat
 from discovery_service.engine.measurements import (
     Job,
@@ -24,16 +27,24 @@ from discovery_service.engine.measurements import (
 )
 from discovery_service.engine.work import EVALUATION
 from discovery_service.losses.refusals import Refused
-from workers.fleet import find_worker_id
+from workers.fleet import find_worker_id, wait_to_leave
 from workers.process import get_sessions, task_unit
 from workers.runtime.protocol import DrawMessage, Evaluate, SettingMessage
 from workers.slots import get_slots
-from workers.supervisor.outcome import Cancelled, Crashed, Failed, Measured, Outcome
-from workers.supervisor.runtime import RuntimeLost
+from workers.supervisor.outcome import Cancelled, Crashed, Failed, Limits, Measured, Outcome
+from workers.supervisor.runtime import Runtime, RuntimeLost
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 SETTLE_AGAIN_S = 1.0
+# Starting a runtime takes seconds of a core; a device rarely comes back by itself.
+TRY_AGAIN_AFTER_S = 30.0
+FOREIGN_GRAPH = "this worker does not know the graph's version: let all machines run the same version"
+
+_not_started: set[Runtime] = set()
+"""Those of this process's runtimes that did not start when they were tried last."""
 
 
 @dataclass(frozen=True)
@@ -52,39 +63,73 @@ def train(evaluation_id: str) -> None:
         return
     slots = get_slots()
     with slots.take() as runtime:
-        try:
-            build = runtime.start().build()
-        except RuntimeLost as lost:
-            # Nothing is claimed: another worker, whose device works, may.
-            log.error("evaluate.no_runtime", reason=str(lost))
+        build = _start(runtime)
+        if build is None:
+            # Nothing is claimed: another worker, whose device works, may. This slot stays taken meanwhile, because a
+            # free one takes every message from the workers that train.
+            with task_unit() as session:
+                hand_on(session, EVALUATION, UUID(evaluation_id))
+            wait_to_leave(TRY_AGAIN_AFTER_S)
             return
-        taken = _take(UUID(evaluation_id), worker_id, build)
-        if taken is None:
-            return
-        with heartbeat(get_sessions(), taken.held) as beating:
-            order = _make_order(taken, slots.limits.memory_bytes)
-            outcome = runtime.evaluate(order, slots.limits, stop=beating.stop)
-            _settle(beating, lambda session: _write(session, taken, outcome))
-
-
-def _take(evaluation_id: UUID, worker_id: UUID, build: Build) -> Taken | None:
-    """Claim it; None where there is nothing to train, because somebody else has it or it was measured before."""
-    with task_unit() as session:
-        held = claim(session, EVALUATION, evaluation_id, worker_id)
+        with task_unit() as session:
+            held = claim(session, EVALUATION, UUID(evaluation_id), worker_id)
         if held is None:
-            return None
+            return
         try:
-            job = read_job(session, held)
-        except Refused as refused:
-            failure = {"code": "refused", "message": refused.refusals[0].message}
-            record_failure(session, held, failure, device_seconds=0.0)
-            return None
-        key = job.key(build)
-        stored = find_measurement(session, key)
-        if stored is not None:
-            reuse_measurement(session, held, stored)
-            return None
-        return Taken(held, job, key)
+            with heartbeat(get_sessions(), held) as beating:
+                _evaluate(runtime, slots.limits, held, build, beating)
+        except Exception as error:
+            # Whatever it is, it is no fault of the candidate, and as an attempt that counts it does not come for ever.
+            log.exception("evaluate.failed", id=str(held.id))
+            with task_unit() as session:
+                crash(session, held, f"the evaluation failed: {type(error).__name__}: {error}")
+
+
+def _start(runtime: Runtime) -> Build | None:
+    """What computes in it; None when it does not start, which is said once and not at every try."""
+    try:
+        build = replace(runtime.start().build(), peft=_find_peft())
+    except RuntimeLost as lost:
+        if runtime not in _not_started:
+            log.error("evaluate.no_runtime", reason=str(lost))
+        _not_started.add(runtime)
+        return None
+    _not_started.discard(runtime)
+    return build
+
+
+@cache
+def _find_peft() -> str | None:
+    """The version that runtimes of this process find: they are of the same environment."""
+    try:
+        return importlib.metadata.version("peft")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _evaluate(runtime: Runtime, limits: Limits, held: Claim, build: Build, beating: Heartbeat) -> None:
+    taken = _settle(beating, lambda session: _prepare(session, held, build))
+    if taken is None:
+        return
+    outcome = runtime.evaluate(_make_order(taken, limits.memory_bytes), limits, stop=beating.stop)
+    _settle(beating, lambda session: _write(session, taken, outcome))
+
+
+def _prepare(session: Session, held: Claim, build: Build) -> Taken | None:
+    """What there is to train; None where it ends here, because it was measured before or cannot be read."""
+    try:
+        job = read_job(session, held)
+    except Refused as refused:
+        # The gate has accepted it: what this worker cannot read, one of another version wrote.
+        log.error("evaluate.foreign_graph", id=str(held.id), reason=refused.refusals[0].message)
+        crash(session, held, FOREIGN_GRAPH)
+        return None
+    key = job.key(build)
+    stored = find_measurement(session, key)
+    if stored is not None:
+        reuse_measurement(session, held, stored)
+        return None
+    return Taken(held, job, key)
 
 
 def _make_order(taken: Taken, memory_bytes: int | None) -> Evaluate:
@@ -100,16 +145,18 @@ def _make_order(taken: Taken, memory_bytes: int | None) -> Evaluate:
     )
 
 
-def _settle(beating: Heartbeat, write: Callable[[Session], object]) -> None:
-    """While the lease holds, a database that is away for seconds costs nobody a training."""
+def _settle(beating: Heartbeat, act: Callable[[Session], T]) -> T | None:
+    """One transaction under the claim; None once that is lost. A database away for seconds costs nobody a training."""
     while not beating.lost.is_set():
         try:
             with task_unit() as session:
-                write(session)
-            return
-        except OperationalError as error:
+                return act(session)
+        except DBAPIError as error:
+            if not passes_by_itself(error) or beating.cancel_requested.is_set():
+                raise
             log.warning("evaluate.unsettled", error=str(error.orig))
-            beating.lost.wait(SETTLE_AGAIN_S)
+            beating.stop.wait(SETTLE_AGAIN_S)
+    return None
 
 
 def _write(session: Session, taken: Taken, outcome: Outcome) -> None:
@@ -125,12 +172,7 @@ def _write(session: Session, taken: Taken, outcome: Outcome) -> None:
                 device_seconds=outcome.device_s,
             )
         case Failed():
-            failure = {
-                "code": outcome.code,
-                "message": outcome.message,
-                "step": outcome.step,
-                "series": outcome.series,
-            }
+            failure = Failure(outcome.code, outcome.message, outcome.step, outcome.series)
             record_failure(session, taken.held, failure, device_seconds=outcome.device_s)
         case Crashed():
             log.warning("evaluate.crashed", id=str(taken.held.id), reason=outcome.reason, log=outcome.log)

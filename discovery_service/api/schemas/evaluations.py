@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from discovery_service.db.tables import Arena, Evaluation, Measurement
 from discovery_service.domain.campaign import example
+from discovery_service.domain.published import add_attained
 from discovery_service.domain.states import EvaluationStatus, Purpose
 
 _SETTING: dict[str, Any] = {"beta": 1.0, "learning_rate": 0.0015, "steps": 120}
@@ -82,13 +83,15 @@ class EvaluationRead(BaseModel):
 
     @classmethod
     def of(cls, evaluation: Evaluation, arena: Arena, measurement: Measurement | None) -> "EvaluationRead":
-        failure = evaluation.failure or {}
+        # Rows of older versions lack the step where there was none.
+        failure = evaluation.failure and {"step": None, **evaluation.failure}
         return cls.model_validate(
             {
                 **{name: getattr(evaluation, name) for name in cls.model_fields if hasattr(evaluation, name)},
                 "arena": arena.name,
-                "metrics": measurement and measurement.metrics,
-                "series": measurement.series if measurement else failure.get("series"),
+                "failure": failure,
+                "metrics": measurement and add_attained(measurement.metrics, arena.spec, evaluation.base_policy),
+                "series": measurement.series if measurement else failure and failure.get("series"),
                 "build": measurement and measurement.key.get("build"),
             }
         )
