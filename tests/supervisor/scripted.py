@@ -55,8 +55,8 @@ def stop(job: str) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def die(job: str, number: int) -> None:
-    sys.stderr.write("The last words.\n")
+def die(job: str, number: int, words: str = "The last words.") -> None:
+    sys.stderr.write(f"{words}\n")
     sys.stderr.flush()
     os.kill(os.getpid(), number)
 

@@ -171,6 +171,23 @@ def test_a_process_that_dies_of_a_failed_allocation_had_no_memory(slot: Runtime)
     assert outcome.code == "memory"
 
 
+def test_one_that_aborts_over_a_failed_allocation_had_no_memory(slot: Runtime) -> None:
+    outcome = act(slot, TRAINING, ("die", signal.SIGABRT, "terminate called after throwing 'std::bad_alloc'"))
+    assert isinstance(outcome, Failed)
+    assert outcome.code == "memory"
+
+
+def test_one_that_somebody_kills_is_our_fault_whatever_it_said_of_memory(slot: Runtime) -> None:
+    assert "SIGKILL" in reason(act(slot, TRAINING, ("die", signal.SIGKILL, "MemoryError: it could not allocate 3 GiB")))
+
+
+def test_the_log_is_of_one_evaluation_alone(slot: Runtime) -> None:
+    assert isinstance(act(slot, ("complain", 1 << 10), TRAINING, DONE), Measured)
+    outcome = act(slot, TRAINING, ("breaks", False))
+    assert isinstance(outcome, Crashed)
+    assert outcome.log == ""
+
+
 @pytest.mark.parametrize("acts", [(), (("ignore_sigterm",),), (("ignore_sigterm",), ("stop",))])
 def test_a_cancelled_training_ends_whatever_the_process_does_with_signals(slot: Runtime, acts: Any) -> None:
     before, stop = process_of(slot), Event()

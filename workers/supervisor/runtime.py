@@ -127,7 +127,7 @@ class _Job:
         self.leaves_a_sound_process = False
 
     def run(self) -> Outcome:
-        self._child.say(self._order.encode())
+        self._child.begin(self._order.encode())
         while True:
             try:
                 for line in self._child.exchange(TICK_S):
@@ -192,7 +192,7 @@ class _Job:
 
     def _judge_end(self) -> Outcome:
         how = self._child.describe_end()
-        if any(mark in how for mark in _MEMORY_MARKS):
+        if self._child.has_given_up() and any(mark in how for mark in _MEMORY_MARKS):
             return self._out_of_memory()
         return self._crashed(f"the runtime's process ended {how}")
 
