@@ -9,11 +9,13 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from discovery_service.domain.ids import uuid7
 from discovery_service.domain.states import Purpose
 from tests.waiting import is_alive, wait_until
 from workers.runtime.protocol import LINE_BYTES, DrawMessage, Evaluate, Progress, SettingMessage, Stage
+from workers.supervisor import child
 from workers.supervisor.child import LOG_BYTES
 from workers.supervisor.outcome import Cancelled, Crashed, Failed, Limits, Measured, Outcome
 from workers.supervisor.runtime import Runtime, RuntimeLost
@@ -260,6 +262,23 @@ def test_a_start_can_be_cancelled() -> None:
         stop.set()
         starting.join()
         assert outcomes == [Cancelled()]
+
+
+def test_a_process_that_no_signal_ends_is_abandoned_and_holds_its_slot_up_no_longer(
+    slot: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = process_of(slot)
+    with monkeypatch.context() as deaf, capture_logs() as logs:
+        deaf.setattr(child, "TERM_GRACE_S", 0.01)
+        deaf.setattr(child, "KILL_GRACE_S", 0.01)
+        deaf.setattr(os, "killpg", lambda *_: None)
+        assert isinstance(act(slot, TRAINING, ("breaks", True), ("stop",)), Crashed)
+    try:
+        assert [(each["event"], each["pid"]) for each in logs] == [("runtime.abandoned", before)]
+        assert is_alive(before)
+        assert process_of(slot) != before
+    finally:
+        os.kill(before, signal.SIGKILL)
 
 
 def test_what_a_runtime_started_goes_with_it() -> None:

@@ -12,10 +12,16 @@ from contextlib import suppress
 from io import FileIO
 from typing import cast
 
+import structlog
+
 from workers.runtime.protocol import LINE_BYTES
+
+log = structlog.get_logger(__name__)
 
 LOG_BYTES = 16 << 10
 TERM_GRACE_S = 1.0
+# In the middle of a driver's call or of a file system that does not answer, a process dies no sooner than that ends.
+KILL_GRACE_S = 10.0
 _PART = 1 << 16
 
 
@@ -94,13 +100,17 @@ class RuntimeChild:
         return self._find_end()[1] in (None, signal.SIGABRT)
 
     def end(self) -> None:
-        """The process and whatever it started; it gets a moment to go by itself unless it has gone."""
+        """The process and whatever it started; it gets a moment to go by itself unless it has gone.
+
+        One that not even SIGKILL ends is left to itself: its slot goes on with another.
+        """
         self._signal(signal.SIGTERM)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._handle, selectors.EVENT_READ)
-            selector.select(TERM_GRACE_S)
+        self._wait(TERM_GRACE_S)
         self._signal(signal.SIGKILL)
-        self._process.wait()
+        if self._wait(KILL_GRACE_S):
+            self._process.wait()
+        else:
+            log.error("runtime.abandoned", pid=self.pid, hint="SIGKILL does not end it; look at the card and the disks")
         self._selector.close()
         for pipe in (self._stdin, self._stdout, self._stderr):
             pipe.close()
@@ -113,6 +123,12 @@ class RuntimeChild:
         assert ended is not None
         is_exit = ended.si_code == os.CLD_EXITED
         return ended.si_status, None if is_exit else signal.Signals(ended.si_status)
+
+    def _wait(self, timeout_s: float) -> bool:
+        """Whether it has ended by then."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._handle, selectors.EVENT_READ)
+            return bool(selector.select(timeout_s))
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
