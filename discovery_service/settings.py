@@ -65,7 +65,7 @@ class WorkerSettings(Section):
     evaluation_s: float = Field(default=3600.0, gt=0)
     """Processor time after which a training that has not ended is given up, as the fault of its loss."""
     stall_s: float = Field(default=3 * 3600.0, gt=0)
-    """The same by the clock on the wall, as a fault of this machine; and how long building an arena may take."""
+    """By the clock for training and measuring, as a fault of this machine; and how long building an arena may take."""
     memory_bytes: int | None = Field(default=None, ge=1 << 30)
     """What one evaluation's process may hold; by default its share of most of this machine's memory."""
 

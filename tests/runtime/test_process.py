@@ -118,6 +118,17 @@ def test_memory_without_end_ends_as_failed_before_the_machine_has_none(slot: Run
     assert measured(slot).metrics["pid"] != before
 
 
+@pytest.mark.parametrize("at", ["open", "measure"])
+def test_memory_that_runs_out_where_no_loss_computes_is_our_fault_and_takes_the_process_along(
+    slot: Runtime, at: str
+) -> None:
+    before = measured(slot).metrics["pid"]
+    outcome = evaluate(slot, order({"do": "fill_tensors", "at": at}))
+    assert isinstance(outcome, Crashed)
+    assert "allocate memory" in outcome.reason
+    assert measured(slot).metrics["pid"] != before
+
+
 def test_an_arena_that_cannot_be_opened_is_our_fault(slot: Runtime) -> None:
     outcome = evaluate(slot, order({"do": "fault", "at": "open"}))
     assert isinstance(outcome, Crashed)
@@ -129,7 +140,7 @@ def test_an_error_that_nobody_understands_is_our_fault_and_leaves_the_process(sl
     before = measured(slot).metrics["pid"]
     outcome = evaluate(slot, order({"do": "fault", "at": "measure"}))
     assert isinstance(outcome, Crashed)
-    assert outcome.reason == "ValueError: nobody understands this"
+    assert outcome.reason == "The policy cannot be measured: ValueError: nobody understands this"
     assert measured(slot).metrics["pid"] == before
 
 
@@ -200,7 +211,7 @@ def bare(tmp_path: Path) -> Iterator[Bare]:
     [
         pytest.param(b"train, please\n", "what is no order", id="malformed"),
         pytest.param(b'{"say": "evaluate"}\n', "what is no order", id="half"),
-        pytest.param(order().model_copy(update={"version": 2}).encode(), "of version 2", id="other version"),
+        pytest.param(order().model_copy(update={"version": 1}).encode(), "of version 1", id="other version"),
         pytest.param(b"x" * (LINE_BYTES + 1), "longer than", id="no end"),
     ],
 )

@@ -142,9 +142,10 @@ def test_a_training_that_computes_to_its_limit_has_failed(slot: Runtime) -> None
     [
         pytest.param((TRAINING, ("idle",)), id="idle"),
         pytest.param((("say", "building"), ("compute",)), id="building"),
+        pytest.param((TRAINING, ("say", "measuring"), ("compute",)), id="measuring"),
     ],
 )
-def test_one_that_sits_idle_or_builds_without_end_has_crashed(slot: Runtime, acts: Any) -> None:
+def test_one_that_sits_idle_or_builds_or_measures_without_end_has_crashed(slot: Runtime, acts: Any) -> None:
     before = process_of(slot)
     outcome = act(slot, *acts, limits=Limits(evaluation_s=0.2, stall_s=0.6))
     assert "did not end within 0.6 s" in reason(outcome)
@@ -157,14 +158,16 @@ def test_a_stopped_process_is_noticed_long_before_any_limit(slot: Runtime) -> No
     assert process_of(slot) != before
 
 
-def test_memory_without_end_is_the_candidates_doing_and_in_building_ours(slot: Runtime) -> None:
+def test_memory_without_end_is_the_candidates_doing_in_training_alone(slot: Runtime) -> None:
     little = Limits(evaluation_s=1000, stall_s=1000, memory_bytes=200 << 20)
     before = process_of(slot)
     outcome = act(slot, TRAINING, ("hold", 400 << 20), ("idle",), limits=little)
     assert isinstance(outcome, Failed)
     assert outcome.code == "memory"
     assert process_of(slot) != before
-    assert "does not fit" in reason(act(slot, ("say", "building"), ("hold", 400 << 20), ("idle",), limits=little))
+    for stage in ("building", "measuring"):
+        told = reason(act(slot, ("say", stage), ("hold", 400 << 20), ("idle",), limits=little))
+        assert told == f"{stage} takes more memory than an evaluation may"
 
 
 def test_a_process_that_dies_of_a_failed_allocation_had_no_memory(slot: Runtime) -> None:

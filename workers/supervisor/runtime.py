@@ -181,7 +181,7 @@ class _Job:
         elif now - self._seen_running_at > STOPPED_FOR_S:
             return self._crashed("somebody has stopped the runtime's process")
         cpu_s = sight.cpu_s - self._cpu_before_s
-        if self._stage is not Stage.BUILDING and cpu_s > self._limits.evaluation_s:
+        if self._stage is Stage.TRAINING and cpu_s > self._limits.evaluation_s:
             message = f"The training took more than {self._limits.evaluation_s:g} s of a processor: compute less."
             return Failed("time", message, device_s=self._device_s())
         if now - self._entered_at > self._limits.stall_s:
@@ -197,8 +197,8 @@ class _Job:
         return self._crashed(f"the runtime's process ended {how}")
 
     def _out_of_memory(self) -> Outcome:
-        if self._stage is Stage.BUILDING:
-            return self._crashed("the arena does not fit into the memory that an evaluation may take")
+        if self._stage is not Stage.TRAINING:
+            return self._crashed(f"{self._stage} takes more memory than an evaluation may")
         return Failed(
             "memory",
             "The training takes more memory than an evaluation may: build smaller tensors.",
