@@ -22,7 +22,7 @@ from workers.supervisor.runtime import Runtime, RuntimeLost
 
 TOY = str(Path(__file__).parent / "toy.py")
 DPO = list_described(Family.PAIRWISE)["dpo"].graph
-GIB = 1 << 30
+MIB, GIB = 1 << 20, 1 << 30
 AMPLE = Limits(evaluation_s=1000, stall_s=1000, memory_bytes=2 * GIB)
 STEPS = 50
 
@@ -127,6 +127,22 @@ def test_memory_that_runs_out_where_no_loss_computes_is_our_fault_and_takes_the_
     assert isinstance(outcome, Crashed)
     assert "allocate memory" in outcome.reason
     assert measured(slot).metrics["pid"] != before
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"do": "need", "at": "take", "step": 3, "size": 1000 * MIB}, id="training"),
+        pytest.param({"do": "keep", "at": "open", "size": 1000 * MIB}, id="building"),
+        pytest.param({"do": "need", "at": "measure", "size": 1000 * MIB}, id="measuring"),
+    ],
+)
+def test_what_fits_into_a_fresh_process_is_measured_whatever_is_warm(slot: Runtime, fault: dict[str, Any]) -> None:
+    outcome = evaluate(slot, order({"do": "keep", "at": "open", "size": 900 * MIB}, name="warm"))
+    assert isinstance(outcome, Measured)
+    beside = evaluate(slot, order(fault))
+    assert isinstance(beside, Measured)
+    assert beside.metrics["pid"] != outcome.metrics["pid"]
 
 
 def test_an_arena_that_cannot_be_opened_is_our_fault(slot: Runtime) -> None:

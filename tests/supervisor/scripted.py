@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from workers.runtime.protocol import VERSION, Broken, Done, Failed, Hello, Message, Progress, read_order
 
 KEPT: list[object] = []
+JOBS: list[str] = []
 
 
 def send(message: Message) -> None:
@@ -34,8 +35,8 @@ def fail(job: str, code: str, step: int | None = None) -> None:
     send(Failed.model_validate({"job": job, "code": code, "message": "Its doing.", "step": step}))
 
 
-def breaks(job: str, is_lost: bool) -> None:
-    send(Broken(job=job, message="The card is hot.", is_lost=is_lost))
+def breaks(job: str, is_lost: bool, is_out_of_memory: bool = False) -> None:
+    send(Broken(job=job, message="The card is hot.", is_lost=is_lost, is_out_of_memory=is_out_of_memory))
 
 
 def other_job(job: str) -> None:
@@ -45,6 +46,12 @@ def other_job(job: str) -> None:
 def compute(job: str) -> NoReturn:
     while True:
         pass
+
+
+def after_another(job: str, name: str, *given: Any) -> None:
+    """Only in a process that had a job before."""
+    if len(JOBS) > 1:
+        globals()[name](job, *given)
 
 
 def idle(job: str) -> None:
@@ -105,6 +112,7 @@ def serve(version: int) -> None:
     acts: dict[str, Any] = {name: each for name, each in globals().items() if callable(each)}
     for line in sys.stdin.buffer:
         order = read_order(line)
+        JOBS.append(order.job)
         for name, *given in order.arena["acts"]:
             acts[name](order.job, *given)
 

@@ -170,6 +170,37 @@ def test_memory_without_end_is_the_candidates_doing_in_training_alone(slot: Runt
         assert told == f"{stage} takes more memory than an evaluation may"
 
 
+@pytest.mark.parametrize("stage", ["building", "training", "measuring"])
+@pytest.mark.parametrize(
+    "act_of_the_warm",
+    [
+        pytest.param(("fail", "memory"), id="said"),
+        pytest.param(("breaks", True, True), id="said of ours"),
+        pytest.param(("raises", "MemoryError"), id="died"),
+        pytest.param(("hold", 400 << 20), id="seen"),
+    ],
+)
+def test_memory_that_runs_out_beside_what_earlier_jobs_left_is_tried_in_a_fresh_process(
+    slot: Runtime, stage: str, act_of_the_warm: Any
+) -> None:
+    little = Limits(evaluation_s=1000, stall_s=1000, memory_bytes=200 << 20)
+    before = process_of(slot)
+    acts = (("say", stage), ("after_another", *act_of_the_warm), ("after_another", "idle"), DONE)
+    outcome = act(slot, *acts, limits=little)
+    assert isinstance(outcome, Measured)
+    assert outcome.metrics["pid"] != before
+
+
+def test_memory_is_tried_again_once_and_not_at_all_where_the_process_was_fresh(slot: Runtime) -> None:
+    for expected in (1, 1, 2):
+        told: list[Progress] = []
+        if expected == 2:
+            process_of(slot)
+        outcome = slot.evaluate(order(TRAINING, ("fail", "memory")), AMPLE, stop=Event(), on_progress=told.append)
+        assert isinstance(outcome, Failed)
+        assert len(told) == expected
+
+
 def test_a_process_that_dies_of_a_failed_allocation_had_no_memory(slot: Runtime) -> None:
     outcome = act(slot, TRAINING, ("raises", "MemoryError"))
     assert isinstance(outcome, Failed)

@@ -1,7 +1,8 @@
 """The runtime of one slot as a worker sees it: ask for an evaluation, get what became of it, by whose doing.
 
 Torch-free. It owns the limits, hears a cancellation within a tick, and starts a fresh process after one that died,
-hung, was cancelled or ran out of memory.
+hung, was cancelled or ran out of memory. Memory that runs out in a process that had worked before is judged by what
+happens in a fresh one: what is warm there must count for nobody.
 """
 
 import time
@@ -36,6 +37,7 @@ class Runtime:
         self._command, self._environment = command, environment
         self._child: RuntimeChild | None = None
         self._hello: Hello | None = None
+        self._has_worked = False
 
     def __enter__(self) -> Self:
         return self
@@ -68,9 +70,19 @@ class Runtime:
         """Train and measure; `stop` ends it within a second or two. Nothing that happens to it is an exception."""
         try:
             self.start(stop)
+            had_worked = self._has_worked
+            outcome, is_out_of_memory = self._work(order, limits, stop, on_progress)
+            if is_out_of_memory and had_worked:
+                self.start(stop)
+                outcome, _ = self._work(order, limits, stop, on_progress)
+            return outcome
         except RuntimeLost as lost:
             return Cancelled() if stop.is_set() else Crashed(str(lost))
+
+    def _work(self, order: Evaluate, limits: Limits, stop: Event, on_progress: OnProgress) -> tuple[Outcome, bool]:
+        """In the process that is started; and whether memory ran out, after which it is gone."""
         assert self._child is not None
+        self._has_worked = True
         job = _Job(self._child, order, limits, stop, on_progress)
         try:
             outcome = job.run()
@@ -79,7 +91,7 @@ class Runtime:
             raise
         if not job.leaves_a_sound_process:
             self._end()
-        return outcome
+        return outcome, job.is_out_of_memory
 
     def _greet(self, child: RuntimeChild, stop: Event) -> Hello:
         gives_up_at = time.monotonic() + START_WITHIN_S
@@ -102,6 +114,7 @@ class Runtime:
         if self._child is not None:
             self._child.end()
         self._child = self._hello = None
+        self._has_worked = False
 
 
 def _is_waiting(child: RuntimeChild) -> bool:
@@ -125,6 +138,7 @@ class _Job:
         self._cpu_before_s = 0.0
         self._seen_running_at = self._entered_at
         self.leaves_a_sound_process = False
+        self.is_out_of_memory = False
 
     def run(self) -> Outcome:
         self._child.begin(self._order.encode())
@@ -151,10 +165,12 @@ class _Job:
                 return Measured(answer.metrics, answer.series, self._device_s())
             case protocol.Failed():
                 # Where memory ran out, what is left of arenas and caches is anybody's guess.
-                self.leaves_a_sound_process = answer.code != "memory"
+                self.is_out_of_memory = answer.code == "memory"
+                self.leaves_a_sound_process = not self.is_out_of_memory
                 return Failed(answer.code, answer.message, answer.step, answer.series, self._device_s())
             case Broken():
-                self.leaves_a_sound_process = not answer.is_lost
+                self.is_out_of_memory = answer.is_out_of_memory
+                self.leaves_a_sound_process = not (answer.is_lost or self.is_out_of_memory)
                 return self._crashed(answer.message)
 
     def _follow(self, progress: Progress) -> None:
@@ -197,6 +213,7 @@ class _Job:
         return self._crashed(f"the runtime's process ended {how}")
 
     def _out_of_memory(self) -> Outcome:
+        self.is_out_of_memory = True
         if self._stage is not Stage.TRAINING:
             return self._crashed(f"{self._stage} takes more memory than an evaluation may")
         return Failed(
