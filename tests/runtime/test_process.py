@@ -14,6 +14,7 @@ import pytest
 from discovery_service.domain.families import Family
 from discovery_service.domain.states import Purpose
 from discovery_service.losses.described import list_described
+from tests.losses.graphs import PAIR, GraphMaker
 from tests.runtime.toy import document
 from tests.waiting import is_alive, wait_until
 from workers.runtime.protocol import LINE_BYTES, DrawMessage, Evaluate, SettingMessage
@@ -103,9 +104,18 @@ def test_a_policy_that_measures_as_no_number_has_failed(slot: Runtime) -> None:
     assert failed(slot, {"do": "nan", "at": "measure"}).code == "non_finite"
 
 
-def test_a_graph_that_is_refused_is_the_candidates_doing(slot: Runtime) -> None:
-    outcome = failed(slot, graph={**DPO, "nodes": [{"op": "aten.system.default", "a": []}]})
-    assert (outcome.code, "aten.system" in outcome.message) == ("refused", True)
+def test_a_graph_that_is_refused_at_the_size_of_a_training_is_the_candidates_doing(slot: Runtime) -> None:
+    maker = GraphMaker((*PAIR, "annotator"))
+    of_zeros = maker.node("aten.floor_divide.default", maker.leaf("annotator"), maker.leaf("annotator"))
+    outcome = failed(slot, graph=maker.returning(maker.leaf(PAIR[0]) + of_zeros))
+    assert (outcome.code, "aten.floor_divide" in outcome.message) == ("refused", True)
+
+
+@pytest.mark.parametrize("change", [{"nodes": [{"op": "aten.future.default", "a": []}]}, {"version": 1000}])
+def test_a_graph_that_this_runtime_does_not_know_is_our_fault(slot: Runtime, change: dict[str, Any]) -> None:
+    outcome = evaluate(slot, order(graph={**DPO, **change}))
+    assert isinstance(outcome, Crashed)
+    assert outcome.reason.startswith("This runtime does not know the loss's graph: ")
 
 
 @pytest.mark.parametrize("do", ["fill_tensors", "fill_lists"])

@@ -57,9 +57,15 @@ def evaluate(order: Evaluate, arenas: WarmArenas, device: torch.device, tell: Te
 
 def _evaluate(order: Evaluate, arenas: WarmArenas, stages: "_Stages") -> Answer:
     stages.enter(Stage.BUILDING, 1)
+    try:
+        program = Program(read_graph(order.graph))
+    except Refused as error:
+        # The gate accepted it, so it was another version that wrote it.
+        message = f"This runtime does not know the loss's graph: {error.refusals[0].message}"
+        return Broken(job=order.job, message=message)
     task = arenas.take(order.arena).open(order.base_policy, order.draw.draw())
     stages.enter(Stage.TRAINING, order.setting.steps)
-    trained = _train(order, task, stages)
+    trained = _train(order, program, task, stages)
     stages.enter(Stage.MEASURING, 1)
     metrics = task.measure()
     stages.end()
@@ -70,10 +76,9 @@ def _evaluate(order: Evaluate, arenas: WarmArenas, stages: "_Stages") -> Answer:
     return Done(job=order.job, metrics=metrics, series={**trained.series}, seconds=stages.seconds)
 
 
-def _train(order: Evaluate, task: Task, stages: "_Stages") -> Trained:
-    graph = read_graph(order.graph)
+def _train(order: Evaluate, program: Program, task: Task, stages: "_Stages") -> Trained:
     optimisation = Optimisation.of(order.arena["recipe"])
-    return train(task, Program(graph), graph.family, order.setting.setting(), optimisation, on_step=stages.count)
+    return train(task, program, program.graph.family, order.setting.setting(), optimisation, on_step=stages.count)
 
 
 def _judge(job: str, stage: Stage, error: Exception, device: torch.device) -> Answer:
