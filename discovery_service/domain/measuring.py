@@ -85,6 +85,8 @@ class Build:
     model: str
     """Of the processor or the card."""
     trainer: int = TRAINER
+    peft: str | None = None
+    """Whose adapters LoRA trains; None where it is not installed."""
 
 
 def measurement_key(

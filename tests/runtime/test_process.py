@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from discovery_service.domain.families import Family
+from discovery_service.domain.measuring import TRAINER
 from discovery_service.domain.states import Purpose
 from discovery_service.losses.described import list_described
 from tests.losses.graphs import PAIR, GraphMaker
@@ -69,6 +72,10 @@ def failed(slot: Runtime, *faults: dict[str, Any], **changes: Any) -> Failed:
     return outcome
 
 
+def find_version(package: str) -> str | None:
+    return metadata.version(package) if find_spec(package) else None
+
+
 def figures(outcome: Measured) -> tuple[Any, ...]:
     return {**outcome.metrics, "pid": None}, outcome.series
 
@@ -79,6 +86,7 @@ def test_it_says_what_computes(slot: Runtime) -> None:
 
     build = slot.start().build()
     assert (build.torch, build.transformers, build.device) == (torch.__version__, transformers.__version__, "cpu")
+    assert (build.trainer, build.peft) == (TRAINER, find_version("peft"))
     assert build.model.endswith(torch.backends.cpu.get_cpu_capability())
 
 

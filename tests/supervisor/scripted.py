@@ -107,8 +107,8 @@ def tell_environment(job: str) -> None:
 
 
 def serve(version: int) -> None:
-    hello = Hello(pid=os.getpid(), torch="2", transformers="5", device="cpu", model="a cpu", version=version)
-    send(hello)
+    facts: dict[str, Any] = {"torch": "2", "transformers": "5", "peft": None, "device": "cpu", "model": "a cpu"}
+    send(Hello(pid=os.getpid(), trainer=1000, version=version, **facts))
     acts: dict[str, Any] = {name: each for name, each in globals().items() if callable(each)}
     for line in sys.stdin.buffer:
         order = read_order(line)

@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from discovery_service.domain.ids import uuid7
+from discovery_service.domain.measuring import Build
 from discovery_service.domain.states import Purpose
 from tests.waiting import is_alive, wait_until
 from workers.runtime.protocol import LINE_BYTES, DrawMessage, Evaluate, Progress, SettingMessage, Stage
@@ -76,6 +77,11 @@ def test_a_measurement_comes_back_with_what_was_told_on_the_way(slot: Runtime) -
         (Stage.TRAINING, 2),
         (Stage.MEASURING, 0),
     ]
+
+
+def test_what_computed_is_what_the_runtime_says_of_itself(slot: Runtime) -> None:
+    build = Build(torch="2", transformers="5", device="cpu", model="a cpu", trainer=1000, peft=None)
+    assert slot.start().build() == build
 
 
 def test_one_process_takes_evaluation_after_evaluation(slot: Runtime) -> None:

@@ -1,8 +1,11 @@
 """The device of a runtime: torch told to compute on it alone and with one thread, and what the device says it is."""
 
+from importlib.metadata import PackageNotFoundError, version
+
 import torch
 import transformers
 
+from discovery_service.domain.measuring import TRAINER
 from workers.arenas.machine import describe_machine
 from workers.runtime.protocol import Hello
 
@@ -46,6 +49,16 @@ def describe_device(device: torch.device, pid: int) -> Hello:
         pid=pid,
         torch=str(torch.__version__),
         transformers=str(transformers.__version__),
+        peft=_find_peft(),
+        trainer=TRAINER,
         device=device.type,
         model=torch.cuda.get_device_name(device) if device.type == "cuda" else processor,
     )
+
+
+def _find_peft() -> str | None:
+    """Its version, without the seconds that importing it takes."""
+    try:
+        return version("peft")
+    except PackageNotFoundError:
+        return None

@@ -76,12 +76,15 @@ class Hello(Message):
     pid: int
     torch: str
     transformers: str
+    peft: str | None
+    trainer: int
+    """The runtime's own: its worker may be of another version."""
     device: str
     model: str
     """Of the processor or the card."""
 
     def build(self) -> Build:
-        return Build(torch=self.torch, transformers=self.transformers, device=self.device, model=self.model)
+        return Build(**self.model_dump(exclude={"say", "version", "pid"}))
 
 
 class Progress(Message):
