@@ -21,6 +21,7 @@ from tests.losses.graphs import PAIR, GraphMaker
 from tests.runtime.toy import document
 from tests.waiting import is_alive, wait_until
 from workers.runtime.protocol import LINE_BYTES, DrawMessage, Evaluate, SettingMessage
+from workers.runtime.series import MOST_POINTS
 from workers.supervisor.outcome import Crashed, Failed, Limits, Measured, Outcome
 from workers.supervisor.runtime import Runtime, RuntimeLost
 
@@ -106,6 +107,14 @@ def test_a_training_that_turns_non_finite_tells_the_step(slot: Runtime) -> None:
     assert "step 40" in outcome.message
     assert outcome.series["loss"][-1] is None
     measured(slot)
+
+
+def test_a_training_of_any_length_can_be_told(slot: Runtime) -> None:
+    setting = SettingMessage(beta=0.5, learning_rate=0.0001, steps=MOST_POINTS + 1)
+    outcome = evaluate(slot, order().model_copy(update={"setting": setting}))
+    assert isinstance(outcome, Measured)
+    assert len(outcome.series["loss"]) <= MOST_POINTS
+    assert (outcome.series["step"][0], outcome.series["step"][-1]) == (0, MOST_POINTS)
 
 
 def test_a_policy_that_measures_as_no_number_has_failed(slot: Runtime) -> None:

@@ -22,6 +22,7 @@ from workers.runtime.memory import is_out_of_memory, memory_limit
 from workers.runtime.optimisation import Optimisation
 from workers.runtime.protocol import Broken, Done, Evaluate, Failed, Message, Progress, Stage
 from workers.runtime.repeatable import repeatable
+from workers.runtime.series import thin
 from workers.runtime.trainer import Trained, train
 from workers.runtime.warm import WarmArenas
 
@@ -72,8 +73,8 @@ def _evaluate(order: Evaluate, arenas: WarmArenas, stages: "_Stages") -> Answer:
     # None is what an arena cannot know, as the score where nobody configured one.
     if not all(value is None or math.isfinite(value) for value in metrics.values()):
         message = "The trained policy's probabilities are not finite: the loss drove its weights out of all range."
-        return Failed(job=order.job, code="non_finite", message=message, series={**trained.series})
-    return Done(job=order.job, metrics=metrics, series={**trained.series}, seconds=stages.seconds)
+        return Failed(job=order.job, code="non_finite", message=message, series=thin(trained.series))
+    return Done(job=order.job, metrics=metrics, series=thin(trained.series), seconds=stages.seconds)
 
 
 def _train(order: Evaluate, program: Program, task: Task, stages: "_Stages") -> Trained:
@@ -102,7 +103,7 @@ def _judge_training(job: str, error: Exception, is_memory: bool) -> Failed | Non
         return Failed(job=job, code="memory" if is_too_much else "refused", message=refusal.message)
     if isinstance(error, Diverged):
         return Failed.model_validate(
-            {"job": job, "code": error.code, "message": error.message, "step": error.step, "series": error.series}
+            {"job": job, "code": error.code, "message": error.message, "step": error.step, "series": thin(error.series)}
         )
     return None
 

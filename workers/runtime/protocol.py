@@ -14,7 +14,7 @@ from discovery_service.domain.states import Purpose
 
 VERSION = 2
 LINE_BYTES = 4 << 20
-"""A series of 10,000 steps is below it; whatever is longer is no message of ours."""
+"""Series are thinned to far below it; whatever is longer is no message of ours."""
 
 
 class ProtocolError(Exception):
@@ -100,6 +100,7 @@ class Done(Message):
     job: str
     metrics: dict[str, float | None]
     series: dict[str, list[float | None]]
+    """A value a step; of a long training fewer, and `step` says which."""
     seconds: dict[str, float]
     """How long it took, by stage."""
 
