@@ -106,8 +106,8 @@ def tell_environment(job: str) -> None:
     sys.stderr.flush()
 
 
-def serve(version: int) -> None:
-    facts: dict[str, Any] = {"torch": "2", "transformers": "5", "peft": None, "device": "cpu", "model": "a cpu"}
+def serve(version: int, device: str) -> None:
+    facts: dict[str, Any] = {"torch": "2", "transformers": "5", "peft": None, "device": device, "model": f"a {device}"}
     send(Hello(pid=os.getpid(), trainer=1000, version=version, **facts))
     acts: dict[str, Any] = {name: each for name, each in globals().items() if callable(each)}
     for line in sys.stdin.buffer:
@@ -126,4 +126,4 @@ if __name__ == "__main__":
     if mode == "chatty":
         sys.stdout.write("Welcome!\n")
         sys.stdout.flush()
-    serve(int(mode) if mode.isdigit() else VERSION)
+    serve(int(mode) if mode.isdigit() else VERSION, "cuda" if mode == "card" else "cpu")

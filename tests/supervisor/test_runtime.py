@@ -176,6 +176,16 @@ def test_memory_without_end_is_the_candidates_doing_in_training_alone(slot: Runt
         assert told == f"{stage} takes more memory than an evaluation may"
 
 
+def test_no_loss_is_blamed_for_what_a_card_takes_of_the_machines_own_memory() -> None:
+    little = Limits(evaluation_s=1000, stall_s=1000, memory_bytes=200 << 20)
+    with runtime("card") as slot:
+        assert "own memory" in reason(act(slot, TRAINING, ("hold", 400 << 20), ("idle",), limits=little))
+        assert "own memory" in reason(act(slot, TRAINING, ("raises", "MemoryError")))
+        outcome = act(slot, TRAINING, ("fail", "memory"))
+        assert isinstance(outcome, Failed)
+        assert outcome.code == "memory"
+
+
 @pytest.mark.parametrize("stage", ["building", "training", "measuring"])
 @pytest.mark.parametrize(
     "act_of_the_warm",

@@ -82,8 +82,10 @@ class Runtime:
     def _work(self, order: Evaluate, limits: Limits, stop: Event, on_progress: OnProgress) -> tuple[Outcome, bool]:
         """In the process that is started; and whether memory ran out, after which it is gone."""
         assert self._child is not None
+        assert self._hello is not None
         self._has_worked = True
-        job = _Job(self._child, order, limits, stop, on_progress)
+        is_on_card = self._hello.device != "cpu"
+        job = _Job(self._child, order, limits, stop, on_progress, is_on_card=is_on_card)
         try:
             outcome = job.run()
         except BaseException:
@@ -129,10 +131,17 @@ class _Job:
     """One evaluation, from the order to its outcome."""
 
     def __init__(
-        self, child: RuntimeChild, order: Evaluate, limits: Limits, stop: Event, on_progress: OnProgress
+        self,
+        child: RuntimeChild,
+        order: Evaluate,
+        limits: Limits,
+        stop: Event,
+        on_progress: OnProgress,
+        *,
+        is_on_card: bool,
     ) -> None:
         self._child, self._limits, self._stop, self._on_progress = child, limits, stop, on_progress
-        self._order = order
+        self._order, self._is_on_card = order, is_on_card
         self._stage = Stage.BUILDING
         self._entered_at = time.monotonic()
         self._cpu_before_s = 0.0
@@ -213,7 +222,14 @@ class _Job:
         return self._crashed(f"the runtime's process ended {how}")
 
     def _out_of_memory(self) -> Outcome:
+        """Of the machine; a card's own is told by the runtime."""
         self.is_out_of_memory = True
+        if self._is_on_card:
+            # A driver holds gigabytes there, and a loss computes nothing in it.
+            return self._crashed(
+                "the process of a card takes more of this machine's own memory than it may:"
+                " set DISCOVERY__WORKER__MEMORY_BYTES"
+            )
         if self._stage is not Stage.TRAINING:
             return self._crashed(f"{self._stage} takes more memory than an evaluation may")
         return Failed(
