@@ -9,7 +9,7 @@ import pytest
 
 from discovery_service.errors import UsageError
 from discovery_service.settings import MachineSettings, WorkerSettings
-from workers.supervisor import devices
+from workers.supervisor import devices, memory
 from workers.supervisor.devices import CPU, Device, assign_devices
 
 CORES = len(os.sched_getaffinity(0))
@@ -22,6 +22,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(devices, "SEARCH_PATH", str(tmp_path))
     monkeypatch.setattr(devices, "DEVICE_FILES", tmp_path)
     monkeypatch.setattr("importlib.metadata.version", lambda _: "2.13.0+cu130")
+    monkeypatch.setattr(memory, "read_usable", lambda: 1 << 40)
     return tmp_path
 
 
@@ -46,6 +47,21 @@ def assigned(visible: str | None = None, **settings: object) -> list[Device]:
 def test_without_cards_each_core_is_a_slot() -> None:
     assert assigned() == [CPU] * CORES
     assert assigned(slots=7) == [CPU] * 7
+
+
+@pytest.mark.parametrize(
+    ("usable_gib", "memory_bytes", "expected"),
+    [(6.4, None, 3), (6.4, 3 << 30, 2), (1, None, 1), (64, None, 16)],
+)
+def test_there_are_no_more_of_them_than_memory_has_room_for(
+    monkeypatch: pytest.MonkeyPatch, usable_gib: float, memory_bytes: int | None, expected: int
+) -> None:
+    monkeypatch.setattr(memory, "read_usable", lambda: int(usable_gib * (1 << 30)))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
+    slots = len(assigned(memory_bytes=memory_bytes))
+    assert slots == expected
+    assert usable_gib < 2 or slots * memory.share_memory(slots) <= usable_gib * (1 << 30)
+    assert len(assigned(memory_bytes=memory_bytes, slots=9)) == 9
 
 
 @pytest.mark.usefixtures("_two_cards")

@@ -10,6 +10,7 @@ from typing import Any
 
 from discovery_service.errors import UsageError
 from discovery_service.settings import MachineSettings, WorkerSettings
+from workers.supervisor import memory
 
 SEARCH_PATH = f"{os.defpath}:/usr/local/bin:/usr/local/nvidia/bin"
 DEVICE_FILES = Path("/dev")
@@ -42,7 +43,8 @@ def assign_devices(settings: WorkerSettings, machine: MachineSettings) -> list[D
     """A device for each slot. Raises UsageError for cards that are not there."""
     cards = _find_wanted_cards(settings.devices, machine)
     if not cards:
-        return [CPU] * (settings.slots or len(os.sched_getaffinity(0)))
+        fitting = memory.count_fitting(settings.memory_bytes)
+        return [CPU] * (settings.slots or min(len(os.sched_getaffinity(0)), fitting))
     return [cards[slot % len(cards)] for slot in range(settings.slots or len(cards))]
 
 
