@@ -114,9 +114,19 @@ def test_without_the_program_the_device_files_count(machine: Path) -> None:
     assert assigned() == [Device("cuda", "0"), Device("cuda", "1")]
 
 
-def test_a_driver_that_does_not_answer_means_no_cards(machine: Path) -> None:
-    write_program(machine, "echo 'Failed to initialize NVML' && exit 9")
+@pytest.mark.parametrize(
+    ("line", "why"), [("exit 9", "exit status 9"), ("exec sleep 1000", "timed out after 0.1 seconds")]
+)
+def test_a_driver_that_does_not_answer_means_no_cards_only_where_none_are(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, line: str, why: str
+) -> None:
+    monkeypatch.setattr(devices, "_ASK_WITHIN_S", 0.1)
+    write_program(machine, line)
     assert assigned() == [CPU] * CORES
+    (machine / "nvidia0").touch()
+    with pytest.raises(UsageError, match=why):
+        assigned()
+    assert assigned(devices="cpu") == [CPU] * CORES
 
 
 def test_it_costs_no_import_of_torch() -> None:

@@ -78,18 +78,24 @@ def find_cards(visible: str | None) -> list[Device]:
 
 
 def _list_cards() -> list[tuple[str, str | None]]:
-    """Name and model of each."""
+    """Name and model of each. Raises UsageError where there are some, but their driver does not answer."""
+    files = sorted(DEVICE_FILES.glob("nvidia[0-9]*"))
     program = which("nvidia-smi", path=SEARCH_PATH)
-    if program is not None:
-        command = [program, "--query-gpu=uuid,name", "--format=csv,noheader"]
-        try:
-            told = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_WITHIN_S, check=True)  # noqa: S603
-        except (OSError, subprocess.SubprocessError):
+    if program is None:
+        return [(each.name, None) for each in files]
+    command = [program, "--query-gpu=uuid,name", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_WITHIN_S, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        if not files:
             return []
-        pairs = (line.partition(", ") for line in told.stdout.splitlines() if line.strip())
-        return [(uuid, model) for uuid, _, model in pairs]
-    files = DEVICE_FILES.glob("nvidia[0-9]*")
-    return [(each.name, None) for each in sorted(files)]
+        # Without a word the worker would train on its processor.
+        raise UsageError(
+            f"This machine has {files[0]}, but nvidia-smi tells of no card: {str(error).rstrip('.')}. See to the driver,"
+            " or set DISCOVERY__WORKER__DEVICES to cpu."
+        ) from error
+    pairs = (line.partition(", ") for line in told.stdout.splitlines() if line.strip())
+    return [(uuid, model) for uuid, _, model in pairs]
 
 
 def _can_torch_use_cards() -> bool:
