@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from discovery_service.settings import MachineSettings, Settings, get_settings
-from workers.supervisor.devices import Device, assign_devices
+from workers.supervisor.devices import Device, assign_devices, find_card_share
 from workers.supervisor.memory import share_memory
 from workers.supervisor.outcome import Limits
 from workers.supervisor.runtime import Runtime
@@ -68,9 +68,11 @@ def make_slots(settings: Settings, machine: MachineSettings, command: Sequence[s
     memory_bytes = settings.worker.memory_bytes or share_memory(len(devices))
     warm_bytes = int(memory_bytes * _SHARE_KEPT_WARM)
     options = ("--cache", str(settings.arena_cache.absolute()), "--warm-bytes", str(warm_bytes))
-    runtimes = [
-        Runtime((*command, "--device", device.name, *options), make_environment(device, machine)) for device in devices
-    ]
+    runtimes = []
+    for device in devices:
+        share = str(find_card_share(device, devices))
+        line = (*command, "--device", device.name, "--card-share", share, *options)
+        runtimes.append(Runtime(line, make_environment(device, machine)))
     limits = Limits(
         evaluation_s=settings.worker.evaluation_s, stall_s=settings.worker.stall_s, memory_bytes=memory_bytes
     )

@@ -10,7 +10,7 @@ import pytest
 from discovery_service.errors import UsageError
 from discovery_service.settings import MachineSettings, WorkerSettings
 from workers.supervisor import devices, memory
-from workers.supervisor.devices import CPU, Device, assign_devices
+from workers.supervisor.devices import CPU, Device, assign_devices, find_card_share
 
 CORES = len(os.sched_getaffinity(0))
 FIRST, SECOND = Device("cuda", "0", "NVIDIA A100"), Device("cuda", "1", "NVIDIA H100 80GB HBM3")
@@ -89,6 +89,13 @@ def test_what_is_set_decides() -> None:
     assert assigned(devices="cuda:1") == [SECOND]
     assert assigned(devices="cuda:1", visible="1,0") == [FIRST]
     assert assigned(slots=3) == [FIRST, SECOND, FIRST]
+
+
+@pytest.mark.usefixtures("_two_cards")
+def test_slots_on_one_card_divide_it() -> None:
+    devices = assigned(slots=3)
+    assert [find_card_share(each, devices) for each in devices] == [0.5, 1.0, 0.5]
+    assert find_card_share(CPU, [CPU, CPU]) == 1.0
 
 
 @pytest.mark.usefixtures("_two_cards")

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
@@ -48,6 +49,11 @@ def assign_devices(settings: WorkerSettings, machine: MachineSettings) -> list[D
     return [cards[slot % len(cards)] for slot in range(settings.slots or len(cards))]
 
 
+def find_card_share(device: Device, devices: Sequence[Device]) -> float:
+    """What part of its card a slot has, if the others of the list are all that use it."""
+    return 1.0 if device.kind == "cpu" else 1 / devices.count(device)
+
+
 def _find_wanted_cards(wanted: str, machine: MachineSettings) -> list[Device]:
     if wanted == "cpu" or (wanted == "auto" and not _can_torch_use_cards()):
         return []
@@ -91,8 +97,8 @@ def _list_cards() -> list[tuple[str, str | None]]:
             return []
         # Without a word the worker would train on its processor.
         raise UsageError(
-            f"This machine has {files[0]}, but nvidia-smi tells of no card: {str(error).rstrip('.')}. See to the driver,"
-            " or set DISCOVERY__WORKER__DEVICES to cpu."
+            f"This machine has {files[0]}, but nvidia-smi tells of no card: {str(error).rstrip('.')}. See to the"
+            " driver, or set DISCOVERY__WORKER__DEVICES to cpu."
         ) from error
     pairs = (line.partition(", ") for line in told.stdout.splitlines() if line.strip())
     return [(uuid, model) for uuid, _, model in pairs]
