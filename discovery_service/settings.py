@@ -59,15 +59,15 @@ class LogSettings(Section):
 
 class WorkerSettings(Section):
     slots: int | None = Field(default=None, ge=1)
-    """Evaluations at once on this machine; by default one a card, or one a core where no card is used."""
+    """Evaluations at once here; by default one a card, or one a core with memory for it where no card is used."""
     devices: str = Field(default="auto", pattern=r"^(auto|cpu|cuda|cuda:[0-9]+(,cuda:[0-9]+)*)$")
     """On what they train: "cpu", "cuda" for all cards, "cuda:0,cuda:2" for some, or what is there."""
     evaluation_s: float = Field(default=3600.0, gt=0)
     """Processor time after which a training that has not ended is given up, as the fault of its loss."""
     stall_s: float = Field(default=3 * 3600.0, gt=0)
-    """The same by the clock on the wall, as a fault of this machine; and how long building an arena may take."""
+    """By the clock for training and measuring, as a fault of this machine; and how long building an arena may take."""
     memory_bytes: int | None = Field(default=None, ge=1 << 30)
-    """What one evaluation's process may hold; by default its share of most of this machine's memory."""
+    """What one evaluation's process may hold; by default its share of most of this machine's memory, 2 GiB at least."""
 
 
 class ArenaSettings(Section):

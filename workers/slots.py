@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 
 from discovery_service.settings import MachineSettings, Settings, get_settings
-from workers.supervisor.devices import Device, assign_devices
+from workers.supervisor.devices import Device, assign_devices, find_card_share
+from workers.supervisor.memory import share_memory
 from workers.supervisor.outcome import Limits
 from workers.supervisor.runtime import Runtime
 
@@ -34,9 +34,7 @@ ENVIRONMENT = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 
-_SHARE_OF_MEMORY = 0.8
 _SHARE_KEPT_WARM = 0.4
-_LEAST_BYTES = 2 << 30
 
 
 class Slots:
@@ -67,12 +65,14 @@ class Slots:
 def make_slots(settings: Settings, machine: MachineSettings, command: Sequence[str]) -> Slots:
     """Nothing is started yet: a runtime starts with its first task."""
     devices = assign_devices(settings.worker, machine)
-    memory_bytes = settings.worker.memory_bytes or _share_memory(len(devices))
+    memory_bytes = settings.worker.memory_bytes or share_memory(len(devices))
     warm_bytes = int(memory_bytes * _SHARE_KEPT_WARM)
     options = ("--cache", str(settings.arena_cache.absolute()), "--warm-bytes", str(warm_bytes))
-    runtimes = [
-        Runtime((*command, "--device", device.name, *options), make_environment(device, machine)) for device in devices
-    ]
+    runtimes = []
+    for device in devices:
+        share = str(find_card_share(device, devices))
+        line = (*command, "--device", device.name, "--card-share", share, *options)
+        runtimes.append(Runtime(line, make_environment(device, machine)))
     limits = Limits(
         evaluation_s=settings.worker.evaluation_s, stall_s=settings.worker.stall_s, memory_bytes=memory_bytes
     )
@@ -92,18 +92,3 @@ def get_slots() -> Slots:
     slots = make_slots(get_settings(), MachineSettings(), COMMAND)
     atexit.register(slots.close)
     return slots
-
-
-def _share_memory(slots: int) -> int:
-    """Of what this machine, or the container around this process, has."""
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = _read_limit(Path("/sys/fs/cgroup/memory.max"))
-    return max(_LEAST_BYTES, int(min(total, limit or total) * _SHARE_OF_MEMORY / slots))
-
-
-def _read_limit(path: Path) -> int | None:
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None

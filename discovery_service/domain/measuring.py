@@ -105,7 +105,7 @@ class Build:
     device: str
     """cpu or cuda."""
     model: str
-    """Of the processor or the card."""
+    """Of the processor, behind that of the card where there is one."""
     trainer: int = TRAINER
     peft: str | None = None
     """Only where it trains: it makes LoRA adapters, and the numbers of no other training."""

@@ -16,7 +16,7 @@ from discovery_service.domain.arenas import ArenaKind, hash_document
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one base policy in one arena. All J are E[reward] - KL; errors are standard errors, those of J over prompts."""
+    """Of one base policy in one arena. All J are E[reward] - KL; errors are standard ones, of J over prompts."""
 
     policy_sha256: str
     """Of the weights that it was measured with."""

@@ -24,7 +24,7 @@ training steps; whether the card repeats every bit; what becomes of a slot when 
 poisoned; how many evaluations it makes in an hour; and which operations of a loss have no deterministic version there.
 It writes this page, and ends with 0 where all is as it should be, 1 where something is not, and 3 where there is no
 card, which leaves the page as it is. `make gpu-check ARGS='--device cpu'` puts the processor in the card's place, to
-see that the check itself works, and writes nothing.
+see that the check itself works, and writes nothing. Of several slots that share one card it claims nothing.
 """
 
 

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -12,17 +14,20 @@ from typing import Any
 import pytest
 
 from discovery_service.domain.families import Family
+from discovery_service.domain.measuring import TRAINER
 from discovery_service.domain.states import Purpose
 from discovery_service.losses.described import list_described
+from tests.losses.graphs import PAIR, GraphMaker
 from tests.runtime.toy import document
 from tests.waiting import is_alive, wait_until
 from workers.runtime.protocol import LINE_BYTES, DrawMessage, Evaluate, SettingMessage
+from workers.runtime.series import MOST_POINTS
 from workers.supervisor.outcome import Crashed, Failed, Limits, Measured, Outcome
 from workers.supervisor.runtime import Runtime, RuntimeLost
 
 TOY = str(Path(__file__).parent / "toy.py")
 DPO = list_described(Family.PAIRWISE)["dpo"].graph
-GIB = 1 << 30
+MIB, GIB = 1 << 20, 1 << 30
 AMPLE = Limits(evaluation_s=1000, stall_s=1000, memory_bytes=2 * GIB)
 STEPS = 50
 
@@ -68,6 +73,10 @@ def failed(slot: Runtime, *faults: dict[str, Any], **changes: Any) -> Failed:
     return outcome
 
 
+def find_version(package: str) -> str | None:
+    return metadata.version(package) if find_spec(package) else None
+
+
 def figures(outcome: Measured) -> tuple[Any, ...]:
     return {**outcome.metrics, "pid": None}, outcome.series
 
@@ -78,6 +87,7 @@ def test_it_says_what_computes(slot: Runtime) -> None:
 
     build = slot.start().build()
     assert (build.torch, build.transformers, build.device) == (torch.__version__, transformers.__version__, "cpu")
+    assert (build.trainer, build.peft) == (TRAINER, find_version("peft"))
     assert build.model.endswith(torch.backends.cpu.get_cpu_capability())
 
 
@@ -99,13 +109,30 @@ def test_a_training_that_turns_non_finite_tells_the_step(slot: Runtime) -> None:
     measured(slot)
 
 
+def test_a_training_of_any_length_can_be_told(slot: Runtime) -> None:
+    setting = SettingMessage(beta=0.5, learning_rate=0.0001, steps=MOST_POINTS + 1)
+    outcome = evaluate(slot, order().model_copy(update={"setting": setting}))
+    assert isinstance(outcome, Measured)
+    assert len(outcome.series["loss"]) <= MOST_POINTS
+    assert (outcome.series["step"][0], outcome.series["step"][-1]) == (0, MOST_POINTS)
+
+
 def test_a_policy_that_measures_as_no_number_has_failed(slot: Runtime) -> None:
     assert failed(slot, {"do": "nan", "at": "measure"}).code == "non_finite"
 
 
-def test_a_graph_that_is_refused_is_the_candidates_doing(slot: Runtime) -> None:
-    outcome = failed(slot, graph={**DPO, "nodes": [{"op": "aten.system.default", "a": []}]})
-    assert (outcome.code, "aten.system" in outcome.message) == ("refused", True)
+def test_a_graph_that_is_refused_at_the_size_of_a_training_is_the_candidates_doing(slot: Runtime) -> None:
+    maker = GraphMaker((*PAIR, "annotator"))
+    of_zeros = maker.node("aten.floor_divide.default", maker.leaf("annotator"), maker.leaf("annotator"))
+    outcome = failed(slot, graph=maker.returning(maker.leaf(PAIR[0]) + of_zeros))
+    assert (outcome.code, "aten.floor_divide" in outcome.message) == ("refused", True)
+
+
+@pytest.mark.parametrize("change", [{"nodes": [{"op": "aten.future.default", "a": []}]}, {"version": 1000}])
+def test_a_graph_that_this_runtime_does_not_know_is_our_fault(slot: Runtime, change: dict[str, Any]) -> None:
+    outcome = evaluate(slot, order(graph={**DPO, **change}))
+    assert isinstance(outcome, Crashed)
+    assert outcome.reason.startswith("This runtime does not know the loss's graph: ")
 
 
 @pytest.mark.parametrize("do", ["fill_tensors", "fill_lists"])
@@ -116,6 +143,33 @@ def test_memory_without_end_ends_as_failed_before_the_machine_has_none(slot: Run
     # It says so itself: only thus is what it was asked for freed before the supervisor has to kill it.
     assert "stopped" not in outcome.message
     assert measured(slot).metrics["pid"] != before
+
+
+@pytest.mark.parametrize("at", ["open", "measure"])
+def test_memory_that_runs_out_where_no_loss_computes_is_our_fault_and_takes_the_process_along(
+    slot: Runtime, at: str
+) -> None:
+    before = measured(slot).metrics["pid"]
+    outcome = evaluate(slot, order({"do": "fill_tensors", "at": at}))
+    assert isinstance(outcome, Crashed)
+    assert "allocate memory" in outcome.reason
+    assert measured(slot).metrics["pid"] != before
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"do": "need", "at": "take", "step": 3, "size": 1000 * MIB}, id="training"),
+        pytest.param({"do": "keep", "at": "open", "size": 1000 * MIB}, id="building"),
+        pytest.param({"do": "need", "at": "measure", "size": 1000 * MIB}, id="measuring"),
+    ],
+)
+def test_what_fits_into_a_fresh_process_is_measured_whatever_is_warm(slot: Runtime, fault: dict[str, Any]) -> None:
+    outcome = evaluate(slot, order({"do": "keep", "at": "open", "size": 900 * MIB}, name="warm"))
+    assert isinstance(outcome, Measured)
+    beside = evaluate(slot, order(fault))
+    assert isinstance(beside, Measured)
+    assert beside.metrics["pid"] != outcome.metrics["pid"]
 
 
 def test_an_arena_that_cannot_be_opened_is_our_fault(slot: Runtime) -> None:
@@ -129,7 +183,7 @@ def test_an_error_that_nobody_understands_is_our_fault_and_leaves_the_process(sl
     before = measured(slot).metrics["pid"]
     outcome = evaluate(slot, order({"do": "fault", "at": "measure"}))
     assert isinstance(outcome, Crashed)
-    assert outcome.reason == "ValueError: nobody understands this"
+    assert outcome.reason == "The policy cannot be measured: ValueError: nobody understands this"
     assert measured(slot).metrics["pid"] == before
 
 
@@ -200,7 +254,7 @@ def bare(tmp_path: Path) -> Iterator[Bare]:
     [
         pytest.param(b"train, please\n", "what is no order", id="malformed"),
         pytest.param(b'{"say": "evaluate"}\n', "what is no order", id="half"),
-        pytest.param(order().model_copy(update={"version": 2}).encode(), "of version 2", id="other version"),
+        pytest.param(order().model_copy(update={"version": 1}).encode(), "of version 1", id="other version"),
         pytest.param(b"x" * (LINE_BYTES + 1), "longer than", id="no end"),
     ],
 )

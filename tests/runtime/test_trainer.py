@@ -347,9 +347,12 @@ def test_what_fails_in_the_gradient_of_a_loss_is_the_loss_s_fault() -> None:
 
 
 @pytest.mark.parametrize("in_policy", [False, True])
-def test_memory_that_is_out_is_for_the_caller_to_judge(in_policy: bool) -> None:
-    with pytest.raises(torch.OutOfMemoryError):
-        _train_with(torch.OutOfMemoryError("out of memory"), in_policy=in_policy)
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("out of memory"), RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED")]
+)
+def test_a_card_that_is_full_or_fails_is_for_the_caller_to_judge(error: RuntimeError, in_policy: bool) -> None:
+    with pytest.raises(type(error), match=str(error)):
+        _train_with(error, in_policy=in_policy)
 
 
 def test_a_loss_is_given_all_inputs_of_its_family() -> None:

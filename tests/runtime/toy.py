@@ -1,8 +1,8 @@
 """The real runtime with an arena of a kind that production never has: `python -I toy.py --device cpu --cache PLACE`.
 
 A policy of a few weights on rows of numbers: it learns, and repeats. A document may carry `faults`, each a dict: `do`
-names a function below, `at` where it happens (open, take, measure), `step` from which one on, counted from 0; with
-`once`, a file's path, only for the first process that comes there.
+names a function below, `at` where it happens (open, take, measure), `step` from which one on, counted from 0, `size`
+how many bytes; with `once`, a file's path, only for the first process that comes there.
 """
 
 import ctypes
@@ -76,6 +76,16 @@ def fill_lists(_: "Toy") -> None:
         kept.append(bytearray(1 << 10))
 
 
+def keep(toy: "Toy", size: int) -> None:
+    """What stays warm."""
+    toy.kept.append(b"x" * size)
+
+
+def need(_: "Toy", size: int) -> bytes:
+    """For a moment."""
+    return b"x" * size
+
+
 def write_to_stdout(_: "Toy") -> None:
     """In every way that a library has."""
     sys.stdout.write("Epoch 1 of 3\n")
@@ -125,6 +135,7 @@ class Toy:
     def __init__(self, document: Mapping[str, Any], device: "torch.device") -> None:
         self._faults, self.device = document.get("faults", []), device
         self._opened: dict[tuple[Any, ...], None] = {}
+        self.kept: list[bytes] = []
 
     def open(self, base_policy: int, draw: "Draw") -> "Toy":
         import torch
@@ -174,9 +185,11 @@ class Toy:
         return {"J": float(self.weight.detach() @ self._target), "pid": float(os.getpid())}
 
     def held_bytes(self) -> int:
-        return HELD_BYTES * len(self._opened)
+        return HELD_BYTES * len(self._opened) + sum(map(len, self.kept))
 
     def forget(self, bytes_to_free: int) -> None:
+        while bytes_to_free > 0 and self.kept:
+            bytes_to_free -= len(self.kept.pop())
         while bytes_to_free > 0 and self._opened:
             del self._opened[next(iter(self._opened))]
             bytes_to_free -= HELD_BYTES
@@ -190,7 +203,7 @@ class Toy:
     def _act(self, at: str, step: int) -> None:
         for each in self._faults:
             if each["at"] == at and step == each.get("step", 0) and _is_first(each.get("once")):
-                globals()[each["do"]](self)
+                globals()[each["do"]](self, *([each["size"]] if "size" in each else []))
 
 
 def _is_first(path: str | None) -> bool:

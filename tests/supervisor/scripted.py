@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from workers.runtime.protocol import VERSION, Broken, Done, Failed, Hello, Message, Progress, read_order
 
 KEPT: list[object] = []
+JOBS: list[str] = []
 
 
 def send(message: Message) -> None:
@@ -34,8 +35,8 @@ def fail(job: str, code: str, step: int | None = None) -> None:
     send(Failed.model_validate({"job": job, "code": code, "message": "Its doing.", "step": step}))
 
 
-def breaks(job: str, is_lost: bool) -> None:
-    send(Broken(job=job, message="The card is hot.", is_lost=is_lost))
+def breaks(job: str, is_lost: bool, is_out_of_memory: bool = False) -> None:
+    send(Broken(job=job, message="The card is hot.", is_lost=is_lost, is_out_of_memory=is_out_of_memory))
 
 
 def other_job(job: str) -> None:
@@ -47,6 +48,12 @@ def compute(job: str) -> NoReturn:
         pass
 
 
+def after_another(job: str, name: str, *given: Any) -> None:
+    """Only in a process that had a job before."""
+    if len(JOBS) > 1:
+        globals()[name](job, *given)
+
+
 def idle(job: str) -> None:
     signal.pause()
 
@@ -55,8 +62,8 @@ def stop(job: str) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def die(job: str, number: int) -> None:
-    sys.stderr.write("The last words.\n")
+def die(job: str, number: int, words: str = "The last words.") -> None:
+    sys.stderr.write(f"{words}\n")
     sys.stderr.flush()
     os.kill(os.getpid(), number)
 
@@ -99,12 +106,13 @@ def tell_environment(job: str) -> None:
     sys.stderr.flush()
 
 
-def serve(version: int) -> None:
-    hello = Hello(pid=os.getpid(), torch="2", transformers="5", device="cpu", model="a cpu", version=version)
-    send(hello)
+def serve(version: int, device: str) -> None:
+    facts: dict[str, Any] = {"torch": "2", "transformers": "5", "peft": None, "device": device, "model": f"a {device}"}
+    send(Hello(pid=os.getpid(), trainer=1000, version=version, **facts))
     acts: dict[str, Any] = {name: each for name, each in globals().items() if callable(each)}
     for line in sys.stdin.buffer:
         order = read_order(line)
+        JOBS.append(order.job)
         for name, *given in order.arena["acts"]:
             acts[name](order.job, *given)
 
@@ -118,4 +126,4 @@ if __name__ == "__main__":
     if mode == "chatty":
         sys.stdout.write("Welcome!\n")
         sys.stdout.flush()
-    serve(int(mode) if mode.isdigit() else VERSION)
+    serve(int(mode) if mode.isdigit() else VERSION, "cuda" if mode == "card" else "cpu")

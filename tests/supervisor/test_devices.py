@@ -9,8 +9,8 @@ import pytest
 
 from discovery_service.errors import UsageError
 from discovery_service.settings import MachineSettings, WorkerSettings
-from workers.supervisor import devices
-from workers.supervisor.devices import CPU, Device, assign_devices
+from workers.supervisor import devices, memory
+from workers.supervisor.devices import CPU, Device, assign_devices, find_card_share
 
 CORES = len(os.sched_getaffinity(0))
 FIRST, SECOND = Device("cuda", "0", "NVIDIA A100"), Device("cuda", "1", "NVIDIA H100 80GB HBM3")
@@ -22,6 +22,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(devices, "SEARCH_PATH", str(tmp_path))
     monkeypatch.setattr(devices, "DEVICE_FILES", tmp_path)
     monkeypatch.setattr("importlib.metadata.version", lambda _: "2.13.0+cu130")
+    monkeypatch.setattr(memory, "read_usable", lambda: 1 << 40)
     return tmp_path
 
 
@@ -46,6 +47,21 @@ def assigned(visible: str | None = None, **settings: object) -> list[Device]:
 def test_without_cards_each_core_is_a_slot() -> None:
     assert assigned() == [CPU] * CORES
     assert assigned(slots=7) == [CPU] * 7
+
+
+@pytest.mark.parametrize(
+    ("usable_gib", "memory_bytes", "expected"),
+    [(6.4, None, 3), (6.4, 3 << 30, 2), (1, None, 1), (64, None, 16)],
+)
+def test_there_are_no_more_of_them_than_memory_has_room_for(
+    monkeypatch: pytest.MonkeyPatch, usable_gib: float, memory_bytes: int | None, expected: int
+) -> None:
+    monkeypatch.setattr(memory, "read_usable", lambda: int(usable_gib * (1 << 30)))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
+    slots = len(assigned(memory_bytes=memory_bytes))
+    assert slots == expected
+    assert usable_gib < 2 or slots * memory.share_memory(slots) <= usable_gib * (1 << 30)
+    assert len(assigned(memory_bytes=memory_bytes, slots=9)) == 9
 
 
 @pytest.mark.usefixtures("_two_cards")
@@ -76,6 +92,13 @@ def test_what_is_set_decides() -> None:
 
 
 @pytest.mark.usefixtures("_two_cards")
+def test_slots_on_one_card_divide_it() -> None:
+    devices = assigned(slots=3)
+    assert [find_card_share(each, devices) for each in devices] == [0.5, 1.0, 0.5]
+    assert find_card_share(CPU, [CPU, CPU]) == 1.0
+
+
+@pytest.mark.usefixtures("_two_cards")
 def test_a_torch_for_processors_alone_uses_no_card_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.metadata.version", lambda _: "2.13.0+cpu")
     assert assigned() == [CPU] * CORES
@@ -98,9 +121,19 @@ def test_without_the_program_the_device_files_count(machine: Path) -> None:
     assert assigned() == [Device("cuda", "0"), Device("cuda", "1")]
 
 
-def test_a_driver_that_does_not_answer_means_no_cards(machine: Path) -> None:
-    write_program(machine, "echo 'Failed to initialize NVML' && exit 9")
+@pytest.mark.parametrize(
+    ("line", "why"), [("exit 9", "exit status 9"), ("exec sleep 1000", "timed out after 0.1 seconds")]
+)
+def test_a_driver_that_does_not_answer_means_no_cards_only_where_none_are(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, line: str, why: str
+) -> None:
+    monkeypatch.setattr(devices, "_ASK_WITHIN_S", 0.1)
+    write_program(machine, line)
     assert assigned() == [CPU] * CORES
+    (machine / "nvidia0").touch()
+    with pytest.raises(UsageError, match=why):
+        assigned()
+    assert assigned(devices="cpu") == [CPU] * CORES
 
 
 def test_it_costs_no_import_of_torch() -> None:

@@ -9,11 +9,14 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from discovery_service.domain.ids import uuid7
+from discovery_service.domain.measuring import Build
 from discovery_service.domain.states import Purpose
 from tests.waiting import is_alive, wait_until
 from workers.runtime.protocol import LINE_BYTES, DrawMessage, Evaluate, Progress, SettingMessage, Stage
+from workers.supervisor import child
 from workers.supervisor.child import LOG_BYTES
 from workers.supervisor.outcome import Cancelled, Crashed, Failed, Limits, Measured, Outcome
 from workers.supervisor.runtime import Runtime, RuntimeLost
@@ -74,6 +77,11 @@ def test_a_measurement_comes_back_with_what_was_told_on_the_way(slot: Runtime) -
         (Stage.TRAINING, 2),
         (Stage.MEASURING, 0),
     ]
+
+
+def test_what_computed_is_what_the_runtime_says_of_itself(slot: Runtime) -> None:
+    build = Build(torch="2", transformers="5", device="cpu", model="a cpu", trainer=1000, peft=None)
+    assert slot.start().build() == build
 
 
 def test_one_process_takes_evaluation_after_evaluation(slot: Runtime) -> None:
@@ -140,9 +148,10 @@ def test_a_training_that_computes_to_its_limit_has_failed(slot: Runtime) -> None
     [
         pytest.param((TRAINING, ("idle",)), id="idle"),
         pytest.param((("say", "building"), ("compute",)), id="building"),
+        pytest.param((TRAINING, ("say", "measuring"), ("compute",)), id="measuring"),
     ],
 )
-def test_one_that_sits_idle_or_builds_without_end_has_crashed(slot: Runtime, acts: Any) -> None:
+def test_one_that_sits_idle_or_builds_or_measures_without_end_has_crashed(slot: Runtime, acts: Any) -> None:
     before = process_of(slot)
     outcome = act(slot, *acts, limits=Limits(evaluation_s=0.2, stall_s=0.6))
     assert "did not end within 0.6 s" in reason(outcome)
@@ -155,20 +164,80 @@ def test_a_stopped_process_is_noticed_long_before_any_limit(slot: Runtime) -> No
     assert process_of(slot) != before
 
 
-def test_memory_without_end_is_the_candidates_doing_and_in_building_ours(slot: Runtime) -> None:
+def test_memory_without_end_is_the_candidates_doing_in_training_alone(slot: Runtime) -> None:
     little = Limits(evaluation_s=1000, stall_s=1000, memory_bytes=200 << 20)
     before = process_of(slot)
     outcome = act(slot, TRAINING, ("hold", 400 << 20), ("idle",), limits=little)
     assert isinstance(outcome, Failed)
     assert outcome.code == "memory"
     assert process_of(slot) != before
-    assert "does not fit" in reason(act(slot, ("say", "building"), ("hold", 400 << 20), ("idle",), limits=little))
+    for stage in ("building", "measuring"):
+        told = reason(act(slot, ("say", stage), ("hold", 400 << 20), ("idle",), limits=little))
+        assert told == f"{stage} takes more memory than an evaluation may"
+
+
+def test_no_loss_is_blamed_for_what_a_card_takes_of_the_machines_own_memory() -> None:
+    little = Limits(evaluation_s=1000, stall_s=1000, memory_bytes=200 << 20)
+    with runtime("card") as slot:
+        assert "own memory" in reason(act(slot, TRAINING, ("hold", 400 << 20), ("idle",), limits=little))
+        assert "own memory" in reason(act(slot, TRAINING, ("raises", "MemoryError")))
+        outcome = act(slot, TRAINING, ("fail", "memory"))
+        assert isinstance(outcome, Failed)
+        assert outcome.code == "memory"
+
+
+@pytest.mark.parametrize("stage", ["building", "training", "measuring"])
+@pytest.mark.parametrize(
+    "act_of_the_warm",
+    [
+        pytest.param(("fail", "memory"), id="said"),
+        pytest.param(("breaks", True, True), id="said of ours"),
+        pytest.param(("raises", "MemoryError"), id="died"),
+        pytest.param(("hold", 400 << 20), id="seen"),
+    ],
+)
+def test_memory_that_runs_out_beside_what_earlier_jobs_left_is_tried_in_a_fresh_process(
+    slot: Runtime, stage: str, act_of_the_warm: Any
+) -> None:
+    little = Limits(evaluation_s=1000, stall_s=1000, memory_bytes=200 << 20)
+    before = process_of(slot)
+    acts = (("say", stage), ("after_another", *act_of_the_warm), ("after_another", "idle"), DONE)
+    outcome = act(slot, *acts, limits=little)
+    assert isinstance(outcome, Measured)
+    assert outcome.metrics["pid"] != before
+
+
+def test_memory_is_tried_again_once_and_not_at_all_where_the_process_was_fresh(slot: Runtime) -> None:
+    for expected in (1, 1, 2):
+        told: list[Progress] = []
+        if expected == 2:
+            process_of(slot)
+        outcome = slot.evaluate(order(TRAINING, ("fail", "memory")), AMPLE, stop=Event(), on_progress=told.append)
+        assert isinstance(outcome, Failed)
+        assert len(told) == expected
 
 
 def test_a_process_that_dies_of_a_failed_allocation_had_no_memory(slot: Runtime) -> None:
     outcome = act(slot, TRAINING, ("raises", "MemoryError"))
     assert isinstance(outcome, Failed)
     assert outcome.code == "memory"
+
+
+def test_one_that_aborts_over_a_failed_allocation_had_no_memory(slot: Runtime) -> None:
+    outcome = act(slot, TRAINING, ("die", signal.SIGABRT, "terminate called after throwing 'std::bad_alloc'"))
+    assert isinstance(outcome, Failed)
+    assert outcome.code == "memory"
+
+
+def test_one_that_somebody_kills_is_our_fault_whatever_it_said_of_memory(slot: Runtime) -> None:
+    assert "SIGKILL" in reason(act(slot, TRAINING, ("die", signal.SIGKILL, "MemoryError: it could not allocate 3 GiB")))
+
+
+def test_the_log_is_of_one_evaluation_alone(slot: Runtime) -> None:
+    assert isinstance(act(slot, ("complain", 1 << 10), TRAINING, DONE), Measured)
+    outcome = act(slot, TRAINING, ("breaks", False))
+    assert isinstance(outcome, Crashed)
+    assert outcome.log == ""
 
 
 @pytest.mark.parametrize("acts", [(), (("ignore_sigterm",),), (("ignore_sigterm",), ("stop",))])
@@ -243,6 +312,23 @@ def test_a_start_can_be_cancelled() -> None:
         stop.set()
         starting.join()
         assert outcomes == [Cancelled()]
+
+
+def test_a_process_that_no_signal_ends_is_abandoned_and_holds_its_slot_up_no_longer(
+    slot: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = process_of(slot)
+    with monkeypatch.context() as deaf, capture_logs() as logs:
+        deaf.setattr(child, "TERM_GRACE_S", 0.01)
+        deaf.setattr(child, "KILL_GRACE_S", 0.01)
+        deaf.setattr(os, "killpg", lambda *_: None)
+        assert isinstance(act(slot, TRAINING, ("breaks", True), ("stop",)), Crashed)
+    try:
+        assert [(each["event"], each["pid"]) for each in logs] == [("runtime.abandoned", before)]
+        assert is_alive(before)
+        assert process_of(slot) != before
+    finally:
+        os.kill(before, signal.SIGKILL)
 
 
 def test_what_a_runtime_started_goes_with_it() -> None:

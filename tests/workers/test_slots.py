@@ -1,9 +1,12 @@
 """Slots: one runtime a device, an environment from nothing, never two tasks on one."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+
+import pytest
 
 from discovery_service.settings import ArenaSettings, MachineSettings, Settings, WorkerSettings
 from workers.slots import make_environment, make_slots
@@ -44,6 +47,15 @@ def test_a_card_is_all_that_its_runtime_sees_and_a_processor_sees_none() -> None
     assert (card["CUDA_VISIBLE_DEVICES"], card["LD_LIBRARY_PATH"]) == ("GPU-bbb", "/driver")
     assert make_environment(CPU, machine)["CUDA_VISIBLE_DEVICES"] == ""
     assert Device("cuda", "GPU-bbb").name == "cuda:0"
+
+
+def test_a_runtime_is_told_its_part_of_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = [Device("cuda", "0"), Device("cuda", "1"), Device("cuda", "0")]
+    commands: list[Sequence[str]] = []
+    monkeypatch.setattr("workers.slots.assign_devices", lambda *_: cards)
+    monkeypatch.setattr("workers.slots.Runtime", lambda command, _: commands.append(command))
+    make_slots(settings(tmp_path), MachineSettings(), ("true",))
+    assert [each[each.index("--card-share") + 1] for each in commands] == ["0.5", "1.0", "0.5"]
 
 
 def test_one_thread_each_and_nothing_of_ours() -> None:

@@ -1,7 +1,6 @@
 """What the evaluate task does around a training: whoever takes an evaluation ends it, reused, trained or given back."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -34,7 +33,7 @@ from workers.tasks import evaluate
 pytestmark = pytest.mark.usefixtures("in_process")
 
 THREADS = 4
-HELLO = Hello(pid=1, torch="2.13.0", transformers="5.23.0", device="cpu", model="a cpu")
+HELLO = Hello(pid=1, torch="2.13.0", transformers="5.23.0", peft="0.21.2", trainer=1, device="cpu", model="a cpu")
 
 
 class Ready:
@@ -61,11 +60,11 @@ class Taker:
             columns = {"draw": "0"} | values
             return [rows.add_evaluation(session, campaign, candidate=each, **columns).id for each in candidates]
 
-    def store_measurement_of(self, row_id: UUID, *, peft: str | None = None) -> UUID:
+    def store_measurement_of(self, row_id: UUID) -> UUID:
         """As if another campaign had measured the same before."""
         with self.sessions.begin() as session:
             job = read_job(session, Claim(EVALUATION, row_id, 1, self.campaign_id))
-            key = job.key(replace(HELLO.build(), peft=peft))
+            key = job.key(HELLO.build())
             columns = {"key": key, "key_sha256": hash_key(key), "graph_sha256": job.graph_sha256}
             stored = Measurement(
                 id=uuid7(), arena_id=job.arena_id, metrics={"J": 0.5}, series={}, device_seconds=2.0, **columns
@@ -128,11 +127,11 @@ def test_an_adapter_that_another_peft_made_is_not_reused(taker: Taker, monkeypat
     with taker.sessions.begin() as session:
         rows.find_or_add_arena(session).spec = adapting
     newer, same = taker.add(2)
-    taker.store_measurement_of(same, peft="0.21.2")
-    monkeypatch.setattr(evaluate, "_find_peft", lambda: "0.22.0")
-    taker.take(newer)
+    taker.store_measurement_of(same)
+    with monkeypatch.context() as upgraded:
+        upgraded.setattr(Ready, "start", lambda _: HELLO.model_copy(update={"peft": "0.22.0"}))
+        taker.take(newer)
     assert taker.reasons_of(newer) == ["nobody was to train"]
-    monkeypatch.setattr(evaluate, "_find_peft", lambda: "0.21.2")
     taker.take(same)
     assert taker.get(same).is_reused
 

@@ -1,7 +1,8 @@
 """One job of a runtime, from the order to its answer: open the arena, train, measure, and say what came of it.
 
-Whose doing an error is: what the arena needs is ours, so whatever fails while it is opened is `Broken`; a loss that
-diverges, is refused or takes more memory than the job may is `Failed`; a card that fails is `Broken` and lost.
+Whose doing an error is: a loss that diverges, is refused or takes more memory than the job may in training is `Failed`;
+whatever fails while the arena is opened or the policy measured is ours, `Broken`. Where memory ran out then, or on a
+card, the process is lost.
 """
 
 import math
@@ -21,6 +22,7 @@ from workers.runtime.memory import is_out_of_memory, memory_limit
 from workers.runtime.optimisation import Optimisation
 from workers.runtime.protocol import Broken, Done, Evaluate, Failed, Message, Progress, Stage
 from workers.runtime.repeatable import repeatable
+from workers.runtime.series import thin
 from workers.runtime.trainer import Trained, train
 from workers.runtime.warm import WarmArenas
 
@@ -29,6 +31,11 @@ Answer = Done | Failed | Broken
 
 TELL_EVERY_S = 0.2
 _NO_MEMORY = "The training takes more memory than an evaluation may: build smaller tensors."
+_WHAT_FAILS = {
+    Stage.BUILDING: "The arena cannot be opened: ",
+    Stage.TRAINING: "",
+    Stage.MEASURING: "The policy cannot be measured: ",
+}
 
 
 def evaluate(order: Evaluate, arenas: WarmArenas, device: torch.device, tell: Tell) -> Answer:
@@ -40,8 +47,10 @@ def evaluate(order: Evaluate, arenas: WarmArenas, device: torch.device, tell: Te
         with memory_limit(limit_bytes), repeatable():
             return _evaluate(order, arenas, stages)
     except Exception as error:  # noqa: BLE001 - whatever it is, the supervisor is to know
-        answer = _judge(order.job, stages.stage, error)
+        answer = _judge(order.job, stages.stage, error, device)
         if isinstance(answer, Broken):
+            # What its frames hold may be all the memory there is, and printing takes some.
+            traceback.clear_frames(error.__traceback__)
             traceback.print_exception(error, file=sys.stderr)
             arenas.drop(order.arena)
         return answer
@@ -49,45 +58,54 @@ def evaluate(order: Evaluate, arenas: WarmArenas, device: torch.device, tell: Te
 
 def _evaluate(order: Evaluate, arenas: WarmArenas, stages: "_Stages") -> Answer:
     stages.enter(Stage.BUILDING, 1)
+    try:
+        program = Program(read_graph(order.graph))
+    except Refused as error:
+        # The gate accepted it, so it was another version that wrote it.
+        message = f"This runtime does not know the loss's graph: {error.refusals[0].message}"
+        return Broken(job=order.job, message=message)
     task = arenas.take(order.arena).open(order.base_policy, order.draw.draw())
     stages.enter(Stage.TRAINING, order.setting.steps)
-    trained = _train(order, task, stages)
+    trained = _train(order, program, task, stages)
     stages.enter(Stage.MEASURING, 1)
     metrics = task.measure()
     stages.end()
     # None is what an arena cannot know, as the score where nobody configured one.
     if not all(value is None or math.isfinite(value) for value in metrics.values()):
         message = "The trained policy's probabilities are not finite: the loss drove its weights out of all range."
-        return Failed(job=order.job, code="non_finite", message=message, series={**trained.series})
-    return Done(job=order.job, metrics=metrics, series={**trained.series}, seconds=stages.seconds)
+        return Failed(job=order.job, code="non_finite", message=message, series=thin(trained.series))
+    return Done(job=order.job, metrics=metrics, series=thin(trained.series), seconds=stages.seconds)
 
 
-def _train(order: Evaluate, task: Task, stages: "_Stages") -> Trained:
-    graph = read_graph(order.graph)
+def _train(order: Evaluate, program: Program, task: Task, stages: "_Stages") -> Trained:
     optimisation = Optimisation.of(order.arena["recipe"])
-    return train(task, Program(graph), graph.family, order.setting.setting(), optimisation, on_step=stages.count)
+    return train(task, program, program.graph.family, order.setting.setting(), optimisation, on_step=stages.count)
 
 
-def _judge(job: str, stage: "Stage", error: Exception) -> Answer:
-    if stage is Stage.BUILDING:
-        return Broken(job=job, message=f"The arena cannot be opened: {_tell(error)}", is_lost=_is_lost(error))
+def _judge(job: str, stage: Stage, error: Exception, device: torch.device) -> Answer:
     # A graph's program takes whatever its operations raise for the loss's fault, a failed allocation on a CPU too.
-    if is_out_of_memory(error) or (isinstance(error, Refused) and is_out_of_memory(error.__cause__)):
+    is_memory = is_out_of_memory(error) or (isinstance(error, Refused) and is_out_of_memory(error.__cause__))
+    if stage is Stage.TRAINING and (failed := _judge_training(job, error, is_memory)) is not None:
+        return failed
+    # On a card nobody can tell an error of the code from a context that is poisoned, in which nothing runs any more.
+    is_lost = is_memory or device.type != "cpu" or isinstance(error, torch.AcceleratorError)
+    message = f"{_WHAT_FAILS[stage]}{_tell(error)}"
+    return Broken(job=job, message=message, is_out_of_memory=is_memory, is_lost=is_lost)
+
+
+def _judge_training(job: str, error: Exception, is_memory: bool) -> Failed | None:
+    """None where it is not the candidate's doing."""
+    if is_memory:
         return Failed(job=job, code="memory", message=_NO_MEMORY)
     if isinstance(error, Refused):
         refusal = error.refusals[0]
-        is_memory = refusal.code is RefusalCode.TOO_MUCH_MEMORY
-        return Failed(job=job, code="memory" if is_memory else "refused", message=refusal.message)
+        is_too_much = refusal.code is RefusalCode.TOO_MUCH_MEMORY
+        return Failed(job=job, code="memory" if is_too_much else "refused", message=refusal.message)
     if isinstance(error, Diverged):
         return Failed.model_validate(
-            {"job": job, "code": error.code, "message": error.message, "step": error.step, "series": error.series}
+            {"job": job, "code": error.code, "message": error.message, "step": error.step, "series": thin(error.series)}
         )
-    return Broken(job=job, message=_tell(error), is_lost=_is_lost(error))
-
-
-def _is_lost(error: Exception) -> bool:
-    """After a device-side assertion, or a card that fell off the bus, nothing runs in this process any more."""
-    return isinstance(error, torch.AcceleratorError) and not is_out_of_memory(error)
+    return None
 
 
 def _tell(error: Exception) -> str:

@@ -18,6 +18,7 @@ from discovery_service.losses.nodes import Node
 from discovery_service.losses.operators import OPERATORS, Operator
 from discovery_service.losses.refusals import RefusalCode, Refused, refuse
 from workers.runtime.bounds import Bounds, compute_size
+from workers.runtime.faults import is_of_device
 from workers.runtime.guards import GUARDS, Guard
 from workers.runtime.repeatable import median
 
@@ -149,9 +150,11 @@ class Program:
         for slot, step in self._steps:
             try:
                 values[slot] = _take(step, values, bounds)
-            except (Refused, torch.OutOfMemoryError, torch.AcceleratorError):
+            except Refused:
                 raise
             except Exception as error:
+                if is_of_device(error):
+                    raise
                 # Whatever else an operation raises, it is over what the graph gave it.
                 raise _failed(step.node, given, error) from error
         try:

@@ -45,12 +45,12 @@ def main(argv: list[str], load: "Callable[[], OpenArena]" = load_arenas) -> int:
     from workers.runtime.warm import WarmArenas
 
     try:
-        device = prepare_device(arguments.device)
+        device = prepare_device(arguments.device, arguments.card_share)
     except DeviceMissing as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_NO_DEVICE
     open_arena = load()
-    warm_bytes = bound_warm_bytes(device, arguments.warm_bytes)
+    warm_bytes = bound_warm_bytes(device, arguments.warm_bytes, arguments.card_share)
     arenas = WarmArenas(lambda document: open_arena(document, device, arguments.cache), warm_bytes)
     gc.collect()
     gc.freeze()
@@ -63,6 +63,7 @@ def main(argv: list[str], load: "Callable[[], OpenArena]" = load_arenas) -> int:
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m workers.runtime.process", description=__doc__)
     parser.add_argument("--device", required=True, help="cpu, or cuda:0 of the cards that it may see")
+    parser.add_argument("--card-share", type=float, default=1.0, help="what part of the card this process has")
     parser.add_argument("--cache", required=True, type=Path, help="where built artefacts are kept")
     parser.add_argument("--warm-bytes", type=int, default=WARM_BYTES, help="what arenas may hold between two jobs")
     return parser.parse_args(argv)

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from discovery_service.domain.measuring import Build, Draw, Setting
 from discovery_service.domain.states import Purpose
 
-VERSION = 1
+VERSION = 2
 LINE_BYTES = 4 << 20
-"""A series of 10,000 steps is below it; whatever is longer is no message of ours."""
+"""Series are thinned to far below it; whatever is longer is no message of ours."""
 
 
 class ProtocolError(Exception):
@@ -22,7 +22,7 @@ class ProtocolError(Exception):
 
 
 class Stage(StrEnum):
-    """Of a job. Only the last two are the candidate's: an arena that takes long to build is no fault of the loss."""
+    """Of a job. Only training is the candidate's: building and measuring are done by code and with data of ours."""
 
     BUILDING = "building"
     TRAINING = "training"
@@ -76,12 +76,15 @@ class Hello(Message):
     pid: int
     torch: str
     transformers: str
+    peft: str | None
+    trainer: int
+    """The runtime's own: its worker may be of another version."""
     device: str
     model: str
-    """Of the processor or the card."""
+    """Of the processor, behind that of the card where there is one."""
 
     def build(self) -> Build:
-        return Build(torch=self.torch, transformers=self.transformers, device=self.device, model=self.model)
+        return Build(**self.model_dump(exclude={"say", "version", "pid"}))
 
 
 class Progress(Message):
@@ -97,6 +100,7 @@ class Done(Message):
     job: str
     metrics: dict[str, float | None]
     series: dict[str, list[float | None]]
+    """A value a step; of a long training fewer, and `step` says which."""
     seconds: dict[str, float]
     """How long it took, by stage."""
 
@@ -114,12 +118,14 @@ class Failed(Message):
 
 
 class Broken(Message):
-    """Ours, or the machine's. The runtime ends after it when `is_lost`: its device is in no state to go on."""
+    """Ours, or the machine's."""
 
     say: Literal["broken"] = "broken"
     job: str
     message: str
+    is_out_of_memory: bool = False
     is_lost: bool = False
+    """The runtime is ended after it: its memory or its device is in no state to go on."""
 
 
 Answer = Annotated[Hello | Progress | Done | Failed | Broken, Field(discriminator="say")]

@@ -1,5 +1,6 @@
 """What is written down of every step beside the loss and its gradient, by family, from what the loss was given."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -12,6 +13,21 @@ Inputs = Mapping[str, Tensor]
 
 LOG_RATIO = "log_ratio"
 """How the series end that tell how far the policy is from its reference: in nats an answer, on average."""
+
+STEP = "step"
+"""The series that says of which step each point is, counted from 0; only where series have been thinned."""
+MOST_POINTS = 2000
+"""Of one series: 30,000 steps are more than a message may hold, and no plot shows a tenth of them."""
+
+
+def thin(series: Mapping[str, list[float]], most: int = MOST_POINTS) -> dict[str, list[float | None]]:
+    """As they are if no longer than that; else every so manieth step as it was, the first and the last among them."""
+    last = max(map(len, series.values()), default=0) - 1
+    if last < most:
+        return {name: [*values] for name, values in series.items()}
+    steps = [*range(0, last, math.ceil(last / (most - 1))), last]
+    thinned = {name: [values[step] for step in steps] for name, values in series.items()}
+    return {STEP: [float(step) for step in steps], **thinned}
 
 
 def describe(family: Family, inputs: Inputs) -> dict[str, Tensor]:

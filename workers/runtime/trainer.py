@@ -17,6 +17,7 @@ from discovery_service.domain.measuring import Setting
 from discovery_service.losses.refusals import RefusalCode, Refused, refuse
 from workers.arenas.arena import Task
 from workers.runtime.divergence import Diverged, Watch
+from workers.runtime.faults import is_of_device
 from workers.runtime.graph import Program
 from workers.runtime.optimisation import Optimisation
 from workers.runtime.repeatable import repeatable
@@ -129,9 +130,11 @@ def _find_slopes(loss: Tensor, leaves: dict[str, Tensor]) -> dict[str, Tensor]:
     """Of the mean loss, at each log-probability that it depends on."""
     try:
         slopes = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-    except (Refused, torch.OutOfMemoryError, torch.AcceleratorError):
+    except Refused:
         raise
     except Exception as error:
+        if is_of_device(error):
+            raise
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise refuse(
             RefusalCode.NOT_DIFFERENTIABLE,

@@ -12,10 +12,16 @@ from contextlib import suppress
 from io import FileIO
 from typing import cast
 
+import structlog
+
 from workers.runtime.protocol import LINE_BYTES
+
+log = structlog.get_logger(__name__)
 
 LOG_BYTES = 16 << 10
 TERM_GRACE_S = 1.0
+# In the middle of a driver's call or of a file system that does not answer, a process dies no sooner than that ends.
+KILL_GRACE_S = 10.0
 _PART = 1 << 16
 
 
@@ -59,10 +65,14 @@ class RuntimeChild:
 
     @property
     def log(self) -> str:
-        """The last of what it wrote to stderr."""
+        """The last of what it wrote to stderr since it last began something."""
         return self._log.decode(errors="replace")
 
-    def say(self, line: bytes) -> None:
+    def begin(self, line: bytes) -> None:
+        """Say what to do next. From now on the log is of that alone: older words say nothing of how it ends."""
+        while self._read_log():
+            pass
+        self._log.clear()
         self._to_write = memoryview(line)
         self._selector.register(self._stdin, selectors.EVENT_WRITE)
 
@@ -79,28 +89,46 @@ class RuntimeChild:
 
     def describe_end(self) -> str:
         """Of one that has: how, with the last line of its log, where an interpreter says why."""
-        if not self._stderr_has_ended:
-            self._read_log()
-        # Not reaped yet: until the last signal the number of its group stays taken.
-        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        assert ended is not None
-        is_exit = ended.si_code == os.CLD_EXITED
-        how = f"with exit status {ended.si_status}" if is_exit else f"by {signal.Signals(ended.si_status).name}"
+        self._read_log()
+        status, number = self._find_end()
+        how = f"with exit status {status}" if number is None else f"by {number.name}"
         lines = self.log.strip().splitlines()
         return how + (f": {lines[-1][:300]}" if lines else "")
 
+    def has_given_up(self) -> bool:
+        """Of one that has ended: whether by its own doing, an exit or an abort. Other signals others send too."""
+        return self._find_end()[1] in (None, signal.SIGABRT)
+
     def end(self) -> None:
-        """The process and whatever it started; it gets a moment to go by itself unless it has gone."""
+        """The process and whatever it started; it gets a moment to go by itself unless it has gone.
+
+        One that not even SIGKILL ends is left to itself: its slot goes on with another.
+        """
         self._signal(signal.SIGTERM)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._handle, selectors.EVENT_READ)
-            selector.select(TERM_GRACE_S)
+        self._wait(TERM_GRACE_S)
         self._signal(signal.SIGKILL)
-        self._process.wait()
+        if self._wait(KILL_GRACE_S):
+            self._process.wait()
+        else:
+            log.error("runtime.abandoned", pid=self.pid, hint="SIGKILL does not end it; look at the card and the disks")
         self._selector.close()
         for pipe in (self._stdin, self._stdout, self._stderr):
             pipe.close()
         os.close(self._handle)
+
+    def _find_end(self) -> tuple[int, signal.Signals | None]:
+        """Its exit status, and what signal ended it if one did."""
+        # Not reaped yet: until the last signal the number of its group stays taken.
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        is_exit = ended.si_code == os.CLD_EXITED
+        return ended.si_status, None if is_exit else signal.Signals(ended.si_status)
+
+    def _wait(self, timeout_s: float) -> bool:
+        """Whether it has ended by then."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._handle, selectors.EVENT_READ)
+            return bool(selector.select(timeout_s))
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
@@ -126,10 +154,14 @@ class RuntimeChild:
             raise LineTooLong
         return lines
 
-    def _read_log(self) -> None:
+    def _read_log(self) -> bool:
+        """A part of it; whether there may be more."""
+        if self._stderr_has_ended:
+            return False
         part = self._stderr.read(_PART)
         if part == b"":
             self._selector.unregister(self._stderr)
             self._stderr_has_ended = True
         self._log += part or b""
         del self._log[:-LOG_BYTES]
+        return bool(part)

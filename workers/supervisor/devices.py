@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
@@ -10,6 +11,7 @@ from typing import Any
 
 from discovery_service.errors import UsageError
 from discovery_service.settings import MachineSettings, WorkerSettings
+from workers.supervisor import memory
 
 SEARCH_PATH = f"{os.defpath}:/usr/local/bin:/usr/local/nvidia/bin"
 DEVICE_FILES = Path("/dev")
@@ -42,8 +44,14 @@ def assign_devices(settings: WorkerSettings, machine: MachineSettings) -> list[D
     """A device for each slot. Raises UsageError for cards that are not there."""
     cards = _find_wanted_cards(settings.devices, machine)
     if not cards:
-        return [CPU] * (settings.slots or len(os.sched_getaffinity(0)))
+        fitting = memory.count_fitting(settings.memory_bytes)
+        return [CPU] * (settings.slots or min(len(os.sched_getaffinity(0)), fitting))
     return [cards[slot % len(cards)] for slot in range(settings.slots or len(cards))]
+
+
+def find_card_share(device: Device, devices: Sequence[Device]) -> float:
+    """What part of its card a slot has, if the others of the list are all that use it."""
+    return 1.0 if device.kind == "cpu" else 1 / devices.count(device)
 
 
 def _find_wanted_cards(wanted: str, machine: MachineSettings) -> list[Device]:
@@ -76,18 +84,24 @@ def find_cards(visible: str | None) -> list[Device]:
 
 
 def _list_cards() -> list[tuple[str, str | None]]:
-    """Name and model of each."""
+    """Name and model of each. Raises UsageError where there are some, but their driver does not answer."""
+    files = sorted(DEVICE_FILES.glob("nvidia[0-9]*"))
     program = which("nvidia-smi", path=SEARCH_PATH)
-    if program is not None:
-        command = [program, "--query-gpu=uuid,name", "--format=csv,noheader"]
-        try:
-            told = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_WITHIN_S, check=True)  # noqa: S603
-        except (OSError, subprocess.SubprocessError):
+    if program is None:
+        return [(each.name, None) for each in files]
+    command = [program, "--query-gpu=uuid,name", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=_ASK_WITHIN_S, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        if not files:
             return []
-        pairs = (line.partition(", ") for line in told.stdout.splitlines() if line.strip())
-        return [(uuid, model) for uuid, _, model in pairs]
-    files = DEVICE_FILES.glob("nvidia[0-9]*")
-    return [(each.name, None) for each in sorted(files)]
+        # Without a word the worker would train on its processor.
+        raise UsageError(
+            f"This machine has {files[0]}, but nvidia-smi tells of no card: {str(error).rstrip('.')}. See to the"
+            " driver, or set DISCOVERY__WORKER__DEVICES to cpu."
+        ) from error
+    pairs = (line.partition(", ") for line in told.stdout.splitlines() if line.strip())
+    return [(uuid, model) for uuid, _, model in pairs]
 
 
 def _can_torch_use_cards() -> bool:

@@ -10,9 +10,9 @@ class Limits:
     """Of one evaluation."""
 
     evaluation_s: float
-    """Processor time that training and measuring may take: beyond it the loss is at fault, however busy the machine."""
+    """Processor time that training may take: beyond it the loss is at fault, however busy the machine."""
     stall_s: float
-    """The same by the clock on the wall, and as long again for building the arena: beyond it this machine is."""
+    """What training and measuring may take by the clock, and as long again building: beyond it this machine is."""
     memory_bytes: int | None = None
     """What the process may hold in all."""
 

@@ -1,7 +1,8 @@
 """The runtime of one slot as a worker sees it: ask for an evaluation, get what became of it, by whose doing.
 
 Torch-free. It owns the limits, hears a cancellation within a tick, and starts a fresh process after one that died,
-hung, was cancelled or ran out of memory.
+hung, was cancelled or ran out of memory. Memory that runs out in a process that had worked before is judged by what
+happens in a fresh one: what is warm there must count for nobody.
 """
 
 import time
@@ -36,6 +37,7 @@ class Runtime:
         self._command, self._environment = command, environment
         self._child: RuntimeChild | None = None
         self._hello: Hello | None = None
+        self._has_worked = False
 
     def __enter__(self) -> Self:
         return self
@@ -68,10 +70,22 @@ class Runtime:
         """Train and measure; `stop` ends it within a second or two. Nothing that happens to it is an exception."""
         try:
             self.start(stop)
+            had_worked = self._has_worked
+            outcome, is_out_of_memory = self._work(order, limits, stop, on_progress)
+            if is_out_of_memory and had_worked:
+                self.start(stop)
+                outcome, _ = self._work(order, limits, stop, on_progress)
+            return outcome
         except RuntimeLost as lost:
             return Cancelled() if stop.is_set() else Crashed(str(lost))
+
+    def _work(self, order: Evaluate, limits: Limits, stop: Event, on_progress: OnProgress) -> tuple[Outcome, bool]:
+        """In the process that is started; and whether memory ran out, after which it is gone."""
         assert self._child is not None
-        job = _Job(self._child, order, limits, stop, on_progress)
+        assert self._hello is not None
+        self._has_worked = True
+        is_on_card = self._hello.device != "cpu"
+        job = _Job(self._child, order, limits, stop, on_progress, is_on_card=is_on_card)
         try:
             outcome = job.run()
         except BaseException:
@@ -79,7 +93,7 @@ class Runtime:
             raise
         if not job.leaves_a_sound_process:
             self._end()
-        return outcome
+        return outcome, job.is_out_of_memory
 
     def _greet(self, child: RuntimeChild, stop: Event) -> Hello:
         gives_up_at = time.monotonic() + START_WITHIN_S
@@ -102,6 +116,7 @@ class Runtime:
         if self._child is not None:
             self._child.end()
         self._child = self._hello = None
+        self._has_worked = False
 
 
 def _is_waiting(child: RuntimeChild) -> bool:
@@ -116,18 +131,26 @@ class _Job:
     """One evaluation, from the order to its outcome."""
 
     def __init__(
-        self, child: RuntimeChild, order: Evaluate, limits: Limits, stop: Event, on_progress: OnProgress
+        self,
+        child: RuntimeChild,
+        order: Evaluate,
+        limits: Limits,
+        stop: Event,
+        on_progress: OnProgress,
+        *,
+        is_on_card: bool,
     ) -> None:
         self._child, self._limits, self._stop, self._on_progress = child, limits, stop, on_progress
-        self._order = order
+        self._order, self._is_on_card = order, is_on_card
         self._stage = Stage.BUILDING
         self._entered_at = time.monotonic()
         self._cpu_before_s = 0.0
         self._seen_running_at = self._entered_at
         self.leaves_a_sound_process = False
+        self.is_out_of_memory = False
 
     def run(self) -> Outcome:
-        self._child.say(self._order.encode())
+        self._child.begin(self._order.encode())
         while True:
             try:
                 for line in self._child.exchange(TICK_S):
@@ -151,10 +174,12 @@ class _Job:
                 return Measured(answer.metrics, answer.series, self._device_s())
             case protocol.Failed():
                 # Where memory ran out, what is left of arenas and caches is anybody's guess.
-                self.leaves_a_sound_process = answer.code != "memory"
+                self.is_out_of_memory = answer.code == "memory"
+                self.leaves_a_sound_process = not self.is_out_of_memory
                 return Failed(answer.code, answer.message, answer.step, answer.series, self._device_s())
             case Broken():
-                self.leaves_a_sound_process = not answer.is_lost
+                self.is_out_of_memory = answer.is_out_of_memory
+                self.leaves_a_sound_process = not (answer.is_lost or self.is_out_of_memory)
                 return self._crashed(answer.message)
 
     def _follow(self, progress: Progress) -> None:
@@ -181,7 +206,7 @@ class _Job:
         elif now - self._seen_running_at > STOPPED_FOR_S:
             return self._crashed("somebody has stopped the runtime's process")
         cpu_s = sight.cpu_s - self._cpu_before_s
-        if self._stage is not Stage.BUILDING and cpu_s > self._limits.evaluation_s:
+        if self._stage is Stage.TRAINING and cpu_s > self._limits.evaluation_s:
             message = f"The training took more than {self._limits.evaluation_s:g} s of a processor: compute less."
             return Failed("time", message, device_s=self._device_s())
         if now - self._entered_at > self._limits.stall_s:
@@ -192,13 +217,21 @@ class _Job:
 
     def _judge_end(self) -> Outcome:
         how = self._child.describe_end()
-        if any(mark in how for mark in _MEMORY_MARKS):
+        if self._child.has_given_up() and any(mark in how for mark in _MEMORY_MARKS):
             return self._out_of_memory()
         return self._crashed(f"the runtime's process ended {how}")
 
     def _out_of_memory(self) -> Outcome:
-        if self._stage is Stage.BUILDING:
-            return self._crashed("the arena does not fit into the memory that an evaluation may take")
+        """Of the machine; a card's own is told by the runtime."""
+        self.is_out_of_memory = True
+        if self._is_on_card:
+            # A driver holds gigabytes there, and a loss computes nothing in it.
+            return self._crashed(
+                "the process of a card takes more of this machine's own memory than it may:"
+                " set DISCOVERY__WORKER__MEMORY_BYTES"
+            )
+        if self._stage is not Stage.TRAINING:
+            return self._crashed(f"{self._stage} takes more memory than an evaluation may")
         return Failed(
             "memory",
             "The training takes more memory than an evaluation may: build smaller tensors.",

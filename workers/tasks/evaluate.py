@@ -1,9 +1,7 @@
 """The evaluate task: one evaluation from its claim to its measurement, on a free slot of this worker."""
 
-import importlib.metadata
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -88,7 +86,7 @@ def train(evaluation_id: str) -> None:
 def _start(runtime: Runtime) -> Build | None:
     """What computes in it; None when it does not start, which is said once and not at every try."""
     try:
-        build = replace(runtime.start().build(), peft=_find_peft())
+        build = runtime.start().build()
     except RuntimeLost as lost:
         if runtime not in _not_started:
             log.error("evaluate.no_runtime", reason=str(lost))
@@ -96,15 +94,6 @@ def _start(runtime: Runtime) -> Build | None:
         return None
     _not_started.discard(runtime)
     return build
-
-
-@cache
-def _find_peft() -> str | None:
-    """The version that runtimes of this process find: they are of the same environment."""
-    try:
-        return importlib.metadata.version("peft")
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _evaluate(runtime: Runtime, limits: Limits, held: Claim, build: Build, beating: Heartbeat) -> None:
