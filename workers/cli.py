@@ -93,7 +93,7 @@ def evaluate(
 
 
 def _tell_evaluation(answer: dict[str, Any]) -> None:
-    from workers.evaluate.answer import tabulate, tell_failures
+    from workers.evaluate.answer import name_settings, tabulate, tell_failures
     from workers.gate.command import tell
 
     if not answer["measurements"]:
@@ -108,6 +108,8 @@ def _tell_evaluation(answer: dict[str, Any]) -> None:
     print_table(*tabulate(answer))
     how = "means over draws with 95 % intervals" if draws > 1 else "of one draw, which says nothing of the next one"
     typer.echo(f"{answer['loss']} in {answer['arena']}, base policy {answer['base_policy']}: {how}.")
+    if len(answer["summary"]) > 1 and answer["frontier"]:
+        typer.echo(f"On the reward-KL frontier, from near to far: {name_settings(answer['frontier'])}.")
 
 
 def register(app: typer.Typer) -> None:

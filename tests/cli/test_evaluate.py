@@ -17,6 +17,7 @@ from workers.supervisor.jail import Jail
 
 ONE_SLOT = {"DISCOVERY__WORKER__SLOTS": "1", "DISCOVERY__WORKER__DEVICES": "cpu"}
 FEW = ("--steps", 12)
+RATE_AND_STEPS = {"learning_rate": 1.5e-3, "steps": 12}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,7 @@ def test_a_known_loss_is_measured_in_every_setting_on_every_draw(discovery: Comm
         assert 0 < each["metrics"]["attained"] < 1
     for each in ran.json["summary"]:
         assert each["metrics"]["J"]["low"] < each["metrics"]["J"]["mean"] < each["metrics"]["J"]["high"]
+    assert ran.json["frontier"] == [{"beta": 2.0, **RATE_AND_STEPS}, {"beta": 0.5, **RATE_AND_STEPS}]
     assert (ran.json["status"], ran.json["loss"], ran.json["arena"]) == ("measured", "dpo", "plain:mini")
     assert ran.json["gate"]["status"] == "accepted"
 

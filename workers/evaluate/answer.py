@@ -1,9 +1,10 @@
 """What became of trainings, for machines and for people."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
+from discovery_service.domain.frontier import find_frontier
 from discovery_service.domain.intervals import Interval, find_interval
 from discovery_service.domain.published import add_attained
 from workers.evaluate.trainings import Training
@@ -32,13 +33,31 @@ def describe_outcome(arena: Mapping[str, Any], base_policy: int, training: Train
 
 
 def summarise(measurements: Sequence[Document]) -> list[Document]:
-    """Of each setting, over those of its draws that could be measured."""
+    """Of each setting, over those of its draws that could be measured.
+
+    Where some failed there is no interval: they were the hard ones, and the others say nothing of the next.
+    """
     found = []
     for setting in _unique(each["setting"] for each in measurements):
-        measured = [each["metrics"] for each in measurements if each["setting"] == setting and each["metrics"]]
-        metrics = {name: asdict(interval) for name, interval in _find_intervals(measured).items()}
-        found.append({"setting": setting, "draws": len(measured), "metrics": metrics})
+        of_setting = [each for each in measurements if each["setting"] == setting]
+        measured = [each["metrics"] for each in of_setting if each["metrics"]]
+        failed = len(of_setting) - len(measured)
+        intervals = _find_intervals(measured)
+        if failed:
+            intervals = {name: replace(each, low=None, high=None) for name, each in intervals.items()}
+        metrics = {name: asdict(interval) for name, interval in intervals.items()}
+        found.append({"setting": setting, "draws": len(measured), "failed": failed, "metrics": metrics})
     return found
+
+
+def trace_frontier(summary: Sequence[Document]) -> list[Document]:
+    """The settings at which the loss earns most for its KL, from near to far."""
+    points = {
+        number: (each["metrics"]["kl"]["mean"], each["metrics"]["reward"]["mean"])
+        for number, each in enumerate(summary)
+        if {"kl", "reward"} <= each["metrics"].keys()
+    }
+    return [summary[number]["setting"] for number in find_frontier(points)]
 
 
 def _find_intervals(measured: Sequence[Mapping[str, float | None]]) -> dict[str, Interval]:
@@ -65,11 +84,19 @@ def tabulate(answer: Document) -> tuple[list[str], list[list[str]]]:
     names = [name for name in _unique((answer["counts"], *SHOWN)) if name in known]
     rows = [
         [f"{each['setting'][part]:g}" for part in ("beta", "learning_rate", "steps")]
-        + [str(each["draws"])]
+        + [f"{each['draws']}, {each['failed']} failed" if each["failed"] else str(each["draws"])]
         + [_tell(each["metrics"].get(name)) for name in names]
         for each in answer["summary"]
     ]
     return ["beta", "learning rate", "steps", "draws", *names], rows
+
+
+def name_settings(settings: Sequence[Document]) -> str:
+    """By what differs between them."""
+    names = [name for name in ("beta", "learning_rate", "steps") if len(_unique(each[name] for each in settings)) > 1]
+    return "; ".join(
+        ", ".join(f"{name.replace('_', ' ')} {each[name]:g}" for name in names or ["beta"]) for each in settings
+    )
 
 
 def _tell(interval: Document | None) -> str:

@@ -13,7 +13,7 @@ from discovery_service.domain.user_arenas import counted_metric
 from discovery_service.losses.canonical import canonicalise
 from discovery_service.losses.known import list_known
 from discovery_service.settings import MachineSettings, get_settings
-from workers.evaluate.answer import describe_outcome, summarise
+from workers.evaluate.answer import describe_outcome, summarise, trace_frontier
 from workers.evaluate.trainings import Loss, Training, Trainings
 from workers.gate.answer import answer_of, unavailable
 from workers.gate.archives import library_archive
@@ -71,11 +71,12 @@ def evaluate(
         "gate": {name: judged[name] for name in _OF_THE_GATE},
     }
     if passed is None:
-        return {"status": judged["status"], **found, "measurements": [], "summary": []}
+        return {"status": judged["status"], **found, "measurements": [], "summary": [], "frontier": []}
     outcomes = _train(passed, document, base_policy, trainings)
     measurements = [describe_outcome(document, base_policy, *each) for each in outcomes.items()]
-    status = "failed" if any(each["failure"] for each in measurements) else "measured"
-    return {"status": status, **found, "measurements": measurements, "summary": summarise(measurements)}
+    status, summary = "failed" if any(each["failure"] for each in measurements) else "measured", summarise(measurements)
+    told = {"measurements": measurements, "summary": summary, "frontier": trace_frontier(summary)}
+    return {"status": status, **found, **told}
 
 
 def _train(

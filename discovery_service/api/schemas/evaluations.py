@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from discovery_service.db.tables import Arena, Evaluation, Measurement
 from discovery_service.domain.campaign import example
@@ -46,13 +46,14 @@ class EvaluationRead(BaseModel):
         status="succeeded",
         attempt=1,
         crashes=0,
+        # An example has every field: FastAPI leaves out those that are null.
         failure=_FAILURE,
         measurement_id=_ID,
         is_reused=False,
         device_seconds=1.31,
         metrics={"J": 0.842, "reward": 1.93, "kl": 1.09, "attained": 0.43},
         series={"loss": [0.69, 0.68], "margin": [0.0, 0.03]},
-        build={"torch": "2.13.0", "transformers": "5.23.0", "device": "cpu", "model": "AMD EPYC, AVX512", "trainer": 1},
+        build={"torch": "2.13.0", "transformers": "5.23.0", "device": "cpu", "model": "AMD EPYC, AVX2", "trainer": 1},
         created_at="2026-11-21T10:00:00Z",
         started_at="2026-11-21T10:00:01Z",
         finished_at="2026-11-21T10:00:03Z",
@@ -75,7 +76,9 @@ class EvaluationRead(BaseModel):
     is_reused: bool
     device_seconds: float | None
     metrics: dict[str, float | None] | None
-    series: dict[str, list[float | None]] | None
+    series: dict[str, list[float | None]] | None = Field(
+        description="One value a step; of more than 2,000 steps some, with `step` for those that they are of."
+    )
     build: dict[str, Any] | None
     created_at: datetime
     started_at: datetime | None
