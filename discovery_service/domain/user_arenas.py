@@ -191,7 +191,7 @@ class Contents(Strict):
     models_sha256: list[Sha256] = Field(min_length=1, max_length=8)
     data_sha256: Sha256
     scorer_sha256: Sha256 | None = None
-    """Of the module that the scorer's function stands in."""
+    """Of all sources of the package that the scorer's function stands in."""
 
 
 def make_document(arena: UserArena, contents: Contents) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from discovery_service.domain.measuring import Draw, Stream
 from workers.arenas.arena import Batch, Policy
 from workers.arenas.cache import Cache
 from workers.arenas.hf.completions import Padded, find_log_probabilities, pad
-from workers.arenas.hf.contents import check_data, check_model, check_scorer
+from workers.arenas.hf.contents import check_data, check_model
 from workers.arenas.hf.division import Division, divide
 from workers.arenas.hf.examination import Examination, autocast, compare_answers
 from workers.arenas.hf.folders import (
@@ -32,7 +32,7 @@ from workers.arenas.hf.folders import (
     load_tokenizer,
 )
 from workers.arenas.hf.preferences import Bad, BadRows, read_preferences
-from workers.arenas.hf.scorers import make_scorer
+from workers.arenas.hf.scorers import Scorer, make_scorer
 from workers.arenas.hf.tokenising import Limits, Pair, tokenise
 from workers.arenas.machine import describe_machine
 
@@ -66,6 +66,7 @@ class HfArena:
         self._evaluation = document["evaluation"]
         self._precision = Precision(document["recipe"]["precision"])
         self._bases: OrderedDict[int, Base] = OrderedDict()
+        self._scorer: Scorer | None = None
 
     def open(self, base_policy: int, draw: Draw) -> "HfTask":
         """Where adapters are trained, the last task on the same base policy has its end with it."""
@@ -99,6 +100,7 @@ class HfArena:
         if not 0 <= base_policy < len(models):
             raise ValueError(f"The arena has {len(models)} base policies; {base_policy} is none of them, from 0 on.")
         check_contents(self._document, base_policy)
+        self._find_scorer()
         path = models[base_policy]["path"]
         tokenizer = load_tokenizer(path)
         pairs = read_pairs(self._document, base_policy, tokenizer)
@@ -112,8 +114,14 @@ class HfArena:
         with autocast(self._device, self._precision):
             return compare_answers(model, pairs)
 
+    def _find_scorer(self) -> Scorer | None:
+        """Imported once, as it may take long; None where nothing is configured."""
+        described = self._evaluation["scorer"]
+        if self._scorer is None and described is not None:
+            self._scorer = make_scorer(described)
+        return self._scorer
+
     def _plan_examination(self, base: Base, division: Division, draw: Draw) -> Examination:
-        scorer = self._evaluation["scorer"]
         return Examination(
             held_out=[base.pairs[row] for row in division.held_out],
             reference=base.reference[division.held_out],
@@ -122,7 +130,7 @@ class HfArena:
             ends=base.ends,
             max_new_tokens=self._evaluation["max_new_tokens"],
             kl_weight=self._evaluation["kl_weight"],
-            scorer=None if scorer is None else make_scorer(scorer),
+            scorer=self._find_scorer(),
             precision=self._precision,
             seed=draw.seed(Stream.EVALUATION_SAMPLING),
         )
@@ -230,9 +238,6 @@ def check_contents(document: Mapping[str, Any], base_policy: int) -> None:
     """Raises FilesChanged where a file is not what the arena was registered with, OSError where it is not there."""
     check_model(document["models"][base_policy])
     check_data(document["data"])
-    scorer = document["evaluation"]["scorer"]
-    if scorer is not None and scorer["sha256"] is not None:
-        check_scorer(scorer)
 
 
 def divide_rows(document: Mapping[str, Any], pairs: Sequence[Pair], draw: Draw) -> Division:

@@ -15,9 +15,9 @@ from discovery_service.domain.states import Purpose
 from discovery_service.domain.user_arenas import Contents, FunctionScorer, UserArena, make_document
 from discovery_service.errors import UsageError
 from workers.arenas.hf.arena import divide_rows, read_pairs
-from workers.arenas.hf.contents import hash_file, hash_folder, hash_module
+from workers.arenas.hf.contents import FilesChanged, hash_file, hash_folder
 from workers.arenas.hf.folders import UnusableFolder, load_tokenizer
-from workers.arenas.hf.scorers import ScorerFailed, make_scorer
+from workers.arenas.hf.scorers import ScorerFailed, make_scorer, read_scoring_package
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def prepare(body: Mapping[str, Any], file: Path) -> Prepared:
         return Prepared(arena, contents, document, _check_rows(document))
     except OSError as error:
         raise UsageError(f"{file}: {error.filename} cannot be read: {error.strerror}.") from error
-    except (UnusableFolder, ScorerFailed, ValueError) as error:
+    except (UnusableFolder, ScorerFailed, FilesChanged, ValueError) as error:
         raise UsageError(f"{file}: {error}") from error
 
 
@@ -66,8 +66,9 @@ def _find_contents(arena: UserArena) -> Contents:
 
 
 def _hash_scorer(scorer: FunctionScorer) -> str:
-    make_scorer(scorer.model_dump())
-    return hash_module(scorer.function.partition(":")[0])
+    sha256 = read_scoring_package(scorer.function).sha256
+    make_scorer(scorer.model_dump() | {"sha256": sha256})
+    return sha256
 
 
 def _check_rows(document: Mapping[str, Any]) -> int:
