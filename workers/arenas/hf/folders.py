@@ -2,15 +2,20 @@
 
 import copy
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from discovery_service.domain.arenas import Precision
+
+_ONLY_WHAT_IS_THERE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+"""Nothing is downloaded, and no code of the folder's runs."""
+_KEYS_TOLD = 5
 
 
 class UnusableFolder(Exception):
@@ -19,13 +24,13 @@ class UnusableFolder(Exception):
 
 def load_tokenizer(path: str) -> Any:
     with _told(path, "tokenizer"):
-        return AutoTokenizer.from_pretrained(path, local_files_only=True)
+        return AutoTokenizer.from_pretrained(path, **_ONLY_WHAT_IS_THERE)
 
 
 def find_max_positions(path: str) -> int | None:
     """How far the model can look back, where its configuration says so."""
     with _told(path, "configuration"):
-        config = AutoConfig.from_pretrained(path, local_files_only=True)
+        config = AutoConfig.from_pretrained(path, **_ONLY_WHAT_IS_THERE)
     found = getattr(config.get_text_config(), "max_position_embeddings", None)
     return None if found is None else int(found)
 
@@ -33,11 +38,40 @@ def find_max_positions(path: str) -> int | None:
 def load_model(path: str, device: torch.device, precision: Precision, *, is_frozen: bool) -> Any:
     """The reference: in float32, or in what it computes in where it stays frozen below an adapter."""
     dtype = torch.bfloat16 if is_frozen and precision is Precision.BFLOAT16 else torch.float32
-    disable_progress_bar()
-    with _told(path, "model"):
-        model = AutoModelForCausalLM.from_pretrained(path, local_files_only=True, dtype=dtype)
     # Dropout is off in training too: the loss is to see the policy, not one of its halves.
-    return model.eval().requires_grad_(False).to(device)
+    return _load_weights(path, dtype=dtype).eval().requires_grad_(False).to(device)
+
+
+def check_weights(path: str) -> None:
+    """Whether the files have all that the model is made of, without reading it; UnusableFolder where they have not.
+
+    Nothing is looked at where accelerate is not installed, without which transformers cannot leave the weights out.
+    """
+    if find_spec("accelerate") is not None:
+        _load_weights(path, device_map="meta")
+
+
+def _load_weights(path: str, **how: Any) -> Any:
+    disable_progress_bar()
+    # It would print a table of what is said here in a sentence.
+    set_verbosity_error()
+    with _told(path, "model"):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            path, output_loading_info=True, ignore_mismatched_sizes=True, **how, **_ONLY_WHAT_IS_THERE
+        )
+    model, found = loaded
+    # transformers draws random numbers for either, other ones in every process.
+    _refuse(path, "no weights for", found["missing_keys"])
+    _refuse(path, "weights of another shape for", [key for key, *_ in found["mismatched_keys"]])
+    return model
+
+
+def _refuse(path: str, what: str, keys: Collection[str]) -> None:
+    if not keys:
+        return
+    told = ", ".join(sorted(keys)[:_KEYS_TOLD])
+    more = f" and {len(keys) - _KEYS_TOLD} more" if len(keys) > _KEYS_TOLD else ""
+    raise UnusableFolder(f"The model in {path} has {what} {told}{more}: save it anew, as a causal language model.")
 
 
 def find_ends(model: Any, tokenizer: Any) -> list[int]:
@@ -52,7 +86,8 @@ def find_ends(model: Any, tokenizer: Any) -> list[int]:
 def _told(path: str, what: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    # The files are the operator's, and each reader of them has errors of its own.
+    except Exception as error:
         said = re.sub(r"\s+", " ", str(error))[:300]
         raise UnusableFolder(f"The {what} in {path} cannot be loaded: {said}") from error
 

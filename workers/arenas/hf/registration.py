@@ -1,6 +1,6 @@
 """From an operator's file to an arena that can be registered: fields, paths, rows and scorer are looked at first.
 
-The weights are not loaded: an operator's desk need not hold what a worker's card does.
+The weights are only counted and not loaded: an operator's desk need not hold what a worker's card does.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from discovery_service.domain.user_arenas import Contents, FunctionScorer, UserA
 from discovery_service.errors import UsageError
 from workers.arenas.hf.arena import divide_rows, read_pairs
 from workers.arenas.hf.contents import FilesChanged, hash_file, hash_folder
-from workers.arenas.hf.folders import UnusableFolder, load_tokenizer
+from workers.arenas.hf.folders import UnusableFolder, check_weights, load_tokenizer
 from workers.arenas.hf.scorers import ScorerFailed, make_scorer, read_scoring_package
 
 
@@ -74,6 +74,7 @@ def _hash_scorer(scorer: FunctionScorer) -> str:
 def _check_rows(document: Mapping[str, Any]) -> int:
     """How many there are. Each base policy reads them with a tokenizer of its own, and a draw has to leave a batch."""
     for number, model in enumerate(document["models"]):
+        check_weights(model["path"])
         pairs = read_pairs(document, number, load_tokenizer(model["path"]))
         divide_rows(document, pairs, Draw(Purpose.TUNE, "0"))
     return len(pairs)
