@@ -126,6 +126,15 @@ def test_the_same_evaluation_repeats_every_bit_on_a_warm_and_on_a_cold_cache(
     assert train_dpo(open_(**changes).open(0, DRAW)) == first
 
 
+def test_what_was_made_of_other_tokens_is_not_found_again(open_: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the same document: another version of a library may write a template otherwise."""
+    open_(style="conversational").open(0, DRAW)
+    monkeypatch.setattr("workers.arenas.hf.tokenising._count_shared", lambda *_: 3)
+    task = open_(style="conversational").open(0, DRAW)
+    found = task.measure()
+    assert (found["accuracy"], found["kl"]) == (0.5, 0)
+
+
 @both_ways
 def test_training_leaves_the_base_policy_as_it_was(open_: Open, changes: dict[str, Any]) -> None:
     arena = open_(**changes)

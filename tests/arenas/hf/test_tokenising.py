@@ -4,10 +4,11 @@ import re
 from typing import Any
 
 import pytest
+import torch
 
 from tests.arenas.hf.tiny import make_rows, make_tokenizer
 from workers.arenas.hf.preferences import Bad, Preference, read_preference
-from workers.arenas.hf.tokenising import Limits, Pair, tokenise
+from workers.arenas.hf.tokenising import Limits, Pair, hash_tokens, tokenise
 
 ROOMY = Limits(max_length=1000, max_new_tokens=10, max_positions=None)
 
@@ -96,3 +97,19 @@ def test_a_tokenizer_without_an_end_is_refused() -> None:
     endless.eos_token = None
     with pytest.raises(ValueError, match="eos_token"):
         tokens_of(read("standard"), endless)
+
+
+def test_a_template_that_prints_the_date_prints_the_same_on_every_day() -> None:
+    dated = make_tokenizer()
+    dated.chat_template = "{{ strftime_now('%d %b %Y %H:%M:%S.%f') }} " + dated.chat_template
+    ((first, *_), _) = tokens_of(read("conversational"), dated)
+    assert dated.decode(first.prompt).startswith("26 Jul 2024 00:00:00.000000 ")
+    told = dated.apply_chat_template(first.row.prompt, tokenize=False)
+    assert not told.startswith("26 Jul 2024"), "everybody else has the clock as it is"
+
+
+def test_the_digest_of_tokens_is_of_each_of_them_and_of_where_a_prompt_ends() -> None:
+    row = read("standard")[0]
+    one, two, three = (torch.tensor(each, dtype=torch.int32) for each in ([1], [1, 2], [2, 3]))
+    pairs = [Pair(row, two, two, three, one), Pair(row, two, one, three, one), Pair(row, one, two, three, one)]
+    assert len({hash_tokens([pair]) for pair in pairs} | {hash_tokens(pairs)}) == 4

@@ -33,10 +33,10 @@ from workers.arenas.hf.folders import (
 )
 from workers.arenas.hf.preferences import Bad, BadRows, read_preferences
 from workers.arenas.hf.scorers import Scorer, make_scorer
-from workers.arenas.hf.tokenising import Limits, Pair, tokenise
+from workers.arenas.hf.tokenising import Limits, Pair, hash_tokens, tokenise
 from workers.arenas.machine import describe_machine
 
-VERSION = 1
+VERSION = 2
 """Raised when the same document gives other numbers."""
 
 
@@ -48,6 +48,7 @@ class Base:
     tokenizer: Any
     ends: list[int]
     pairs: list[Pair]
+    tokens_sha256: str
     reference: Tensor
     """(rows, 2): what it says of the chosen and of the rejected answer."""
     adapter: AdapterTraining | None = None
@@ -106,9 +107,10 @@ class HfArena:
         pairs = read_pairs(self._document, base_policy, tokenizer)
         is_frozen = self._document["lora"] is not None
         model = load_model(path, self._device, self._precision, is_frozen=is_frozen)
-        recipe = self._name("reference", base_policy)
+        tokens_sha256 = hash_tokens(pairs)
+        recipe = self._name("reference", base_policy, tokens_sha256)
         made = self._cache.get(recipe, lambda: {"reference": self._compare(model, pairs)})
-        return Base(model, tokenizer, find_ends(model, tokenizer), pairs, made["reference"])
+        return Base(model, tokenizer, find_ends(model, tokenizer), pairs, tokens_sha256, made["reference"])
 
     def _compare(self, model: Any, pairs: Sequence[Pair]) -> Tensor:
         with autocast(self._device, self._precision):
@@ -146,7 +148,7 @@ class HfArena:
             with autocast(self._device, self._precision):
                 return {"scores": examination.score(examination.reply(base.model))}
 
-        return self._cache.get(self._name("reference scores", base_policy, draw), build)["scores"]
+        return self._cache.get(self._name("reference scores", base_policy, base.tokens_sha256, draw), build)["scores"]
 
     def _start_training(self, base: Base, draw: Draw) -> FullTraining | AdapterTraining:
         if self._document["lora"] is None:
@@ -154,13 +156,14 @@ class HfArena:
         base.adapter = AdapterTraining(base.model, self._document["lora"], draw.seed(Stream.ADAPTER))
         return base.adapter
 
-    def _name(self, made: str, base_policy: int, draw: Draw | None = None) -> dict[str, Any]:
-        """In the cache: by all that decides its bits."""
+    def _name(self, made: str, base_policy: int, tokens_sha256: str, draw: Draw | None = None) -> dict[str, Any]:
+        """In the cache: by all that decides its bits. What tokens there are, templates and their libraries decide."""
         return {
             "makes": made,
             "version": VERSION,
             "arena": hash_document(self._document),
             "base_policy": base_policy,
+            "tokens": tokens_sha256,
             "draw": None if draw is None else draw.document(),
             "transformers": transformers.__version__,
             "device": torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu",

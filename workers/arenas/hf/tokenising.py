@@ -1,14 +1,22 @@
 """Preferences as a model reads them: tokens of the prompt and of both answers, cut where TRL cuts them."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime, tzinfo
+from typing import Any, Self
 
 import torch
 from jinja2 import TemplateError
 from torch import Tensor
+from transformers.utils import chat_template_utils
 
 from workers.arenas.hf.preferences import Bad, BadRow, Preference
+
+TODAY = (2024, 7, 26)
+"""For templates that print the date: the one that those of Llama fall back on. Today's would change the tokens, and
+with them the arena, from one day to the next."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +53,40 @@ def tokenise(rows: Sequence[Preference], tokenizer: Any, limits: Limits, bad: Ba
     if tokenizer.chat_template is None and any(not isinstance(row.prompt, str) for row in rows):
         raise ValueError("There are rows of messages, and the tokenizer has no chat template; give it one.")
     found = []
-    for row in rows:
-        try:
-            found.append(_tokenise_row(row, tokenizer, limits))
-        except BadRow as error:
-            bad[row.number] = str(error)
+    with _on_a_fixed_day():
+        for row in rows:
+            try:
+                found.append(_tokenise_row(row, tokenizer, limits))
+            except BadRow as error:
+                bad[row.number] = str(error)
     return found
+
+
+def hash_tokens(pairs: Sequence[Pair]) -> str:
+    """Of all that a model is given of them."""
+    digest = hashlib.sha256()
+    for pair in pairs:
+        for tokens in (pair.asked, pair.prompt, pair.chosen, pair.rejected):
+            digest.update(len(tokens).to_bytes(8, "little"))
+            digest.update(tokens.numpy().tobytes())
+    return digest.hexdigest()
+
+
+class _FixedDay(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls(*TODAY, tzinfo=tz)
+
+
+@contextmanager
+def _on_a_fixed_day() -> Iterator[None]:
+    """transformers gives templates a `strftime_now` that nothing but its own clock decides."""
+    module: Any = chat_template_utils
+    clock, module.datetime = module.datetime, _FixedDay
+    try:
+        yield
+    finally:
+        module.datetime = clock
 
 
 def _tokenise_row(row: Preference, tokenizer: Any, limits: Limits) -> Pair:
