@@ -1,6 +1,7 @@
 """Tokens of a user's rows."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from tests.arenas.hf.tiny import make_rows, make_tokenizer
 from workers.arenas.hf.preferences import Bad, Preference, read_preference
 from workers.arenas.hf.tokenising import Limits, Pair, hash_tokens, tokenise
 
-ROOMY = Limits(max_length=1000, max_new_tokens=10, max_positions=None)
+ROOMY = Limits(max_length=1000, max_new_tokens=10, max_positions=None, vocabulary=None)
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +61,27 @@ def test_where_a_template_ends_the_prompt_otherwise_the_answer_begins_where_they
 @pytest.mark.parametrize(
     ("limits", "says"),
     [
-        (Limits(max_length=9, max_new_tokens=1, max_positions=None), "chosen has .* more than max_length, 9"),
-        (Limits(max_length=1000, max_new_tokens=99, max_positions=100), "prompt has .* more than the 100"),
+        ({"max_length": 9}, "chosen has .* more than max_length, 9"),
+        ({"max_positions": 15}, "chosen has .* more than the 15 that the model looks back on"),
+        ({"max_length": 9, "max_positions": 15}, "chosen has .* more than max_length, 9"),
+        ({"max_new_tokens": 99, "max_positions": 100}, "prompt has .* more than the 100"),
     ],
 )
-def test_what_is_too_long_is_refused_and_not_cut(tokenizer: Any, limits: Limits, says: str) -> None:
-    found, bad = tokens_of(read("standard"), tokenizer, limits)
+def test_what_is_too_long_is_refused_and_not_cut(tokenizer: Any, limits: dict[str, int], says: str) -> None:
+    found, bad = tokens_of(read("standard"), tokenizer, replace(ROOMY, **limits))
     assert not found
+    assert len(bad) == 4
     assert all(re.search(says, reason) for reason in bad.values())
+
+
+def test_a_token_that_the_model_has_no_embedding_for_is_refused_by_row(tokenizer: Any) -> None:
+    largest = len(tokenizer) - 1
+    last = tokenizer.convert_ids_to_tokens(largest)
+    row = {"prompt": "Q", "chosen": tokenizer.convert_tokens_to_string([last]), "rejected": " no"}
+    rows = [*read("standard", 1), read_preference(2, row)]
+    assert not tokens_of(rows, tokenizer, replace(ROOMY, vocabulary=largest + 1))[1]
+    _, bad = tokens_of(rows, tokenizer, replace(ROOMY, vocabulary=largest))
+    assert f"has the token {largest}, and the model has embeddings for {largest}" in bad[2]
 
 
 def test_what_a_template_refuses_is_a_bad_row(tokenizer: Any) -> None:

@@ -27,7 +27,7 @@ from workers.arenas.hf.folders import (
     AdapterTraining,
     FullTraining,
     find_ends,
-    find_max_positions,
+    find_reach,
     load_model,
     load_tokenizer,
 )
@@ -251,10 +251,12 @@ def divide_rows(document: Mapping[str, Any], pairs: Sequence[Pair], draw: Draw) 
 def read_pairs(document: Mapping[str, Any], base_policy: int, tokenizer: Any) -> list[Pair]:
     """All rows as a base policy reads them. Raises BadRows before anything trains where one cannot be used."""
     path = Path(document["data"]["path"])
+    reach = find_reach(document["models"][base_policy]["path"])
     limits = Limits(
         max_length=document["recipe"]["max_length"],
         max_new_tokens=document["evaluation"]["max_new_tokens"],
-        max_positions=find_max_positions(document["models"][base_policy]["path"]),
+        max_positions=reach.positions,
+        vocabulary=reach.vocabulary,
     )
     bad: Bad = {}
     rows = read_preferences(path, bad)

@@ -4,6 +4,7 @@ import copy
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -27,12 +28,20 @@ def load_tokenizer(path: str) -> Any:
         return AutoTokenizer.from_pretrained(path, **_ONLY_WHAT_IS_THERE)
 
 
-def find_max_positions(path: str) -> int | None:
-    """How far the model can look back, where its configuration says so."""
+@dataclass(frozen=True)
+class Reach:
+    """Of a model, as far as its configuration says."""
+
+    positions: int | None
+    """How far it can look back."""
+    vocabulary: int | None
+    """How many tokens it has embeddings for."""
+
+
+def find_reach(path: str) -> Reach:
     with _told(path, "configuration"):
-        config = AutoConfig.from_pretrained(path, **_ONLY_WHAT_IS_THERE)
-    found = getattr(config.get_text_config(), "max_position_embeddings", None)
-    return None if found is None else int(found)
+        config = AutoConfig.from_pretrained(path, **_ONLY_WHAT_IS_THERE).get_text_config()
+    return Reach(getattr(config, "max_position_embeddings", None), getattr(config, "vocab_size", None))
 
 
 def load_model(path: str, device: torch.device, precision: Precision, *, is_frozen: bool) -> Any:

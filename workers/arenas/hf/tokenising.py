@@ -28,6 +28,8 @@ class Limits:
     max_new_tokens: int
     max_positions: int | None
     """How far the model can look back, where its configuration says so."""
+    vocabulary: int | None
+    """How many tokens it knows, likewise."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +131,25 @@ def _check(asked: list[int], chosen: list[int], rejected: list[int], shared: int
     for name, tokens in (("chosen", chosen), ("rejected", rejected)):
         if len(tokens) == shared:
             raise BadRow(f"{name} has no token of its own behind the prompt")
-        if len(tokens) > limits.max_length:
-            raise BadRow(f"{name} has {len(tokens)} tokens with its prompt, more than max_length, {limits.max_length}")
+        _check_length(name, len(tokens), limits)
     if limits.max_positions is not None and len(asked) + limits.max_new_tokens > limits.max_positions:
         raise BadRow(
             f"prompt has {len(asked)} tokens: with max_new_tokens, {limits.max_new_tokens}, more than the "
             f"{limits.max_positions} that the model looks back on"
+        )
+    largest = max(*asked, *chosen, *rejected)
+    if limits.vocabulary is not None and largest >= limits.vocabulary:
+        raise BadRow(
+            f"has the token {largest}, and the model has embeddings for {limits.vocabulary}, from 0 on: tokenizer and "
+            "model do not belong together"
+        )
+
+
+def _check_length(name: str, tokens: int, limits: Limits) -> None:
+    if tokens > limits.max_length:
+        raise BadRow(f"{name} has {tokens} tokens with its prompt, more than max_length, {limits.max_length}")
+    if limits.max_positions is not None and tokens > limits.max_positions:
+        raise BadRow(
+            f"{name} has {tokens} tokens with its prompt, more than the {limits.max_positions} that the model looks "
+            "back on"
         )
