@@ -217,6 +217,11 @@ def test_bad_rows_are_refused_before_anything_is_loaded(open_: Open, monkeypatch
     assert "more than max_length, 100" in caught.value.bad[8]
 
 
+def test_a_file_without_rows_is_told_to_have_none(open_: Open) -> None:
+    with pytest.raises(ValueError, match=r"rows\.jsonl holds no rows"):
+        open_(rows=[]).open(0, DRAW)
+
+
 @pytest.mark.parametrize("changed", ["model", "data"])
 def test_a_file_that_changed_since_is_refused(folder: Path, tmp_path: Path, changed: str) -> None:
     model = save_folder(tmp_path / "model")

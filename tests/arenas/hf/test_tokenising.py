@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import processors
 
 from tests.arenas.hf.tiny import make_rows, make_tokenizer
 from workers.arenas.hf.preferences import Bad, Preference, read_preference
@@ -40,6 +41,19 @@ def test_an_end_that_is_there_is_not_doubled(tokenizer: Any) -> None:
     ((pair,), _) = tokens_of([row], tokenizer)
     assert tokenizer.decode(pair.chosen) == " yes</s>"
     assert tokenizer.decode(pair.rejected) == " no</s>"
+
+
+def test_a_tokenizer_that_ends_every_text_ends_no_prompt_and_each_answer_once(tokenizer: Any) -> None:
+    ending = make_tokenizer()
+    ending._tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    (first, *_), bad = tokens_of(read("standard"), ending)
+    assert not bad
+    assert ending.decode(first.asked) == ending.decode(first.prompt) == f"<s>{first.row.prompt}"
+    assert ending.decode(first.chosen) == f"{first.row.chosen}</s>"
+    (messages, *_), _ = tokens_of(read("conversational"), ending)
+    assert ending.decode(messages.chosen).count("</s>") == 1
 
 
 def test_messages_are_written_by_the_chat_template(tokenizer: Any) -> None:
@@ -97,6 +111,13 @@ def test_what_a_template_refuses_is_a_bad_row(tokenizer: Any) -> None:
     found, bad = tokens_of(rows, strict)
     assert len(found) == 1
     assert bad == {2: "the chat template refuses it: user first"}
+
+
+def test_what_a_template_stumbles_over_is_a_bad_row(tokenizer: Any) -> None:
+    broken = make_tokenizer()
+    broken.chat_template = "{{ messages[0]['content'] + 1 }}"
+    _, bad = tokens_of(read("conversational", 1), broken)
+    assert bad[1].startswith("the chat template fails on it: TypeError: ")
 
 
 def test_messages_need_a_template_and_texts_do_not() -> None:

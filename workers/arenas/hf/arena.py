@@ -263,4 +263,6 @@ def read_pairs(document: Mapping[str, Any], base_policy: int, tokenizer: Any) ->
     pairs = tokenise(rows, tokenizer, limits, bad)
     if bad:
         raise BadRows(path, bad)
+    if not pairs:
+        raise ValueError(f"{path} holds no rows.")
     return pairs

@@ -55,10 +55,11 @@ def tokenise(rows: Sequence[Preference], tokenizer: Any, limits: Limits, bad: Ba
     if tokenizer.chat_template is None and any(not isinstance(row.prompt, str) for row in rows):
         raise ValueError("There are rows of messages, and the tokenizer has no chat template; give it one.")
     found = []
+    ends_itself = tokenizer("a")["input_ids"][-1:] == [tokenizer.eos_token_id]
     with _on_a_fixed_day():
         for row in rows:
             try:
-                found.append(_tokenise_row(row, tokenizer, limits))
+                found.append(_tokenise_row(row, tokenizer, limits, ends_itself=ends_itself))
             except BadRow as error:
                 bad[row.number] = str(error)
     return found
@@ -91,11 +92,13 @@ def _on_a_fixed_day() -> Iterator[None]:
         module.datetime = clock
 
 
-def _tokenise_row(row: Preference, tokenizer: Any, limits: Limits) -> Pair:
-    # A template writes the special tokens itself.
+def _tokenise_row(row: Preference, tokenizer: Any, limits: Limits, *, ends_itself: bool) -> Pair:
     texts = _render(row, tokenizer)
-    read = tokenizer(texts, add_special_tokens=isinstance(row.prompt, str), return_attention_mask=False)
-    asked, chosen, rejected = read["input_ids"]
+    # A template writes the special tokens itself.
+    is_text = isinstance(row.prompt, str)
+    read = tokenizer(texts, add_special_tokens=is_text, return_attention_mask=False)["input_ids"]
+    # A prompt that is over has no answer, and an answer is over once.
+    asked, chosen, rejected = (each[:-1] for each in read) if is_text and ends_itself else read
     shared = min(_count_shared(asked, chosen), _count_shared(asked, rejected))
     _check(asked, chosen, rejected, shared, limits)
     tokens = (asked, asked[:shared], chosen[shared:], rejected[shared:])
@@ -113,6 +116,9 @@ def _render(row: Preference, tokenizer: Any) -> list[str]:
         ]
     except TemplateError as error:
         raise BadRow(f"the chat template refuses it: {error}") from error
+    except Exception as error:
+        # Whatever Python says of what the template does with it.
+        raise BadRow(f"the chat template fails on it: {type(error).__name__}: {error}") from error
     return [asked, *told]
 
 
