@@ -10,12 +10,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from discovery_service.domain.measuring import Draw
-from discovery_service.domain.states import Purpose
 from discovery_service.domain.user_arenas import Contents, FunctionScorer, UserArena, make_document
 from discovery_service.errors import UsageError
-from workers.arenas.hf.arena import divide_rows, read_pairs
+from workers.arenas.hf.arena import read_pairs
 from workers.arenas.hf.contents import FilesChanged, hash_file, hash_folder
+from workers.arenas.hf.division import check_every_draw
 from workers.arenas.hf.folders import UnusableFolder, check_weights, load_tokenizer
 from workers.arenas.hf.scorers import ScorerFailed, make_scorer, read_scoring_package
 
@@ -72,9 +71,9 @@ def _hash_scorer(scorer: FunctionScorer) -> str:
 
 
 def _check_rows(document: Mapping[str, Any]) -> int:
-    """How many there are. Each base policy reads them with a tokenizer of its own, and a draw has to leave a batch."""
+    """How many there are. Each base policy reads them with a tokenizer of its own; every draw has to leave a batch."""
     for number, model in enumerate(document["models"]):
         check_weights(model["path"])
         pairs = read_pairs(document, number, load_tokenizer(model["path"]))
-        divide_rows(document, pairs, Draw(Purpose.TUNE, "0"))
+        check_every_draw(pairs, held_out=document["evaluation"]["held_out"], batch=document["recipe"]["batch"])
     return len(pairs)
