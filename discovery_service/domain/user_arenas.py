@@ -133,6 +133,11 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _unwrap_all_linear(value: Any) -> Any:
+    """TRL takes the word out of its list too. Another one it would make a pattern of, which a lone name is not."""
+    return value[0] if value == ["all-linear"] else value
+
+
 class UserArena(Strict):
     """A field that TRL's ModelConfig or DPOConfig has too means the same here, with the same default but for `bf16`."""
 
@@ -148,8 +153,11 @@ class UserArena(Strict):
     """Trains a LoRA adapter instead of all weights."""
     lora_r: int = Field(default=16, ge=1, le=4096)
     lora_alpha: int = Field(default=32, ge=1, le=65_536)
-    lora_target_modules: Text | Annotated[list[Text], Field(min_length=1, max_length=64)] | None = None
-    """What carries the adapter; absent, what PEFT knows of the architecture. `all-linear` is every linear layer."""
+    lora_target_modules: Annotated[
+        Text | Annotated[list[Text], Field(min_length=1, max_length=64)] | None, AfterValidator(_unwrap_all_linear)
+    ] = None
+    """What carries the adapter: what names of modules end with, or as one text a regular expression for whole names, as
+    PEFT reads it. `all-linear` is every linear layer; absent, it is what PEFT knows of the architecture."""
     beta: float = Field(default=0.1, gt=0, le=1e6, allow_inf_nan=False)
     learning_rate: Rate = 1e-6
     max_steps: int = Field(ge=1, le=100_000)

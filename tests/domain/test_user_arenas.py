@@ -54,6 +54,21 @@ def test_what_belongs_to_lora_is_not_ignored_without_it(field: str) -> None:
     assert f"{field} but not `use_peft: true`" in told[""]
 
 
+@pytest.mark.parametrize(
+    ("given", "read_as"),
+    [
+        (["all-linear"], "all-linear"),
+        ("all-linear", "all-linear"),
+        (["q_proj"], ["q_proj"]),
+        (".*q_proj", ".*q_proj"),
+        (["all-linear", "q_proj"], ["all-linear", "q_proj"]),
+    ],
+)
+def test_the_word_for_every_linear_layer_may_stand_in_a_list(given: Any, read_as: Any) -> None:
+    lora = document(use_peft=True, lora_target_modules=given)["lora"]
+    assert lora["target_modules"] == read_as
+
+
 @pytest.mark.parametrize("counts", ["score", "J"])
 def test_what_counts_a_score_needs_a_scorer(counts: str) -> None:
     assert "evaluation.scorer" in refusals(counts=counts)[""]

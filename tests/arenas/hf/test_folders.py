@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from discovery_service.domain.arenas import Precision
 from tests.arenas.hf.tiny import save_folder
-from workers.arenas.hf.folders import UnusableFolder, check_weights, load_model, load_tokenizer
+from workers.arenas.hf.folders import UnusableFolder, check_adapter, check_weights, load_model, load_tokenizer
 
 KEY = "model.layers.0.self_attn.q_proj.weight"
 Weights = dict[str, torch.Tensor]
@@ -88,3 +88,17 @@ def test_no_code_of_a_folder_runs_and_nobody_is_asked(whole: Path, monkeypatch: 
         load(str(whole))
     with suppress(UnusableFolder):
         load_tokenizer(str(whole))
+
+
+@pytest.mark.parametrize("targets", [["q_proj"], "all-linear", ".*q_proj", None])
+def test_an_adapter_that_fits_is_known_to_without_weights(whole: Path, targets: Any) -> None:
+    pytest.importorskip("peft")
+    (whole / "model.safetensors").unlink()
+    check_adapter(str(whole), {"r": 4, "alpha": 8, "target_modules": targets})
+
+
+@pytest.mark.parametrize("targets", [["nowhere"], "q_proj", "(", ["input_layernorm"]])
+def test_an_adapter_that_fits_nowhere_is_told_what_to_mend(whole: Path, targets: Any) -> None:
+    pytest.importorskip("peft")
+    with pytest.raises(UnusableFolder, match=r"fits no part of the model: .*mend lora_target_modules"):
+        check_adapter(str(whole), {"r": 4, "alpha": 8, "target_modules": targets})

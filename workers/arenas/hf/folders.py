@@ -120,26 +120,10 @@ class AdapterTraining:
     """An adapter in the reference itself is trained; with it switched off, the reference speaks."""
 
     def __init__(self, reference: Any, lora: Mapping[str, Any], seed: int) -> None:
-        try:
-            from peft import LoraConfig, get_peft_model
-        except ImportError as error:
-            raise UnusableFolder(
-                "This arena trains LoRA adapters, and peft is not installed: pip install 'discovery-service[trl]'."
-            ) from error
-        config = LoraConfig(
-            r=lora["r"],
-            lora_alpha=lora["alpha"],
-            target_modules=lora["target_modules"],
-            lora_dropout=0.0,
-            task_type="CAUSAL_LM",
-        )
         cards = [reference.device] if reference.device.type == "cuda" else []
         with torch.random.fork_rng(cards):
             torch.manual_seed(seed)
-            try:
-                self._wrapped = get_peft_model(reference, config)
-            except ValueError as error:
-                raise UnusableFolder(f"The adapter fits no part of the model: {error}") from error
+            self._wrapped = _add_adapter(reference, lora)
         self.model = reference
 
     @contextmanager
@@ -150,3 +134,36 @@ class AdapterTraining:
     def end(self) -> None:
         """Take the adapter out of the reference, so that another one finds it as it was."""
         self._wrapped.unload()
+
+
+def check_adapter(path: str, lora: Mapping[str, Any]) -> None:
+    """Whether it fits the model, whose weights are not read. Raises UnusableFolder."""
+    with _told(path, "configuration"):
+        config = AutoConfig.from_pretrained(path, **_ONLY_WHAT_IS_THERE)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    _add_adapter(model, lora)
+
+
+def _add_adapter(model: Any, lora: Mapping[str, Any]) -> Any:
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise UnusableFolder(
+            "This arena trains LoRA adapters, and peft is not installed: pip install 'discovery-service[trl]'."
+        ) from error
+    try:
+        config = LoraConfig(
+            r=lora["r"],
+            lora_alpha=lora["alpha"],
+            target_modules=lora["target_modules"],
+            lora_dropout=0.0,
+            task_type="CAUSAL_LM",
+        )
+        return get_peft_model(model, config)
+    # A text for lora_target_modules is a pattern of the operator's, which may be none.
+    except (ValueError, re.error) as error:
+        raise UnusableFolder(
+            f"The adapter fits no part of the model: {error}; mend lora_target_modules: a list of what names of modules"
+            " end with, a regular expression for whole names, or all-linear."
+        ) from error

@@ -15,7 +15,7 @@ from discovery_service.errors import UsageError
 from workers.arenas.hf.arena import read_pairs
 from workers.arenas.hf.contents import FilesChanged, hash_file, hash_folder
 from workers.arenas.hf.division import check_every_draw
-from workers.arenas.hf.folders import UnusableFolder, check_weights, load_tokenizer
+from workers.arenas.hf.folders import UnusableFolder, check_adapter, check_weights, load_tokenizer
 from workers.arenas.hf.scorers import ScorerFailed, make_scorer, read_scoring_package
 
 
@@ -74,6 +74,8 @@ def _check_rows(document: Mapping[str, Any]) -> int:
     """How many there are. Each base policy reads them with a tokenizer of its own; every draw has to leave a batch."""
     for number, model in enumerate(document["models"]):
         check_weights(model["path"])
+        if document["lora"] is not None:
+            check_adapter(model["path"], document["lora"])
         pairs = read_pairs(document, number, load_tokenizer(model["path"]))
         check_every_draw(pairs, held_out=document["evaluation"]["held_out"], batch=document["recipe"]["batch"])
     return len(pairs)
