@@ -77,7 +77,7 @@ class RegexScorer(Strict):
     def can_be_compiled(cls, value: str) -> str:
         try:
             re.compile(value)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise PydanticCustomError(
                 "no_pattern", "is no regular expression: {error}", {"error": str(error)}
             ) from error

@@ -48,6 +48,12 @@ def test_an_unknown_kind_of_scorer_is_answered_with_those_there_are() -> None:
     assert "'length'" in refusals(evaluation={"scorer": {"kind": "judge"}})["evaluation.scorer"]
 
 
+@pytest.mark.parametrize("pattern", ["(", "x{99999999999}", "(" * 490 + ")" * 490])
+def test_a_pattern_that_cannot_be_compiled_is_refused_whatever_python_says(pattern: str) -> None:
+    scorer = {"kind": "regex", "pattern": pattern}
+    assert "is no regular expression" in refusals(evaluation={"scorer": scorer})["evaluation.scorer.regex.pattern"]
+
+
 @pytest.mark.parametrize("field", ["lora_r", "lora_alpha", "lora_target_modules"])
 def test_what_belongs_to_lora_is_not_ignored_without_it(field: str) -> None:
     told = refusals(**{field: "all-linear" if field.endswith("modules") else 4})

@@ -26,12 +26,20 @@ def make_scorer(document: Mapping[str, Any]) -> Scorer:
             check_digest(f"The package {package.name}", package.sha256, document["sha256"])
             return _import_function(document["function"], package)
         case "regex":
-            pattern = re.compile(document["pattern"])
+            pattern = _compile(document["pattern"])
             return lambda _, completion: float(pattern.search(completion) is not None)
         case "length":
             words = int(document["words"])
             return lambda _, completion: -float(abs(len(completion.split()) - words))
     raise ValueError(f"There is no kind of scorer {document['kind']!r}.")
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    # How deep one may be nested is another matter in another process.
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ScorerFailed(f"The scorer's pattern cannot be compiled: {error}. Mend it.") from error
 
 
 def read_scoring_package(place: str) -> Package:
