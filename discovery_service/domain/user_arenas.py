@@ -184,6 +184,11 @@ class UserArena(Strict):
             raise PydanticCustomError(
                 "lora_without_peft", "says {fields} but not `use_peft: true`", {"fields": ", ".join(lora)}
             )
+        if self.lr_scheduler_type is Schedule.CONSTANT and self.warmup_steps:
+            raise PydanticCustomError(
+                "no_warmup",
+                "says warmup_steps, which lr_scheduler_type constant does not have, as in transformers",
+            )
         if self.counts != "accuracy" and self.evaluation.scorer is None:
             raise PydanticCustomError(
                 "no_scorer", "counts {counts}, which needs `evaluation.scorer`", {"counts": self.counts}
@@ -226,6 +231,7 @@ def make_document(arena: UserArena, contents: Contents) -> dict[str, Any]:
             "batch": arena.per_device_train_batch_size,
             "max_length": arena.max_length,
             "warm_up": arena.warmup_steps,
+            "warm_up_from": 0,
             "schedule": arena.lr_scheduler_type.value,
             "clip": arena.max_grad_norm,
             "adam_betas": [arena.adam_beta1, arena.adam_beta2],

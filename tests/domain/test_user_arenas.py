@@ -92,6 +92,7 @@ def test_what_counts_a_score_needs_a_scorer(counts: str) -> None:
         ({"evaluation": {"held_out": 0.9}}, "evaluation.held_out", "0.5"),
         ({"counts": "loss"}, "counts", "accuracy"),
         ({"learning_rate": "1e-5"}, "learning_rate", "number"),
+        ({"lr_scheduler_type": "constant", "warmup_steps": 3}, "", "warmup_steps, which lr_scheduler_type constant"),
     ],
 )
 def test_a_field_that_cannot_be_used_is_named(changes: dict[str, Any], path: str, says: str) -> None:
