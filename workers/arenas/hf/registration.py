@@ -73,9 +73,10 @@ def _hash_scorer(scorer: FunctionScorer) -> str:
 def _check_rows(document: Mapping[str, Any]) -> int:
     """How many there are. Each base policy reads them with a tokenizer of its own; every draw has to leave a batch."""
     for number, model in enumerate(document["models"]):
+        tokenizer = load_tokenizer(model["path"])
         check_weights(model["path"])
         if document["lora"] is not None:
             check_adapter(model["path"], document["lora"])
-        pairs = read_pairs(document, number, load_tokenizer(model["path"]))
+        pairs = read_pairs(document, number, tokenizer)
         check_every_draw(pairs, held_out=document["evaluation"]["held_out"], batch=document["recipe"]["batch"])
     return len(pairs)
