@@ -160,7 +160,7 @@ def test_a_model_that_is_cut_short_is_refused_before_anything_is_sent(discovery:
         ('{kind: regex, pattern: "lovely|great|fine|kind|bright"}', "no_such_package:score", "cannot be imported"),
         ('{kind: regex, pattern: "lovely|great|fine|kind|bright"}', "builtins:len", "has no source in Python"),
         ("lovely|", "x{99999999999}|", "is no regular expression"),
-        ("counts:", "use_peft: true\nlora_target_modules: [nowhere]\ncounts:", "mend lora_target_modules"),
+        ("counts:", "use_peft: true\nlora_target_modules: [nowhere]\ncounts:", "Mend lora_target_modules"),
         ("name: support", "name: [support", "line "),
     ],
 )

@@ -164,6 +164,6 @@ def _add_adapter(model: Any, lora: Mapping[str, Any]) -> Any:
     # A text for lora_target_modules is a pattern of the operator's, which may be none.
     except (ValueError, re.error) as error:
         raise UnusableFolder(
-            f"The adapter fits no part of the model: {error}; mend lora_target_modules: a list of what names of modules"
-            " end with, a regular expression for whole names, or all-linear."
+            f"The adapter fits no part of the model: {str(error).rstrip('.')}. Mend lora_target_modules: a list of"
+            " what names of modules end with, a regular expression for whole names, or all-linear."
         ) from error
