@@ -13,6 +13,7 @@ import typer
 
 from discovery_service.cli.output import AsJson, print_json, print_table
 from discovery_service.domain.arenas import ARENAS, BASE_POLICIES, ArenaKind, ArenaSize, hash_document
+from discovery_service.domain.described_arenas import describe_operators
 from discovery_service.domain.published import find_figures, published_path
 from discovery_service.domain.states import Purpose
 from discovery_service.errors import UsageError
@@ -51,7 +52,10 @@ def list_all(as_json: AsJson = False) -> None:
 
 @group.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME[:SIZE]", help="As `discovery arena list` shows it.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME[:SIZE]|FILE", help="As `discovery arena list` shows it, or the file of your own."),
+    ],
     *,
     pairs: Annotated[int, typer.Option(min=0, max=1000, help="How many sample pairs of a built-in one.")] = 5,
     as_json: AsJson = False,
@@ -59,7 +63,7 @@ def show(
     """Show an arena: its parameters, what is known of it, and a few of its texts with their reward."""
     from discovery_service.cli.arenas import find_arena, print_arena
 
-    arena = find_arena(name)
+    arena = describe_operators(prepare_file(Path(name)).document) if _is_file(name) else find_arena(name)
     shown = _show_pairs(arena["document"], pairs) if pairs and arena["kind"] == ArenaKind.SYNTHETIC else []
     if as_json:
         print_json(arena | {"pairs": [asdict(each) for each in shown]})
@@ -183,7 +187,7 @@ def find_document(arena: str) -> dict[str, Any]:
     """Of a name that `discovery arena list` shows, or of an operator's file, which needs no server."""
     from discovery_service.cli.arenas import find_arena
 
-    if Path(arena).suffix in (".yaml", ".yml", ".json"):
+    if _is_file(arena):
         return prepare_file(Path(arena)).document
     document: dict[str, Any] = find_arena(arena)["document"]
     return document
@@ -203,6 +207,10 @@ def prepare_file(file: Path) -> "Prepared":
     from workers.arenas.hf.registration import prepare
 
     return prepare(read_mapping(file, "arena", "name, model_name_or_path, data and others"), file)
+
+
+def _is_file(arena: str) -> bool:
+    return Path(arena).suffix in (".yaml", ".yml", ".json")
 
 
 def _find_documents(names: list[str] | None) -> list[dict[str, Any]]:

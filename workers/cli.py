@@ -3,6 +3,7 @@
 What they run is imported when they run: every `discovery` command loads this module.
 """
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import product
 from typing import Annotated, Any
@@ -17,6 +18,18 @@ from workers.kinds import WorkerKind
 
 GATE_EXITS = {"accepted": ExitCode.OK, "refused": ExitCode.REFUSED, "unavailable": ExitCode.JAIL_UNAVAILABLE}
 EVALUATE_EXITS = {**GATE_EXITS, "measured": ExitCode.OK, "failed": ExitCode.ERROR}
+
+
+def _above_0_to(most: int) -> Callable[[list[float] | None], list[float] | None]:
+    """As the file of an arena bounds it; typer's own bounds let through what is no number."""
+
+    def check(values: list[float] | None) -> list[float] | None:
+        for value in values or ():
+            if not 0 < value <= most:
+                raise typer.BadParameter(f"{value:g} is not above 0 and at most {most}.")
+        return values
+
+    return check
 
 
 def worker(
@@ -68,9 +81,12 @@ def evaluate(
     ],
     *,
     arena: Annotated[str, typer.Option(help="As `discovery arena list` shows it, or the file of one of your own.")],
-    beta: Annotated[list[float] | None, typer.Option(min=0, help="Repeatable; the arena's own unless given.")] = None,
-    lr: Annotated[list[float] | None, typer.Option(min=0, help="Learning rate. Repeatable.")] = None,
-    steps: Annotated[list[int] | None, typer.Option(min=1, help="Optimiser steps. Repeatable.")] = None,
+    beta: Annotated[
+        list[float] | None,
+        typer.Option(callback=_above_0_to(1_000_000), help="Repeatable; the arena's own unless given."),
+    ] = None,
+    lr: Annotated[list[float] | None, typer.Option(callback=_above_0_to(1), help="Learning rate. Repeatable.")] = None,
+    steps: Annotated[list[int] | None, typer.Option(min=1, max=100_000, help="Optimiser steps. Repeatable.")] = None,
     draws: Annotated[int, typer.Option(min=1, help="Of pairs, order and sampling; the same for every loss.")] = 1,
     base_policy: Annotated[int, typer.Option(min=0, help="Which of the arena's base policies, from 0 on.")] = 0,
     as_json: AsJson = False,

@@ -76,15 +76,15 @@ def list_fingerprints(session: Session, campaign_id: UUID, rounds: Collection[in
 
 
 def list_operators_arenas(session: Session, family: str | None = None) -> Sequence[Arena]:
-    """The newest version of each, by name."""
-    newest = select(Arena).ext(distinct_on(Arena.name))
-    newest = newest.order_by(Arena.name, Arena.created_at.desc(), Arena.id.desc())
-    query = newest.where(~Arena.name.contains(":"))  # that of a built-in one stands before its size
+    """The version of each that was registered last, by name."""
+    latest = select(Arena).ext(distinct_on(Arena.name))
+    latest = latest.order_by(Arena.name, Arena.registered_at.desc(), Arena.id.desc())
+    query = latest.where(~Arena.name.contains(":"))  # that of a built-in one stands before its size
     return session.scalars(query if family is None else query.where(Arena.family == family)).all()
 
 
 def find_operators_arena(session: Session, name: str) -> Arena | None:
-    """By `NAME`, its newest version, or by `NAME@` and the first 12 digits of its content's hash."""
+    """By `NAME`, the version that was registered last, or by `NAME@` and the first 12 digits of its content's hash."""
     base, _, version = name.partition("@")
     query = select(Arena).where(Arena.name == base, Arena.content_sha256.startswith(version, autoescape=True))
-    return session.scalars(query.order_by(Arena.created_at.desc(), Arena.id.desc()).limit(1)).one_or_none()
+    return session.scalars(query.order_by(Arena.registered_at.desc(), Arena.id.desc()).limit(1)).one_or_none()

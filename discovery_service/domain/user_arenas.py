@@ -77,7 +77,7 @@ class RegexScorer(Strict):
     def can_be_compiled(cls, value: str) -> str:
         try:
             re.compile(value)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise PydanticCustomError(
                 "no_pattern", "is no regular expression: {error}", {"error": str(error)}
             ) from error
@@ -133,6 +133,11 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _unwrap_all_linear(value: Any) -> Any:
+    """TRL takes the word out of its list too. Another one it would make a pattern of, which a lone name is not."""
+    return value[0] if value == ["all-linear"] else value
+
+
 class UserArena(Strict):
     """A field that TRL's ModelConfig or DPOConfig has too means the same here, with the same default but for `bf16`."""
 
@@ -148,8 +153,11 @@ class UserArena(Strict):
     """Trains a LoRA adapter instead of all weights."""
     lora_r: int = Field(default=16, ge=1, le=4096)
     lora_alpha: int = Field(default=32, ge=1, le=65_536)
-    lora_target_modules: Text | Annotated[list[Text], Field(min_length=1, max_length=64)] | None = None
-    """What carries the adapter; absent, what PEFT knows of the architecture. `all-linear` is every linear layer."""
+    lora_target_modules: Annotated[
+        Text | Annotated[list[Text], Field(min_length=1, max_length=64)] | None, AfterValidator(_unwrap_all_linear)
+    ] = None
+    """What carries the adapter: what names of modules end with, or as one text a regular expression for whole names, as
+    PEFT reads it. `all-linear` is every linear layer; absent, it is what PEFT knows of the architecture."""
     beta: float = Field(default=0.1, gt=0, le=1e6, allow_inf_nan=False)
     learning_rate: Rate = 1e-6
     max_steps: int = Field(ge=1, le=100_000)
@@ -176,6 +184,11 @@ class UserArena(Strict):
             raise PydanticCustomError(
                 "lora_without_peft", "says {fields} but not `use_peft: true`", {"fields": ", ".join(lora)}
             )
+        if self.lr_scheduler_type is Schedule.CONSTANT and self.warmup_steps:
+            raise PydanticCustomError(
+                "no_warmup",
+                "says warmup_steps, which lr_scheduler_type constant does not have, as in transformers",
+            )
         if self.counts != "accuracy" and self.evaluation.scorer is None:
             raise PydanticCustomError(
                 "no_scorer", "counts {counts}, which needs `evaluation.scorer`", {"counts": self.counts}
@@ -191,7 +204,7 @@ class Contents(Strict):
     models_sha256: list[Sha256] = Field(min_length=1, max_length=8)
     data_sha256: Sha256
     scorer_sha256: Sha256 | None = None
-    """Of the module that the scorer's function stands in."""
+    """Of all sources of the package that the scorer's function stands in."""
 
 
 def make_document(arena: UserArena, contents: Contents) -> dict[str, Any]:
@@ -218,6 +231,7 @@ def make_document(arena: UserArena, contents: Contents) -> dict[str, Any]:
             "batch": arena.per_device_train_batch_size,
             "max_length": arena.max_length,
             "warm_up": arena.warmup_steps,
+            "warm_up_from": 0,
             "schedule": arena.lr_scheduler_type.value,
             "clip": arena.max_grad_norm,
             "adam_betas": [arena.adam_beta1, arena.adam_beta2],

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -22,6 +22,13 @@ def add_arena(session: Session, document: dict[str, Any]) -> tuple[Arena, bool]:
     made = session.scalar(insert(Arena).values(**values).on_conflict_do_nothing().returning(Arena.id))
     row = session.scalars(select(Arena).where(Arena.name == name, Arena.content_sha256 == content)).one()
     return row, made is not None
+
+
+def register_arena(session: Session, document: dict[str, Any]) -> tuple[Arena, bool]:
+    """As `add_arena`; and from now on its name means this version, even where others came after it."""
+    row, is_new = add_arena(session, document)
+    session.execute(update(Arena).where(Arena.id == row.id).values(registered_at=func.now()))
+    return row, is_new
 
 
 def get_arena(session: Session, name: str) -> Arena:

@@ -68,6 +68,16 @@ def test_a_changed_file_makes_another_version_and_the_newest_is_meant(api: httpx
     assert [each["name"] for each in api.get("/v1/arenas").json()["data"] if each["kind"] == "hf"] == [new]
 
 
+def test_an_earlier_version_that_is_registered_again_is_meant_again(api: httpx2.Client) -> None:
+    first, _, again = (
+        api.post("/v1/arenas", json=body(data_sha256=sha)).json()["name"] for sha in (SHA, "1" * 64, SHA)
+    )
+    assert again == first
+    assert api.get("/v1/arenas/support").json()["name"] == first
+    assert [each["name"] for each in api.get("/v1/arenas").json()["data"] if each["kind"] == "hf"] == [first]
+    assert create(api, arena="support").json()["spec"]["arena"] == first
+
+
 @pytest.mark.parametrize(
     ("changed", "field", "says"),
     [

@@ -106,6 +106,15 @@ def test_an_arena_is_registered_shown_and_named_by_a_campaign(
     assert created.json["spec"]["arena"] == added.json["name"]
 
 
+def test_an_operators_file_is_shown_without_a_server(discovery: Command, file: Path) -> None:
+    shown = discovery("arena", "show", file, "--json").json
+    assert (shown["kind"], shown["counts"], shown["pairs"]) == ("hf", "accuracy", [])
+    ran = discovery("arena", "show", file)
+    assert ran.code == 0
+    assert shown["name"] in ran.out
+    assert str(file.parent / "model") in ran.out
+
+
 def test_a_changed_file_is_another_arena(discovery: Command, api_env: dict[str, str], file: Path) -> None:
     first = discovery("arena", "add", file, "--json", env=api_env).json["name"]
     write_rows(file.parent / "rows.jsonl", make_rows(41))
@@ -130,6 +139,14 @@ def test_bad_rows_are_refused_by_number_and_reason_before_anything_is_sent(disco
     assert "row 10: has no rejected" in told
 
 
+def test_a_model_that_is_cut_short_is_refused_before_anything_is_sent(discovery: Command, file: Path) -> None:
+    pytest.importorskip("accelerate")
+    (file.parent / "model").unlink()
+    weights = save_folder(file.parent / "model") / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert f"The model in {file.parent / 'model'} cannot be loaded" in refuse(discovery, file).err
+
+
 @pytest.mark.parametrize(
     ("before", "after", "says"),
     [
@@ -141,6 +158,9 @@ def test_bad_rows_are_refused_by_number_and_reason_before_anything_is_sent(disco
         ("per_device_train_batch_size: 4", "per_device_train_batch_size: 64", "fewer than a batch of 64"),
         ("{kind: regex", "{kind: oracle", "of a kind that does not exist"),
         ('{kind: regex, pattern: "lovely|great|fine|kind|bright"}', "no_such_package:score", "cannot be imported"),
+        ('{kind: regex, pattern: "lovely|great|fine|kind|bright"}', "builtins:len", "has no source in Python"),
+        ("lovely|", "x{99999999999}|", "is no regular expression"),
+        ("counts:", "use_peft: true\nlora_target_modules: [nowhere]\ncounts:", "Mend lora_target_modules"),
         ("name: support", "name: [support", "line "),
     ],
 )

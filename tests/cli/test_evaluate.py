@@ -135,6 +135,12 @@ def test_an_arena_that_cannot_be_opened_is_no_fault_of_the_loss(
         (("no_such_loss", "--arena", "plain"), "no_such_loss cannot be read"),
         (("dpo", "--arena", "plain", "--base-policy", 3), "has no base policy 3"),
         (("dpo", "--arena", "none.yaml"), "none.yaml cannot be read"),
+        (("dpo", "--arena", "plain", "--lr", "nan"), "nan is not above 0 and at most 1"),
+        (("dpo", "--arena", "plain", "--lr", "0"), "0 is not above 0"),
+        (("dpo", "--arena", "plain", "--beta", "1", "--beta", "inf"), "inf is not above 0 and at most 1000000"),
+        (("dpo", "--arena", "plain", "--beta", "0"), "0 is not above 0"),
+        (("dpo", "--arena", "plain", "--steps", "nan"), "--steps"),
+        (("dpo", "--arena", "plain", "--steps", "100001"), "100000"),
     ],
 )
 def test_what_cannot_be_meant_ends_with_2(discovery: Command, arguments: tuple[object, ...], says: str) -> None:

@@ -44,7 +44,13 @@ def test_the_two_together_use_everything_that_is_sent() -> None:
 
 
 def test_the_api_image_has_nothing_that_only_workers_need() -> None:
-    assert not re.search(r"torch|transformers|openai|workers", API.read_text())
+    assert not re.search(r"torch|transformers|peft|openai|workers", API.read_text())
+
+
+def test_the_workers_image_can_train_adapters() -> None:
+    """An arena with LoRA needs peft, which is no dependency of the package itself."""
+    installed = {word for line in _instructions(WORKERS, "RUN") if "pip install" in line for word in line.split()}
+    assert {"torch", "transformers", "peft"} <= installed
 
 
 @both

@@ -48,10 +48,31 @@ def test_an_unknown_kind_of_scorer_is_answered_with_those_there_are() -> None:
     assert "'length'" in refusals(evaluation={"scorer": {"kind": "judge"}})["evaluation.scorer"]
 
 
+@pytest.mark.parametrize("pattern", ["(", "x{99999999999}", "(" * 490 + ")" * 490])
+def test_a_pattern_that_cannot_be_compiled_is_refused_whatever_python_says(pattern: str) -> None:
+    scorer = {"kind": "regex", "pattern": pattern}
+    assert "is no regular expression" in refusals(evaluation={"scorer": scorer})["evaluation.scorer.regex.pattern"]
+
+
 @pytest.mark.parametrize("field", ["lora_r", "lora_alpha", "lora_target_modules"])
 def test_what_belongs_to_lora_is_not_ignored_without_it(field: str) -> None:
     told = refusals(**{field: "all-linear" if field.endswith("modules") else 4})
     assert f"{field} but not `use_peft: true`" in told[""]
+
+
+@pytest.mark.parametrize(
+    ("given", "read_as"),
+    [
+        (["all-linear"], "all-linear"),
+        ("all-linear", "all-linear"),
+        (["q_proj"], ["q_proj"]),
+        (".*q_proj", ".*q_proj"),
+        (["all-linear", "q_proj"], ["all-linear", "q_proj"]),
+    ],
+)
+def test_the_word_for_every_linear_layer_may_stand_in_a_list(given: Any, read_as: Any) -> None:
+    lora = document(use_peft=True, lora_target_modules=given)["lora"]
+    assert lora["target_modules"] == read_as
 
 
 @pytest.mark.parametrize("counts", ["score", "J"])
@@ -71,6 +92,7 @@ def test_what_counts_a_score_needs_a_scorer(counts: str) -> None:
         ({"evaluation": {"held_out": 0.9}}, "evaluation.held_out", "0.5"),
         ({"counts": "loss"}, "counts", "accuracy"),
         ({"learning_rate": "1e-5"}, "learning_rate", "number"),
+        ({"lr_scheduler_type": "constant", "warmup_steps": 3}, "", "warmup_steps, which lr_scheduler_type constant"),
     ],
 )
 def test_a_field_that_cannot_be_used_is_named(changes: dict[str, Any], path: str, says: str) -> None:

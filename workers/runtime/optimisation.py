@@ -19,6 +19,8 @@ class Optimisation:
     adam_betas: tuple[float, float]
     precision: Precision
     """Of the policy's forward pass. Weights, log-probabilities and losses are float32 in any case."""
+    warm_up_from: int = 1
+    """How many parts of the warm-up the first step has; 0 is transformers' way, in which it changes no weight."""
 
     @classmethod
     def of(cls, recipe: Mapping[str, Any]) -> Self:
@@ -29,11 +31,12 @@ class Optimisation:
             clip=float(recipe["clip"]),
             adam_betas=(float(first), float(second)),
             precision=Precision(recipe["precision"]),
+            warm_up_from=int(recipe.get("warm_up_from", 1)),
         )
 
     def find_share(self, step: int, steps: int) -> float:
         """Of the setting's learning rate, steps counted from 0: a linear warm-up, then down to 0 unless constant."""
-        warmed = min(1.0, (step + 1) / self.warm_up) if self.warm_up else 1.0
+        warmed = min(1.0, (step + self.warm_up_from) / self.warm_up) if self.warm_up else 1.0
         gone, of = max(0, step - self.warm_up), max(1, steps - self.warm_up)
         match self.schedule:
             case Schedule.COSINE:

@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1/arenas", tags=["arenas"], responses=problems(*ALW
 )
 def create(body: ArenaCreate, unit: Unit, response: Response, _: Admin) -> ArenaRead:
     """Register an operator's arena. Campaigns that name it from now on are held in this version of it."""
-    row, is_new = engine.add_arena(unit, make_document(body.arena, body.contents))
+    row, is_new = engine.register_arena(unit, make_document(body.arena, body.contents))
     made = _read(row)
     response.headers["Location"] = f"/v1/arenas/{made.name}"
     if not is_new:
@@ -40,7 +40,7 @@ def create(body: ArenaCreate, unit: Unit, response: Response, _: Admin) -> Arena
 
 @router.get("", name="list", response_model=ArenaList)
 def list_all(unit: Unit, _: Reader) -> ArenaList:
-    """The built-in ones in both sizes, then the newest version of each that an operator registered."""
+    """The built-in ones in both sizes, then of each of an operator's the version that was registered last."""
     built_in = [ArenaRead.model_validate(describe_built_in(name)) for name in arena_names()]
     return ArenaList(data=[*built_in, *(_read(row) for row in list_operators_arenas(unit))])
 

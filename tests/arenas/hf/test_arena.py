@@ -1,5 +1,6 @@
 """An operator's arena from a folder and a file: what a draw divides, what is trained, what is measured."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,16 @@ from tests.arenas.hf.tiny import make_rows, save_folder, write_rows
 from workers.arenas.arena import Arena
 from workers.arenas.cache import Cache
 from workers.arenas.hf.arena import HfArena
-from workers.arenas.hf.contents import FilesChanged, hash_file
+from workers.arenas.hf.contents import FilesChanged
 from workers.arenas.hf.folders import UnusableFolder
 from workers.arenas.hf.preferences import BadRows
-from workers.arenas.hf.scorers import ScorerFailed
+from workers.arenas.hf.scorers import ScorerFailed, read_scoring_package
 from workers.arenas.opening import open_arena
 from workers.runtime.graph import Program
 from workers.runtime.optimisation import Optimisation
 from workers.runtime.trainer import train
 
 torch.set_num_threads(1)
-OWN_SHA256 = hash_file(Path(__file__))
 needs_peft = pytest.mark.skipif(find_spec("peft") is None, reason="needs peft")
 LORA = {"use_peft": True, "lora_r": 4, "lora_target_modules": "all-linear"}
 both_ways = pytest.mark.parametrize(
@@ -126,6 +126,15 @@ def test_the_same_evaluation_repeats_every_bit_on_a_warm_and_on_a_cold_cache(
     assert train_dpo(open_(**changes).open(0, DRAW)) == first
 
 
+def test_what_was_made_of_other_tokens_is_not_found_again(open_: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the same document: another version of a library may write a template otherwise."""
+    open_(style="conversational").open(0, DRAW)
+    monkeypatch.setattr("workers.arenas.hf.tokenising._count_shared", lambda *_: 3)
+    task = open_(style="conversational").open(0, DRAW)
+    found = task.measure()
+    assert (found["accuracy"], found["kl"]) == (0.5, 0)
+
+
 @both_ways
 def test_training_leaves_the_base_policy_as_it_was(open_: Open, changes: dict[str, Any]) -> None:
     arena = open_(**changes)
@@ -208,6 +217,11 @@ def test_bad_rows_are_refused_before_anything_is_loaded(open_: Open, monkeypatch
     assert "more than max_length, 100" in caught.value.bad[8]
 
 
+def test_a_file_without_rows_is_told_to_have_none(open_: Open) -> None:
+    with pytest.raises(ValueError, match=r"rows\.jsonl holds no rows"):
+        open_(rows=[]).open(0, DRAW)
+
+
 @pytest.mark.parametrize("changed", ["model", "data"])
 def test_a_file_that_changed_since_is_refused(folder: Path, tmp_path: Path, changed: str) -> None:
     model = save_folder(tmp_path / "model")
@@ -230,39 +244,69 @@ def test_an_adapter_that_fits_nowhere_is_the_operators_to_mend(open_: Open) -> N
         open_(**LORA | {"lora_target_modules": ["nowhere"]}).open(0, DRAW)
 
 
-def count_words(prompt: Any, completion: str) -> float:
+SCORING = """
+def count_words(prompt, completion):
     assert isinstance(prompt, str)
-    return float(len(completion.split()))
+    return len(completion.split())
 
-
-def fail(prompt: Any, completion: str) -> float:
+def fail(prompt, completion):
     raise KeyError("no such word")
 
-
-def answer_nan(prompt: Any, completion: str) -> float:
+def answer_nan(prompt, completion):
     return float("nan")
+"""
 
 
+@pytest.fixture
+def scoring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module of the operator's own, where Python finds it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_scoring.py").write_text(SCORING)
+    return tmp_path / "my_scoring.py"
+
+
+def scored_by(function: str, **changes: Any) -> dict[str, Any]:
+    place = f"my_scoring:{function}"
+    return {
+        "evaluation": {"scorer": place, "kl_weight": 2.0},
+        "scorer_sha256": read_scoring_package(place).sha256,
+        **changes,
+    }
+
+
+@pytest.mark.usefixtures("scoring")
 def test_an_operators_function_scores(open_: Open) -> None:
-    scorer = f"{__name__}:count_words"
-    changes = {"evaluation": {"scorer": scorer, "kl_weight": 2.0}, "scorer_sha256": OWN_SHA256}
-    found = open_(**changes, counts="J").open(0, DRAW).measure()
+    found = open_(**scored_by("count_words"), counts="J").open(0, DRAW).measure()
     assert found["score"] is not None
     assert found["score"] > 0
 
 
+@pytest.mark.usefixtures("scoring")
 @pytest.mark.parametrize(
     ("function", "says"),
     [("fail", "fails: KeyError: 'no such word'"), ("answer_nan", "answers nan"), ("missing", "cannot be imported")],
 )
 def test_a_function_that_fails_is_named(open_: Open, function: str, says: str) -> None:
     with pytest.raises(ScorerFailed, match=says):
-        open_(evaluation={"scorer": f"{__name__}:{function}"}, scorer_sha256=OWN_SHA256).open(0, DRAW)
+        open_(**scored_by(function)).open(0, DRAW)
 
 
-def test_a_function_that_was_changed_since_is_refused(open_: Open) -> None:
-    with pytest.raises(FilesChanged, match=r"tests\.arenas\.hf\.test_arena is not"):
-        open_(evaluation={"scorer": f"{__name__}:count_words"}, scorer_sha256="0" * 64).open(0, DRAW)
+def test_a_function_that_was_changed_since_is_refused(open_: Open, scoring: Path) -> None:
+    changes = scored_by("count_words")
+    scoring.write_text(f"{SCORING}#")
+    with pytest.raises(FilesChanged, match="The package my_scoring is not"):
+        open_(**changes).open(0, DRAW)
+
+
+def test_a_function_that_is_registered_anew_scores_as_it_says_now(open_: Open, scoring: Path) -> None:
+    """In the same process, whose modules Python keeps, and with a file of the same size and second."""
+    stamp = scoring.stat()
+    found = []
+    for value in "12":
+        scoring.write_text(f"def score(prompt, completion):\n    return {value}\n")
+        os.utime(scoring, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        found.append(open_(**scored_by("score")).open(0, DRAW))
+    assert [task.measure()["score"] for task in found] == [1, 2]
 
 
 def test_without_a_scorer_only_preferences_are_scored(open_: Open) -> None:

@@ -8,7 +8,14 @@ from torch import Tensor
 from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel
 
 from tests.arenas.hf.tiny import make_model
-from workers.arenas.hf.completions import LOGITS_AT_ONCE, find_log_probabilities, find_logits, pad, split_rows
+from workers.arenas.hf.completions import (
+    LOGITS_AT_ONCE,
+    TOKENS_AT_ONCE,
+    find_log_probabilities,
+    find_logits,
+    pad,
+    split_rows,
+)
 
 VOCABULARY = 50
 LENGTHS = [(3, 4), (1, 9), (7, 1), (5, 5)]
@@ -76,10 +83,25 @@ def test_only_the_places_of_completions_go_through_the_head(model: Any) -> None:
     assert seen[1] == len(prompts[0]), "afterwards the model is as it was"
 
 
-def test_every_row_is_done_once_in_parts_that_stay_within_the_limit() -> None:
-    lengths = [int(each) for each in torch.randint(1, 900, (300,), generator=torch.Generator().manual_seed(0))]
-    parts = list(split_rows(lengths, 50_000))
+def split(prompts: list[int], completions: list[int], vocabulary: int) -> list[list[int]]:
+    texts = ([range(size) for size in sizes] for sizes in (prompts, completions))
+    return list(split_rows(*texts, vocabulary))
+
+
+@pytest.mark.parametrize(("longest_prompt", "vocabulary"), [(10, 50_000), (3000, 50), (3000, 50_000)])
+def test_every_row_is_done_once_in_parts_that_stay_within_the_limits(longest_prompt: int, vocabulary: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    prompts, completions = (
+        torch.randint(1, longest, (300,), generator=generator).tolist() for longest in (longest_prompt, 900)
+    )
+    parts = split(prompts, completions, vocabulary)
     assert sorted(row for part in parts for row in part) == list(range(300))
-    assert len(parts) > 1
-    assert all(sum(lengths[row] for row in part) * 50_000 <= LOGITS_AT_ONCE for part in parts)
-    assert list(split_rows([10**6], 10**6)) == [[0]], "what is too large by itself is still done"
+    assert 1 < len(parts) < 300
+    for part in parts:
+        assert sum(completions[row] for row in part) * vocabulary <= LOGITS_AT_ONCE
+        assert len(part) * max(prompts[row] + completions[row] for row in part) <= TOKENS_AT_ONCE
+
+
+def test_what_is_too_large_by_itself_is_still_done() -> None:
+    assert split([1, 1], [10**6, 1], 10**6) == [[1], [0]]
+    assert split([10**6, 1], [1, 1], 1) == [[1], [0]]

@@ -70,6 +70,8 @@ def test_a_prompt_that_is_not_given_is_what_both_answers_begin_with(
         ({"prompt": [USER], "chosen": [], "rejected": [NO]}, "chosen is empty"),
         ({"chosen": "yes", "rejected": "no"}, "has no prompt"),
         ({"chosen": [YES], "rejected": [NO]}, "has no prompt"),
+        (GOOD | {"chosen": "\ud800 yes"}, "chosen holds half of a pair of surrogates"),
+        ({"prompt": [USER | {"role": "\udfff"}], "chosen": [YES], "rejected": [NO]}, "prompt holds half of a pair"),
         (GOOD | {"annotator": "7"}, "annotator"),
         (GOOD | {"annotator": True}, "annotator"),
         (GOOD | {"tools": [{"name": "search"}]}, "tools"),

@@ -1,15 +1,18 @@
 """Tokens of a user's rows."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
+from tokenizers import processors
 
 from tests.arenas.hf.tiny import make_rows, make_tokenizer
 from workers.arenas.hf.preferences import Bad, Preference, read_preference
-from workers.arenas.hf.tokenising import Limits, Pair, tokenise
+from workers.arenas.hf.tokenising import Limits, Pair, hash_tokens, tokenise
 
-ROOMY = Limits(max_length=1000, max_new_tokens=10, max_positions=None)
+ROOMY = Limits(max_length=1000, max_new_tokens=10, max_positions=None, vocabulary=None)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +43,19 @@ def test_an_end_that_is_there_is_not_doubled(tokenizer: Any) -> None:
     assert tokenizer.decode(pair.rejected) == " no</s>"
 
 
+def test_a_tokenizer_that_ends_every_text_ends_no_prompt_and_each_answer_once(tokenizer: Any) -> None:
+    ending = make_tokenizer()
+    ending._tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    (first, *_), bad = tokens_of(read("standard"), ending)
+    assert not bad
+    assert ending.decode(first.asked) == ending.decode(first.prompt) == f"<s>{first.row.prompt}"
+    assert ending.decode(first.chosen) == f"{first.row.chosen}</s>"
+    (messages, *_), _ = tokens_of(read("conversational"), ending)
+    assert ending.decode(messages.chosen).count("</s>") == 1
+
+
 def test_messages_are_written_by_the_chat_template(tokenizer: Any) -> None:
     (first, *_), bad = tokens_of(read("conversational"), tokenizer)
     assert not bad
@@ -59,14 +75,27 @@ def test_where_a_template_ends_the_prompt_otherwise_the_answer_begins_where_they
 @pytest.mark.parametrize(
     ("limits", "says"),
     [
-        (Limits(max_length=9, max_new_tokens=1, max_positions=None), "chosen has .* more than max_length, 9"),
-        (Limits(max_length=1000, max_new_tokens=99, max_positions=100), "prompt has .* more than the 100"),
+        ({"max_length": 9}, "chosen has .* more than max_length, 9"),
+        ({"max_positions": 15}, "chosen has .* more than the 15 that the model looks back on"),
+        ({"max_length": 9, "max_positions": 15}, "chosen has .* more than max_length, 9"),
+        ({"max_new_tokens": 99, "max_positions": 100}, "prompt has .* more than the 100"),
     ],
 )
-def test_what_is_too_long_is_refused_and_not_cut(tokenizer: Any, limits: Limits, says: str) -> None:
-    found, bad = tokens_of(read("standard"), tokenizer, limits)
+def test_what_is_too_long_is_refused_and_not_cut(tokenizer: Any, limits: dict[str, int], says: str) -> None:
+    found, bad = tokens_of(read("standard"), tokenizer, replace(ROOMY, **limits))
     assert not found
+    assert len(bad) == 4
     assert all(re.search(says, reason) for reason in bad.values())
+
+
+def test_a_token_that_the_model_has_no_embedding_for_is_refused_by_row(tokenizer: Any) -> None:
+    largest = len(tokenizer) - 1
+    last = tokenizer.convert_ids_to_tokens(largest)
+    row = {"prompt": "Q", "chosen": tokenizer.convert_tokens_to_string([last]), "rejected": " no"}
+    rows = [*read("standard", 1), read_preference(2, row)]
+    assert not tokens_of(rows, tokenizer, replace(ROOMY, vocabulary=largest + 1))[1]
+    _, bad = tokens_of(rows, tokenizer, replace(ROOMY, vocabulary=largest))
+    assert f"has the token {largest}, and the model has embeddings for {largest}" in bad[2]
 
 
 def test_what_a_template_refuses_is_a_bad_row(tokenizer: Any) -> None:
@@ -84,6 +113,13 @@ def test_what_a_template_refuses_is_a_bad_row(tokenizer: Any) -> None:
     assert bad == {2: "the chat template refuses it: user first"}
 
 
+def test_what_a_template_stumbles_over_is_a_bad_row(tokenizer: Any) -> None:
+    broken = make_tokenizer()
+    broken.chat_template = "{{ messages[0]['content'] + 1 }}"
+    _, bad = tokens_of(read("conversational", 1), broken)
+    assert bad[1].startswith("the chat template fails on it: TypeError: ")
+
+
 def test_messages_need_a_template_and_texts_do_not() -> None:
     bare = make_tokenizer(chat=False)
     with pytest.raises(ValueError, match="no chat template"):
@@ -96,3 +132,19 @@ def test_a_tokenizer_without_an_end_is_refused() -> None:
     endless.eos_token = None
     with pytest.raises(ValueError, match="eos_token"):
         tokens_of(read("standard"), endless)
+
+
+def test_a_template_that_prints_the_date_prints_the_same_on_every_day() -> None:
+    dated = make_tokenizer()
+    dated.chat_template = "{{ strftime_now('%d %b %Y %H:%M:%S.%f') }} " + dated.chat_template
+    ((first, *_), _) = tokens_of(read("conversational"), dated)
+    assert dated.decode(first.prompt).startswith("26 Jul 2024 00:00:00.000000 ")
+    told = dated.apply_chat_template(first.row.prompt, tokenize=False)
+    assert not told.startswith("26 Jul 2024"), "everybody else has the clock as it is"
+
+
+def test_the_digest_of_tokens_is_of_each_of_them_and_of_where_a_prompt_ends() -> None:
+    row = read("standard")[0]
+    one, two, three = (torch.tensor(each, dtype=torch.int32) for each in ([1], [1, 2], [2, 3]))
+    pairs = [Pair(row, two, two, three, one), Pair(row, two, one, three, one), Pair(row, one, two, three, one)]
+    assert len({hash_tokens([pair]) for pair in pairs} | {hash_tokens(pairs)}) == 4

@@ -20,23 +20,23 @@ from discovery_service.domain.measuring import Draw, Stream
 from workers.arenas.arena import Batch, Policy
 from workers.arenas.cache import Cache
 from workers.arenas.hf.completions import Padded, find_log_probabilities, pad
-from workers.arenas.hf.contents import check_data, check_model, check_scorer
+from workers.arenas.hf.contents import check_data, check_model
 from workers.arenas.hf.division import Division, divide
 from workers.arenas.hf.examination import Examination, autocast, compare_answers
 from workers.arenas.hf.folders import (
     AdapterTraining,
     FullTraining,
     find_ends,
-    find_max_positions,
+    find_reach,
     load_model,
     load_tokenizer,
 )
 from workers.arenas.hf.preferences import Bad, BadRows, read_preferences
-from workers.arenas.hf.scorers import make_scorer
-from workers.arenas.hf.tokenising import Limits, Pair, tokenise
+from workers.arenas.hf.scorers import Scorer, make_scorer
+from workers.arenas.hf.tokenising import Limits, Pair, hash_tokens, tokenise
 from workers.arenas.machine import describe_machine
 
-VERSION = 1
+VERSION = 2
 """Raised when the same document gives other numbers."""
 
 
@@ -48,6 +48,7 @@ class Base:
     tokenizer: Any
     ends: list[int]
     pairs: list[Pair]
+    tokens_sha256: str
     reference: Tensor
     """(rows, 2): what it says of the chosen and of the rejected answer."""
     adapter: AdapterTraining | None = None
@@ -66,6 +67,7 @@ class HfArena:
         self._evaluation = document["evaluation"]
         self._precision = Precision(document["recipe"]["precision"])
         self._bases: OrderedDict[int, Base] = OrderedDict()
+        self._scorer: Scorer | None = None
 
     def open(self, base_policy: int, draw: Draw) -> "HfTask":
         """Where adapters are trained, the last task on the same base policy has its end with it."""
@@ -99,21 +101,29 @@ class HfArena:
         if not 0 <= base_policy < len(models):
             raise ValueError(f"The arena has {len(models)} base policies; {base_policy} is none of them, from 0 on.")
         check_contents(self._document, base_policy)
+        self._find_scorer()
         path = models[base_policy]["path"]
         tokenizer = load_tokenizer(path)
         pairs = read_pairs(self._document, base_policy, tokenizer)
         is_frozen = self._document["lora"] is not None
         model = load_model(path, self._device, self._precision, is_frozen=is_frozen)
-        recipe = self._name("reference", base_policy)
+        tokens_sha256 = hash_tokens(pairs)
+        recipe = self._name("reference", base_policy, tokens_sha256)
         made = self._cache.get(recipe, lambda: {"reference": self._compare(model, pairs)})
-        return Base(model, tokenizer, find_ends(model, tokenizer), pairs, made["reference"])
+        return Base(model, tokenizer, find_ends(model, tokenizer), pairs, tokens_sha256, made["reference"])
 
     def _compare(self, model: Any, pairs: Sequence[Pair]) -> Tensor:
         with autocast(self._device, self._precision):
             return compare_answers(model, pairs)
 
+    def _find_scorer(self) -> Scorer | None:
+        """Imported once, as it may take long; None where nothing is configured."""
+        described = self._evaluation["scorer"]
+        if self._scorer is None and described is not None:
+            self._scorer = make_scorer(described)
+        return self._scorer
+
     def _plan_examination(self, base: Base, division: Division, draw: Draw) -> Examination:
-        scorer = self._evaluation["scorer"]
         return Examination(
             held_out=[base.pairs[row] for row in division.held_out],
             reference=base.reference[division.held_out],
@@ -122,7 +132,7 @@ class HfArena:
             ends=base.ends,
             max_new_tokens=self._evaluation["max_new_tokens"],
             kl_weight=self._evaluation["kl_weight"],
-            scorer=None if scorer is None else make_scorer(scorer),
+            scorer=self._find_scorer(),
             precision=self._precision,
             seed=draw.seed(Stream.EVALUATION_SAMPLING),
         )
@@ -138,7 +148,7 @@ class HfArena:
             with autocast(self._device, self._precision):
                 return {"scores": examination.score(examination.reply(base.model))}
 
-        return self._cache.get(self._name("reference scores", base_policy, draw), build)["scores"]
+        return self._cache.get(self._name("reference scores", base_policy, base.tokens_sha256, draw), build)["scores"]
 
     def _start_training(self, base: Base, draw: Draw) -> FullTraining | AdapterTraining:
         if self._document["lora"] is None:
@@ -146,13 +156,14 @@ class HfArena:
         base.adapter = AdapterTraining(base.model, self._document["lora"], draw.seed(Stream.ADAPTER))
         return base.adapter
 
-    def _name(self, made: str, base_policy: int, draw: Draw | None = None) -> dict[str, Any]:
-        """In the cache: by all that decides its bits."""
+    def _name(self, made: str, base_policy: int, tokens_sha256: str, draw: Draw | None = None) -> dict[str, Any]:
+        """In the cache: by all that decides its bits. What tokens there are, templates and their libraries decide."""
         return {
             "makes": made,
             "version": VERSION,
             "arena": hash_document(self._document),
             "base_policy": base_policy,
+            "tokens": tokens_sha256,
             "draw": None if draw is None else draw.document(),
             "transformers": transformers.__version__,
             "device": torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "cpu",
@@ -230,9 +241,6 @@ def check_contents(document: Mapping[str, Any], base_policy: int) -> None:
     """Raises FilesChanged where a file is not what the arena was registered with, OSError where it is not there."""
     check_model(document["models"][base_policy])
     check_data(document["data"])
-    scorer = document["evaluation"]["scorer"]
-    if scorer is not None and scorer["sha256"] is not None:
-        check_scorer(scorer)
 
 
 def divide_rows(document: Mapping[str, Any], pairs: Sequence[Pair], draw: Draw) -> Division:
@@ -243,14 +251,18 @@ def divide_rows(document: Mapping[str, Any], pairs: Sequence[Pair], draw: Draw) 
 def read_pairs(document: Mapping[str, Any], base_policy: int, tokenizer: Any) -> list[Pair]:
     """All rows as a base policy reads them. Raises BadRows before anything trains where one cannot be used."""
     path = Path(document["data"]["path"])
+    reach = find_reach(document["models"][base_policy]["path"])
     limits = Limits(
         max_length=document["recipe"]["max_length"],
         max_new_tokens=document["evaluation"]["max_new_tokens"],
-        max_positions=find_max_positions(document["models"][base_policy]["path"]),
+        max_positions=reach.positions,
+        vocabulary=reach.vocabulary,
     )
     bad: Bad = {}
     rows = read_preferences(path, bad)
     pairs = tokenise(rows, tokenizer, limits, bad)
     if bad:
         raise BadRows(path, bad)
+    if not pairs:
+        raise ValueError(f"{path} holds no rows.")
     return pairs

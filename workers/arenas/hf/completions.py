@@ -5,7 +5,7 @@ given a choice of places and not a slice: with a vocabulary of 150,000 its logit
 Padding lies behind everything, no place looks at it, and so there is no attention mask and no shift of positions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,8 @@ from torch.nn import functional
 
 LOGITS_AT_ONCE = 1 << 27
 """Numbers: half a gigabyte of float32, of which a divergence takes four."""
+TOKENS_AT_ONCE = 1 << 13
+"""Of prompts and completions: a layer that is 14,000 wide takes half a gigabyte of float32 for them."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,17 @@ def sum_rows(values: Tensor, padded: Padded) -> Tensor:
     return values.new_zeros(mask.shape).masked_scatter(mask, values).sum(1)
 
 
-def split_rows(lengths: Sequence[int], vocabulary: int) -> Iterator[list[int]]:
-    """Rows in parts, the shortest first, of so many tokens that their logits stay within the limit."""
+def split_rows(prompts: Sequence[Sized], completions: Sequence[Sized], vocabulary: int) -> Iterator[list[int]]:
+    """Rows in parts, the shortest first, of so few tokens that neither they, padded, nor the logits of their
+    completions pass the limits. A row that does so alone is a part of its own."""
+    lengths = [len(prompt) + len(completion) for prompt, completion in zip(prompts, completions, strict=True)]
     part: list[int] = []
+    said = 0
     for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
-        if part and (len(part) + 1) * lengths[row] * vocabulary > LOGITS_AT_ONCE:
+        said += len(completions[row])
+        if part and ((len(part) + 1) * lengths[row] > TOKENS_AT_ONCE or said * vocabulary > LOGITS_AT_ONCE):
             yield part
-            part = []
+            part, said = [], len(completions[row])
         part.append(row)
     if part:
         yield part

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,29 +23,17 @@ def hash_folder(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def hash_module(name: str) -> str:
-    """Of its source. ModuleNotFoundError when there is none."""
-    spec = find_spec(name)
-    if spec is None or not spec.has_location or spec.origin is None:
-        raise ModuleNotFoundError(f"there is no module {name} with a file")
-    return hash_file(Path(spec.origin))
-
-
 def check_model(model: Mapping[str, Any]) -> None:
     """Raises FilesChanged or OSError."""
-    _check(f"The model in {model['path']}", hash_folder(Path(model["path"])), model["sha256"])
+    check_digest(f"The model in {model['path']}", hash_folder(Path(model["path"])), model["sha256"])
 
 
 def check_data(data: Mapping[str, Any]) -> None:
-    _check(f"The file {data['path']}", hash_file(Path(data["path"])), data["sha256"])
+    check_digest(f"The file {data['path']}", hash_file(Path(data["path"])), data["sha256"])
 
 
-def check_scorer(scorer: Mapping[str, Any]) -> None:
-    module = scorer["function"].partition(":")[0]
-    _check(f"The module {module}", hash_module(module), scorer["sha256"])
-
-
-def _check(what: str, found: str, registered: str) -> None:
+def check_digest(what: str, found: str, registered: str) -> None:
+    """Raises FilesChanged."""
     if found != registered:
         raise FilesChanged(
             f"{what} is not what the arena was registered with: put that back, or register the arena anew with"

@@ -28,26 +28,53 @@ def divide(pairs: Sequence[Pair], draw: Draw, *, held_out: float, prompts: int, 
 
     ValueError where too few rows are left to train on.
     """
-    groups: dict[bytes, list[int]] = {}
-    for row, pair in enumerate(pairs):
-        groups.setdefault(pair.asked.numpy().tobytes(), []).append(row)
-    shuffled = _shuffle(list(groups.values()), draw.seed(Stream.HELD_OUT_PROMPTS))
-    wanted = max(1, round(held_out * len(pairs)))
+    shuffled = _shuffle(_group(pairs), draw.seed(Stream.HELD_OUT_PROMPTS))
+    wanted = _count_wanted(len(pairs), held_out)
     aside: list[list[int]] = []
     while shuffled and sum(map(len, aside)) < wanted:
         aside.append(shuffled.pop())
     trained = sorted(row for group in shuffled for row in group)
-    if len(trained) < batch:
-        raise ValueError(
-            f"A draw leaves {len(trained)} rows to train on, fewer than a batch of {batch}: more rows with prompts of"
-            " their own are needed, or a smaller per_device_train_batch_size."
-        )
+    _check("A draw leaves", len(trained), batch)
     asked = _shuffle([group[0] for group in aside], draw.seed(Stream.EVALUATION_PROMPTS))
     return Division(
         trained=trained,
         held_out=sorted(row for group in aside for row in group),
         prompted=sorted(asked[:prompts]),
     )
+
+
+def check_every_draw(pairs: Sequence[Pair], *, held_out: float, batch: int) -> None:
+    """ValueError where some draw would leave too few rows to train on.
+
+    It holds out as many as it can where the largest group comes last, after as many of the others as stay below what is
+    wanted.
+    """
+    *others, largest = sorted(map(len, _group(pairs)))
+    wanted = _count_wanted(len(pairs), held_out)
+    sums = 1  # bit n stands for groups that together have n rows
+    for size in others:
+        sums |= (sums << size) & ((1 << wanted) - 1)
+    _check("A draw may leave", len(pairs) - (sums.bit_length() - 1) - largest, batch)
+
+
+def _group(pairs: Sequence[Pair]) -> list[list[int]]:
+    """Rows by their prompt."""
+    groups: dict[bytes, list[int]] = {}
+    for row, pair in enumerate(pairs):
+        groups.setdefault(pair.asked.numpy().tobytes(), []).append(row)
+    return list(groups.values())
+
+
+def _count_wanted(rows: int, held_out: float) -> int:
+    return max(1, round(held_out * rows))
+
+
+def _check(draw_leaves: str, trained: int, batch: int) -> None:
+    if trained < batch:
+        raise ValueError(
+            f"{draw_leaves} {trained} rows to train on, fewer than a batch of {batch}: more rows with prompts of"
+            " their own are needed, or a smaller per_device_train_batch_size."
+        )
 
 
 def _shuffle(items: list[Item], seed: int) -> list[Item]:

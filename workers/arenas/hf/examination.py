@@ -81,7 +81,7 @@ def compare_answers(model: Any, pairs: Sequence[Pair]) -> Tensor:
     prompts = [pair.prompt for pair in pairs for _ in range(2)]
     answers = [answer for pair in pairs for answer in (pair.chosen, pair.rejected)]
     found = torch.zeros(len(answers))
-    for rows in split_rows([len(answer) for answer in answers], model.config.vocab_size):
+    for rows in split_rows(prompts, answers, model.config.vocab_size):
         padded = pad([prompts[row] for row in rows], [answers[row] for row in rows], model.device)
         found[rows] = find_log_probabilities(model, padded).cpu()
     return found.view(-1, 2)

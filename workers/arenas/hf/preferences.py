@@ -84,6 +84,8 @@ def read_preference(number: int, row: Any) -> Preference:
     for name, part in (("prompt", prompt), ("chosen", chosen), ("rejected", rejected)):
         if not _text_of(part).strip():
             raise BadRow(f"{name} is empty")
+        if not _is_unicode(part):
+            raise BadRow(f"{name} holds half of a pair of surrogates (\\ud800 to \\udfff), which is no character")
     return Preference(number, prompt, chosen, rejected, _read_annotator(row))
 
 
@@ -122,6 +124,15 @@ def _split(chosen: Part, rejected: Part) -> tuple[Part, Part, Part]:
 
 def _text_of(part: Part) -> str:
     return part if isinstance(part, str) else "".join(message["content"] for message in part)
+
+
+def _is_unicode(part: Part) -> bool:
+    """JSON can escape what is no text; in a message a template may print any of its fields."""
+    try:
+        json.dumps(part, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_annotator(row: Mapping[str, Any]) -> int:

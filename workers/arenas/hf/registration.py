@@ -1,6 +1,6 @@
 """From an operator's file to an arena that can be registered: fields, paths, rows and scorer are looked at first.
 
-The weights are not loaded: an operator's desk need not hold what a worker's card does.
+The weights are only counted and not loaded: an operator's desk need not hold what a worker's card does.
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from discovery_service.domain.measuring import Draw
-from discovery_service.domain.states import Purpose
 from discovery_service.domain.user_arenas import Contents, FunctionScorer, UserArena, make_document
 from discovery_service.errors import UsageError
-from workers.arenas.hf.arena import divide_rows, read_pairs
-from workers.arenas.hf.contents import hash_file, hash_folder, hash_module
-from workers.arenas.hf.folders import UnusableFolder, load_tokenizer
-from workers.arenas.hf.scorers import ScorerFailed, make_scorer
+from workers.arenas.hf.arena import read_pairs
+from workers.arenas.hf.contents import FilesChanged, hash_file, hash_folder
+from workers.arenas.hf.division import check_every_draw
+from workers.arenas.hf.folders import UnusableFolder, check_adapter, check_weights, load_tokenizer
+from workers.arenas.hf.scorers import ScorerFailed, make_scorer, read_scoring_package
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def prepare(body: Mapping[str, Any], file: Path) -> Prepared:
         return Prepared(arena, contents, document, _check_rows(document))
     except OSError as error:
         raise UsageError(f"{file}: {error.filename} cannot be read: {error.strerror}.") from error
-    except (UnusableFolder, ScorerFailed, ValueError) as error:
+    except (UnusableFolder, ScorerFailed, FilesChanged, ValueError) as error:
         raise UsageError(f"{file}: {error}") from error
 
 
@@ -66,13 +65,18 @@ def _find_contents(arena: UserArena) -> Contents:
 
 
 def _hash_scorer(scorer: FunctionScorer) -> str:
-    make_scorer(scorer.model_dump())
-    return hash_module(scorer.function.partition(":")[0])
+    sha256 = read_scoring_package(scorer.function).sha256
+    make_scorer(scorer.model_dump() | {"sha256": sha256})
+    return sha256
 
 
 def _check_rows(document: Mapping[str, Any]) -> int:
-    """How many there are. Each base policy reads them with a tokenizer of its own, and a draw has to leave a batch."""
+    """How many there are. Each base policy reads them with a tokenizer of its own; every draw has to leave a batch."""
     for number, model in enumerate(document["models"]):
-        pairs = read_pairs(document, number, load_tokenizer(model["path"]))
-        divide_rows(document, pairs, Draw(Purpose.TUNE, "0"))
+        tokenizer = load_tokenizer(model["path"])
+        check_weights(model["path"])
+        if document["lora"] is not None:
+            check_adapter(model["path"], document["lora"])
+        pairs = read_pairs(document, number, tokenizer)
+        check_every_draw(pairs, held_out=document["evaluation"]["held_out"], batch=document["recipe"]["batch"])
     return len(pairs)

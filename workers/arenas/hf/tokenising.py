@@ -1,14 +1,22 @@
 """Preferences as a model reads them: tokens of the prompt and of both answers, cut where TRL cuts them."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime, tzinfo
+from typing import Any, Self
 
 import torch
 from jinja2 import TemplateError
 from torch import Tensor
+from transformers.utils import chat_template_utils
 
 from workers.arenas.hf.preferences import Bad, BadRow, Preference
+
+TODAY = (2024, 7, 26)
+"""For templates that print the date: the one that those of Llama fall back on. Today's would change the tokens, and
+with them the arena, from one day to the next."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,8 @@ class Limits:
     max_new_tokens: int
     max_positions: int | None
     """How far the model can look back, where its configuration says so."""
+    vocabulary: int | None
+    """How many tokens it knows, likewise."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +55,50 @@ def tokenise(rows: Sequence[Preference], tokenizer: Any, limits: Limits, bad: Ba
     if tokenizer.chat_template is None and any(not isinstance(row.prompt, str) for row in rows):
         raise ValueError("There are rows of messages, and the tokenizer has no chat template; give it one.")
     found = []
-    for row in rows:
-        try:
-            found.append(_tokenise_row(row, tokenizer, limits))
-        except BadRow as error:
-            bad[row.number] = str(error)
+    ends_itself = tokenizer("a")["input_ids"][-1:] == [tokenizer.eos_token_id]
+    with _on_a_fixed_day():
+        for row in rows:
+            try:
+                found.append(_tokenise_row(row, tokenizer, limits, ends_itself=ends_itself))
+            except BadRow as error:
+                bad[row.number] = str(error)
     return found
 
 
-def _tokenise_row(row: Preference, tokenizer: Any, limits: Limits) -> Pair:
-    # A template writes the special tokens itself.
+def hash_tokens(pairs: Sequence[Pair]) -> str:
+    """Of all that a model is given of them."""
+    digest = hashlib.sha256()
+    for pair in pairs:
+        for tokens in (pair.asked, pair.prompt, pair.chosen, pair.rejected):
+            digest.update(len(tokens).to_bytes(8, "little"))
+            digest.update(tokens.numpy().tobytes())
+    return digest.hexdigest()
+
+
+class _FixedDay(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls(*TODAY, tzinfo=tz)
+
+
+@contextmanager
+def _on_a_fixed_day() -> Iterator[None]:
+    """transformers gives templates a `strftime_now` that nothing but its own clock decides."""
+    module: Any = chat_template_utils
+    clock, module.datetime = module.datetime, _FixedDay
+    try:
+        yield
+    finally:
+        module.datetime = clock
+
+
+def _tokenise_row(row: Preference, tokenizer: Any, limits: Limits, *, ends_itself: bool) -> Pair:
     texts = _render(row, tokenizer)
-    read = tokenizer(texts, add_special_tokens=isinstance(row.prompt, str), return_attention_mask=False)
-    asked, chosen, rejected = read["input_ids"]
+    # A template writes the special tokens itself.
+    is_text = isinstance(row.prompt, str)
+    read = tokenizer(texts, add_special_tokens=is_text, return_attention_mask=False)["input_ids"]
+    # A prompt that is over has no answer, and an answer is over once.
+    asked, chosen, rejected = (each[:-1] for each in read) if is_text and ends_itself else read
     shared = min(_count_shared(asked, chosen), _count_shared(asked, rejected))
     _check(asked, chosen, rejected, shared, limits)
     tokens = (asked, asked[:shared], chosen[shared:], rejected[shared:])
@@ -75,6 +116,9 @@ def _render(row: Preference, tokenizer: Any) -> list[str]:
         ]
     except TemplateError as error:
         raise BadRow(f"the chat template refuses it: {error}") from error
+    except Exception as error:
+        # Whatever Python says of what the template does with it.
+        raise BadRow(f"the chat template fails on it: {type(error).__name__}: {error}") from error
     return [asked, *told]
 
 
@@ -93,10 +137,25 @@ def _check(asked: list[int], chosen: list[int], rejected: list[int], shared: int
     for name, tokens in (("chosen", chosen), ("rejected", rejected)):
         if len(tokens) == shared:
             raise BadRow(f"{name} has no token of its own behind the prompt")
-        if len(tokens) > limits.max_length:
-            raise BadRow(f"{name} has {len(tokens)} tokens with its prompt, more than max_length, {limits.max_length}")
+        _check_length(name, len(tokens), limits)
     if limits.max_positions is not None and len(asked) + limits.max_new_tokens > limits.max_positions:
         raise BadRow(
             f"prompt has {len(asked)} tokens: with max_new_tokens, {limits.max_new_tokens}, more than the "
             f"{limits.max_positions} that the model looks back on"
+        )
+    largest = max(*asked, *chosen, *rejected)
+    if limits.vocabulary is not None and largest >= limits.vocabulary:
+        raise BadRow(
+            f"has the token {largest}, and the model has embeddings for {limits.vocabulary}, from 0 on: tokenizer and "
+            "model do not belong together"
+        )
+
+
+def _check_length(name: str, tokens: int, limits: Limits) -> None:
+    if tokens > limits.max_length:
+        raise BadRow(f"{name} has {tokens} tokens with its prompt, more than max_length, {limits.max_length}")
+    if limits.max_positions is not None and tokens > limits.max_positions:
+        raise BadRow(
+            f"{name} has {tokens} tokens with its prompt, more than the {limits.max_positions} that the model looks "
+            "back on"
         )
