@@ -101,7 +101,7 @@ def taker(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> Taker:
     return Taker(sessions, worker_id, campaign_id)
 
 
-def test_many_that_were_measured_before_are_reused_at_once_and_none_is_in_anothers_way(taker: Taker) -> None:
+def test_many_that_were_measured_before_are_reused_at_once_without_waiting_for_each_other(taker: Taker) -> None:
     row_ids = taker.add(40)
     stored = taker.store_measurement_of(row_ids[0])
     taker.take(*row_ids)
