@@ -4,30 +4,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import LambdaLR
 from transformers import LlamaForCausalLM
-from trl import DPOConfig, DPOTrainer
+from trl import DPOConfig
 
+from benchmarks.trl_evaluation import ScheduledTrainer
 from discovery_service.domain.measuring import Setting
 from tests.conformance.preferences import Row, as_texts, make_tokenizer
 from workers.runtime.optimisation import Optimisation
 
 
-class RecordingTrainer(DPOTrainer):
+class RecordingTrainer(ScheduledTrainer):
     """Its log rounds losses to four digits, so they are taken where they come from; and the schedule is ours."""
 
     def __init__(self, schedule: Optimisation, **given: Any) -> None:
         self.losses: list[torch.Tensor] = []
-        self._schedule = schedule
-        super().__init__(**given)
-
-    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        self.lr_scheduler = LambdaLR(
-            optimizer or self.optimizer,
-            # It is asked once more after the last step.
-            lambda step: self._schedule.find_share(min(step, num_training_steps - 1), num_training_steps),
-        )
-        return self.lr_scheduler
+        super().__init__(schedule, **given)
 
     def compute_loss(self, *given: Any, **named: Any) -> Any:
         loss = super().compute_loss(*given, **named)
