@@ -64,6 +64,7 @@ def print_arena(arena: Described) -> None:
             ("what it is", arena["summary"]),
             ("family", arena["family"]),
             ("offers", _offers(arena)),
+            ("reward", arena["reward"]),
             ("counts", arena["counts"]),
             ("content", arena["content_sha256"]),
             *_parameters(arena["document"]),

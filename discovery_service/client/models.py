@@ -176,6 +176,8 @@ class Arena(Model):
     offers: list[str] | None
     """The ways to beat DPO in it; None where nobody knows."""
     is_control: bool | None
+    reward: str | None
+    """What an answer is worth; None where nobody knows."""
     counts: str
     """The metric by which losses are compared in it."""
     content_sha256: str

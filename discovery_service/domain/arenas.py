@@ -213,6 +213,12 @@ _ARENAS = (
     ),
 )
 
+GOLD_REWARD = (
+    "the valence of an answer's adjectives, +1 or -1 each, twice that behind an adverb, less 1 for each word that"
+    " repeats the one before; J is its mean less the KL divergence from the base policy"
+)
+"""The same in every built-in arena, whatever its annotators see."""
+
 ARENAS: Mapping[str, ArenaSpec] = {arena.name: arena for arena in _ARENAS}
 
 

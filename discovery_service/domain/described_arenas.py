@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from discovery_service.domain.arenas import ArenaKind, ArenaSize, find_arena, hash_document
+from discovery_service.domain.arenas import GOLD_REWARD, ArenaKind, ArenaSize, find_arena, hash_document
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.published import find_calibration
 from discovery_service.domain.user_arenas import counted_metric
@@ -24,6 +24,7 @@ def describe_built_in(name: str) -> dict[str, Any] | None:
         "summary": spec.summary,
         "offers": [way.value for way in spec.offers],
         "is_control": spec.is_control,
+        "reward": GOLD_REWARD,
         "counts": counted_metric(document),
         "content_sha256": hash_document(document),
         "document": document,
@@ -41,6 +42,7 @@ def describe_operators(document: Mapping[str, Any]) -> dict[str, Any]:
         "summary": None,
         "offers": None,
         "is_control": None,
+        "reward": None,
         "counts": counted_metric(document),
         "content_sha256": content_sha256,
         "document": dict(document),

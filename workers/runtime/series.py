@@ -21,7 +21,7 @@ MOST_POINTS = 2000
 
 
 def thin(series: Mapping[str, list[float]], most: int = MOST_POINTS) -> dict[str, list[float | None]]:
-    """As they are if no longer than that; else every so manieth step as it was, the first and the last among them."""
+    """As they are if no longer than that; else one in so many steps as it was, the first and the last among them."""
     last = max(map(len, series.values()), default=0) - 1
     if last < most:
         return {name: [*values] for name, values in series.items()}

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from discovery_service.domain.arenas import ArenaKind
+from discovery_service.domain.arenas import GOLD_REWARD, ArenaKind
 from discovery_service.domain.campaign import Strict, example
 from discovery_service.domain.families import Family
 from discovery_service.domain.user_arenas import (
@@ -44,6 +44,7 @@ _READ: dict[str, Any] = {
     "summary": "Half the rows come from an annotator whose labels are coins; the loss is told who labelled.",
     "offers": ["label noise", "annotators that differ"],
     "is_control": False,
+    "reward": GOLD_REWARD,
     "counts": "J",
     "content_sha256": EXAMPLE_SHA256,
     "document": {"version": 1, "kind": "synthetic", "name": "panel:mini", "family": "pairwise"},
@@ -63,6 +64,7 @@ class ArenaRead(BaseModel):
     summary: str | None
     offers: list[str] | None = Field(description="The ways to beat DPO in it; null where nobody knows.")
     is_control: bool | None = Field(description="Whether it offers none, so that a winner in it is a false one.")
+    reward: str | None = Field(description="What an answer is worth; null where nobody knows.")
     counts: Literal["J", "accuracy", "score"] = Field(description="The metric by which losses are compared in it.")
     content_sha256: str
     document: dict[str, Any] = Field(description="All that decides what a training in it measures.")
