@@ -51,11 +51,12 @@ def summarise(measurements: Sequence[Document]) -> list[Document]:
 
 
 def trace_frontier(summary: Sequence[Document]) -> list[Document]:
-    """The settings at which the loss earns most for its KL, from near to far."""
+    """The settings at which the loss earns most for its KL, from near to far; a score is earned too."""
     points = {
-        number: (each["metrics"]["kl"]["mean"], each["metrics"]["reward"]["mean"])
-        for number, each in enumerate(summary)
-        if {"kl", "reward"} <= each["metrics"].keys()
+        number: (metrics["kl"]["mean"], metrics[earned]["mean"])
+        for number, metrics in enumerate(each["metrics"] for each in summary)
+        for earned in ("reward", "score")
+        if {"kl", earned} <= metrics.keys()
     }
     return [summary[number]["setting"] for number in find_frontier(points)]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from discovery_service.domain.arenas import hash_document
@@ -10,6 +11,7 @@ from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import KNOWN_LOSSES
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.user_arenas import counted_metric
+from discovery_service.errors import UsageError
 from discovery_service.losses.canonical import canonicalise
 from discovery_service.losses.known import list_known
 from discovery_service.settings import MachineSettings, get_settings
@@ -43,6 +45,9 @@ def find_submission(source: str, family: Family) -> Submission:
     if source in KNOWN_LOSSES[family]:
         text = next(known.text for known in list_known(family) if known.name == source)
         return Submission(text, family, name=source)
+    if source.isidentifier() and not Path(source).exists():
+        known = ", ".join(KNOWN_LOSSES[family])
+        raise UsageError(f"{source} is neither a file nor a known loss of the family {family}: those are {known}.")
     return Submission(read_source(source), family)
 
 

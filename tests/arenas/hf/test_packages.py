@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from workers.arenas.hf.packages import read_package
-from workers.arenas.hf.scorers import ScorerFailed, read_scoring_package
+from workers.arenas.hf.scorers import ScorerFailed, check_is_installed, read_scoring_package
 
 INIT = """
 from my_package.helper import WEIGHT
@@ -94,3 +94,16 @@ def test_a_module_beside_no_others_and_one_without_a_package_file_are_read(
 def test_what_has_no_sources_to_compare_is_refused_in_a_sentence(place: str, says: str) -> None:
     with pytest.raises(ScorerFailed, match=says):
         read_scoring_package(place)
+
+
+def test_a_package_that_only_this_process_finds_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one beside the file is for a command that was typed there; a training would look for it in vain."""
+    (tmp_path / "beside.py").write_text("def nice(prompt, completion):\n    return 1.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert read_package("beside").name == "beside"
+    with pytest.raises(ScorerFailed, match="no module beside where trainings run"):
+        check_is_installed("beside:nice")
+    check_is_installed("discovery_service.version:nice")

@@ -2,6 +2,7 @@
 
 import copy
 import re
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -160,7 +161,10 @@ def _add_adapter(model: Any, lora: Mapping[str, Any]) -> Any:
             lora_dropout=0.0,
             task_type="CAUSAL_LM",
         )
-        return get_peft_model(model, config)
+        with warnings.catch_warnings():
+            # Of the names by which peft asks transformers whether activations are kept.
+            warnings.simplefilter("ignore", FutureWarning)
+            return get_peft_model(model, config)
     # A text for lora_target_modules is a pattern of the operator's, which may be none.
     except (ValueError, re.error) as error:
         raise UnusableFolder(

@@ -5,6 +5,7 @@ from other packages, which this process keeps as it first found them.
 """
 
 import hashlib
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -91,6 +92,15 @@ def read_package(module: str) -> Package:
     if not sources:
         raise ImportError(f"{name} has no source in Python that could be told from another version of it")
     return Package(name, sources)
+
+
+def check_is_installed(module: str) -> None:
+    """Whether an isolated interpreter finds it, as a runtime has to: there neither PYTHONPATH counts nor the folder in
+    which a command was typed. Raises ModuleNotFoundError."""
+    name = module.partition(".")[0]
+    find = "import sys; from importlib.util import find_spec; sys.exit(find_spec(sys.argv[1]) is None)"
+    if subprocess.run([sys.executable, "-I", "-c", find, name], check=False).returncode:
+        raise ModuleNotFoundError(f"there is no module {name} where trainings run, which heed no PYTHONPATH")
 
 
 def _read_sources(name: str, spec: ModuleSpec) -> Iterator[tuple[str, tuple[Path, bytes]]]:

@@ -29,7 +29,8 @@ class BadRows(ValueError):
     def __init__(self, path: Path, bad: Mapping[int, str]) -> None:
         first, *others = [f"row {number}: {bad[number]}" for number in sorted(bad)[:MAX_TOLD]]
         # Whoever shows just one line shows one reason.
-        lines = [f"{path}: {len(bad)} rows cannot be used; {first}", *(f"  {each}" for each in others)]
+        count = "1 row" if len(bad) == 1 else f"{len(bad)} rows"
+        lines = [f"{path}: {count} cannot be used; {first}", *(f"  {each}" for each in others)]
         if len(bad) > MAX_TOLD:
             lines.append(f"  and {len(bad) - MAX_TOLD} more")
         super().__init__("\n".join(lines))

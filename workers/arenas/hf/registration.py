@@ -16,7 +16,7 @@ from workers.arenas.hf.arena import read_pairs
 from workers.arenas.hf.contents import FilesChanged, hash_file, hash_folder
 from workers.arenas.hf.division import check_every_draw
 from workers.arenas.hf.folders import UnusableFolder, check_adapter, check_weights, load_tokenizer
-from workers.arenas.hf.scorers import ScorerFailed, make_scorer, read_scoring_package
+from workers.arenas.hf.scorers import ScorerFailed, check_is_installed, make_scorer, read_scoring_package
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def _find_contents(arena: UserArena) -> Contents:
 
 
 def _hash_scorer(scorer: FunctionScorer) -> str:
+    check_is_installed(scorer.function)
     sha256 = read_scoring_package(scorer.function).sha256
     make_scorer(scorer.model_dump() | {"sha256": sha256})
     return sha256

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from workers.arenas.hf.contents import check_digest
+from workers.arenas.hf import packages
 from workers.arenas.hf.packages import Package, read_package
 from workers.arenas.hf.preferences import Part
 
@@ -47,6 +48,14 @@ def read_scoring_package(place: str) -> Package:
     try:
         return read_package(place.partition(":")[0])
     except Exception as error:
+        raise _cannot_be_imported(place, error) from error
+
+
+def check_is_installed(place: str) -> None:
+    """Whether the processes in which policies train will find it. Raises ScorerFailed."""
+    try:
+        packages.check_is_installed(place.partition(":")[0])
+    except ModuleNotFoundError as error:
         raise _cannot_be_imported(place, error) from error
 
 
