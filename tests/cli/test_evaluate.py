@@ -132,7 +132,10 @@ def test_an_arena_that_cannot_be_opened_is_no_fault_of_the_loss(
     ("arguments", "says"),
     [
         (("dpo", "--arena", "panels"), "panel:mini"),
-        (("no_such_loss", "--arena", "plain"), "neither a file nor a known loss of the family pairwise: those are dpo, "),
+        (
+            ("no_such_loss", "--arena", "plain"),
+            "neither a file nor a known loss of the family pairwise",
+        ),
         (("none.py", "--arena", "plain"), "none.py cannot be read"),
         (("dpo", "--arena", "plain", "--base-policy", 3), "has no base policy 3"),
         (("dpo", "--arena", "none.yaml"), "none.yaml cannot be read"),

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from workers.arenas.hf.contents import check_digest
 from workers.arenas.hf import packages
+from workers.arenas.hf.contents import check_digest
 from workers.arenas.hf.packages import Package, read_package
 from workers.arenas.hf.preferences import Part
 
