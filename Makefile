@@ -28,7 +28,7 @@ fi; \
 "$$found" -m venv --clear "$(1)"
 endef
 
-.PHONY: install demo test up bench check openapi lock
+.PHONY: install demo test up bench check gpu-check openapi lock
 
 install: $(INSTALLED)
 
@@ -53,6 +53,10 @@ check: $(INSTALLED)
 	$(BIN)/typos
 	$(BIN)/pytest tests/house
 
+# Where there is a card: compares it with the processor and writes docs/gpu.md.
+gpu-check: $(INSTALLED)
+	$(BIN)/python -m tests.gpu $(ARGS)
+
 # The document that the snapshot test compares with.
 openapi: $(INSTALLED)
 	$(BIN)/python -m discovery_service.api > tests/data/openapi.json
@@ -62,7 +66,7 @@ openapi: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	@if ! $(BIN)/python -c '$(IS_SUPPORTED)' 2>/dev/null; then $(call create_venv,$(VENV)); fi
 	@echo "Installing into $(VENV); the first time this takes some minutes."
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,dev]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,trl,dev]'
 	@touch $@
 
 # async-timeout is what redis needs below Python 3.11.3, and no newer Python would bring it into the lock.

@@ -1,5 +1,6 @@
 """The errors a person can be told: whose fault it is, under a stable slug, with what to do next."""
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -43,6 +44,14 @@ class IdempotencyConflict(Conflict):
 
 class Unprocessable(ServiceError):
     status, slug, title = 422, "unprocessable", "The request cannot be used"
+
+
+class UnusableFields(Unprocessable):
+    """Like `Unprocessable`, and each field is named with what is wrong with it, as a dotted path from the body."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__(f"These fields cannot be used: {', '.join(fields)}.")
+        self.fields = fields
 
 
 class IdempotencyMismatch(Unprocessable):

@@ -59,7 +59,20 @@ class LogSettings(Section):
 
 class WorkerSettings(Section):
     slots: int | None = Field(default=None, ge=1)
-    """Evaluations at once on this machine; by default one a core."""
+    """Evaluations at once here; by default one a card, or one a core with memory for it where no card is used."""
+    devices: str = Field(default="auto", pattern=r"^(auto|cpu|cuda|cuda:[0-9]+(,cuda:[0-9]+)*)$")
+    """On what they train: "cpu", "cuda" for all cards, "cuda:0,cuda:2" for some, or what is there."""
+    evaluation_s: float = Field(default=3600.0, gt=0)
+    """Processor time after which a training that has not ended is given up, as the fault of its loss."""
+    stall_s: float = Field(default=3 * 3600.0, gt=0)
+    """By the clock for training and measuring, as a fault of this machine; and how long building an arena may take."""
+    memory_bytes: int | None = Field(default=None, ge=1 << 30)
+    """What one evaluation's process may hold; by default its share of most of this machine's memory, 2 GiB at least."""
+
+
+class ArenaSettings(Section):
+    cache_dir: Path | None = None
+    """Where built base policies and pairs are kept; beside the local stack's data unless given."""
 
 
 class JailSettings(Section):
@@ -76,6 +89,14 @@ class ClientSettings(Section):
     api_key: SecretStr | None = None
 
 
+class MachineSettings(BaseSettings):
+    """Variables that others than we have named, and that a process on a card has to see."""
+
+    cuda_visible_devices: str | None = None
+    ld_library_path: str | None = None
+    """Where some container platforms put the driver's libraries."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid")
 
@@ -84,9 +105,14 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()
     worker: WorkerSettings = WorkerSettings()
+    arenas: ArenaSettings = ArenaSettings()
     jail: JailSettings = JailSettings()
     local: LocalSettings = Field(default_factory=LocalSettings)
     client: ClientSettings = ClientSettings()
+
+    @property
+    def arena_cache(self) -> Path:
+        return self.arenas.cache_dir or self.local.data_dir / "arenas"
 
     def redacted(self) -> dict[str, Any]:
         """The tree as JSON, each secret shown as asterisks."""

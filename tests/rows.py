@@ -145,21 +145,19 @@ def add_evaluation(
     return _added(session, Evaluation(**columns | values))
 
 
-def add_measurement(session: Session, key: str | None = None) -> Measurement:
-    """A stored outcome, under a key of its own unless one is given."""
+def add_measurement(session: Session, key: str | None = None, **values: Any) -> Measurement:
+    """A stored outcome, under a key of its own unless one is given; `values` override its columns."""
     key = key or str(uuid7())
-    return _added(
-        session,
-        Measurement(
-            key_sha256=sha256(key),
-            key={"draw": key},
-            graph_sha256=sha256(SOURCE),
-            arena_id=find_or_add_arena(session).id,
-            metrics={"objective": 0.5},
-            series={"loss": [0.7, 0.6]},
-            device_seconds=1.0,
-        ),
-    )
+    columns = {
+        "key_sha256": sha256(key),
+        "key": {"draw": key},
+        "graph_sha256": sha256(SOURCE),
+        "arena_id": find_or_add_arena(session).id,
+        "metrics": {"objective": 0.5},
+        "series": {"loss": [0.7, 0.6]},
+        "device_seconds": 1.0,
+    }
+    return _added(session, Measurement(**columns | values))
 
 
 def add_freeze(session: Session, campaign: Campaign, *, sealed: bool = False) -> Freeze:

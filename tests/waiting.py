@@ -36,3 +36,12 @@ def wait_for_blocked(sessions: Sessions, count: int) -> None:
             return session.scalar(blocked) == count
 
     wait_until(is_so)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that has ended and that nobody has waited for does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

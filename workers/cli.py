@@ -1,19 +1,35 @@
-"""The commands `discovery worker` and `discovery beat`; they join the CLI through its entry-point group.
+"""The commands of workers, and those that need torch and no server; they join the CLI through its entry-point group.
 
 What they run is imported when they run: every `discovery` command loads this module.
 """
 
+from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Annotated
+from itertools import product
+from typing import Annotated, Any
 
 import typer
 
 from discovery_service.cli.exits import ExitCode
-from discovery_service.cli.output import AsJson, print_json, print_line
+from discovery_service.cli.output import AsJson, print_json, print_line, print_table, say
 from discovery_service.domain.families import Family
+from workers import arena_cli
 from workers.kinds import WorkerKind
 
 GATE_EXITS = {"accepted": ExitCode.OK, "refused": ExitCode.REFUSED, "unavailable": ExitCode.JAIL_UNAVAILABLE}
+EVALUATE_EXITS = {**GATE_EXITS, "measured": ExitCode.OK, "failed": ExitCode.ERROR}
+
+
+def _above_0_to(most: int) -> Callable[[list[float] | None], list[float] | None]:
+    """As the file of an arena bounds it; typer's own bounds let through what is no number."""
+
+    def check(values: list[float] | None) -> list[float] | None:
+        for value in values or ():
+            if not 0 < value <= most:
+                raise typer.BadParameter(f"{value:g} is not above 0 and at most {most}.")
+        return values
+
+    return check
 
 
 def worker(
@@ -59,6 +75,59 @@ def gate(
     raise typer.Exit(GATE_EXITS[answer["status"]])
 
 
+def evaluate(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|NAME", help="A source in Python, - for what comes in, or a known loss.")
+    ],
+    *,
+    arena: Annotated[str, typer.Option(help="As `discovery arena list` shows it, or the file of one of your own.")],
+    beta: Annotated[
+        list[float] | None,
+        typer.Option(callback=_above_0_to(1_000_000), help="Repeatable; the arena's own unless given."),
+    ] = None,
+    lr: Annotated[list[float] | None, typer.Option(callback=_above_0_to(1), help="Learning rate. Repeatable.")] = None,
+    steps: Annotated[list[int] | None, typer.Option(min=1, max=100_000, help="Optimiser steps. Repeatable.")] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Of pairs, order and sampling; the same for every loss.")] = 1,
+    base_policy: Annotated[int, typer.Option(min=0, help="Which of the arena's base policies, from 0 on.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Train with a loss and measure, in each combination of settings. Exit code 1 when one fails; else as `gate`."""
+    from workers.arena_cli import find_base_policies, find_document
+    from workers.evaluate.command import evaluate as run
+    from workers.evaluate.command import make_settings
+    from workers.evaluate.trainings import Training
+
+    document = find_document(arena)
+    (policy,) = find_base_policies(document, [base_policy])
+    settings = make_settings(document, beta or (), lr or (), steps or ())
+    answer = run(source, document, policy, [Training(*each) for each in product(settings, range(draws))])
+    if as_json:
+        print_json(answer)
+    else:
+        _tell_evaluation(answer)
+    raise typer.Exit(EVALUATE_EXITS[answer["status"]])
+
+
+def _tell_evaluation(answer: dict[str, Any]) -> None:
+    from workers.evaluate.answer import name_settings, tabulate, tell_failures
+    from workers.gate.command import tell
+
+    if not answer["measurements"]:
+        for line in tell({**answer["gate"], "graph_text": None}):
+            typer.echo(line)
+        return
+    for sentence in tell_failures(answer["measurements"]):
+        say(sentence)
+    draws = max(each["draws"] for each in answer["summary"])
+    if not draws:
+        return
+    print_table(*tabulate(answer))
+    how = "means over draws with 95 % intervals" if draws > 1 else "of one draw, which says nothing of the next one"
+    typer.echo(f"{answer['loss']} in {answer['arena']}, base policy {answer['base_policy']}: {how}.")
+    if len(answer["summary"]) > 1 and answer["frontier"]:
+        typer.echo(f"On the reward-KL frontier, from near to far: {name_settings(answer['frontier'])}.")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands, unless what workers execute is not installed, as in the API's image."""
     if find_spec("torch") is None:
@@ -66,3 +135,5 @@ def register(app: typer.Typer) -> None:
     app.command()(worker)
     app.command()(beat)
     app.command()(gate)
+    app.command()(evaluate)
+    app.add_typer(arena_cli.group, name="arena")

@@ -21,6 +21,7 @@ from discovery_service.db.sessions import limit_statements
 from discovery_service.engine.work import EVALUATION
 from discovery_service.engine.workers import Process, register_worker, see_worker, stop_worker
 from workers.process import task_unit
+from workers.slots import get_slots
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +33,7 @@ GRACE_S = 20.0
 EXIT_REPLACED = 1
 
 _worker_id: UUID | None = None
+_leaving = threading.Event()
 
 
 def find_worker_id() -> UUID | None:
@@ -40,6 +42,17 @@ def find_worker_id() -> UUID | None:
     A forked process of the pool keeps the id, and ends what the pool had handed to it already.
     """
     return _worker_id
+
+
+def wait_to_leave(timeout_s: float) -> None:
+    """Return after that long, and at once when this worker is to stop."""
+    _leaving.wait(timeout_s)
+
+
+def _claim_nothing_more() -> None:
+    global _worker_id
+    _worker_id = None
+    _leaving.set()
 
 
 def has_ended(process: Process) -> bool:
@@ -58,6 +71,7 @@ class Membership(bootsteps.StartStopStep):
         super().__init__(worker, **options)
         self.name = worker.hostname
         queues = sorted(worker.app.amqp.queues.consume_from)
+        self._trains = EVALUATION.queue in queues
         # Before the pool forks: its processes inherit the id.
         with task_unit() as session:
             registered = register_worker(
@@ -65,12 +79,11 @@ class Membership(bootsteps.StartStopStep):
                 name=self.name,
                 queues=queues,
                 slots=worker.concurrency,
-                devices=[],
+                devices=[each.document() for each in get_slots().devices] if self._trains else [],
                 process=Process(socket.gethostname(), os.getpid()),
                 has_ended=has_ended,
             )
         self.id = registered.id
-        self._frees_at_once = EVALUATION.queue in queues
         global _worker_id
         _worker_id = self.id
         self._ended = threading.Event()
@@ -85,16 +98,14 @@ class Membership(bootsteps.StartStopStep):
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002
         """Claim nothing more. Trainings take too long to wait for; other work may come to its end first."""
-        global _worker_id
-        _worker_id = None
-        if self._frees_at_once:
+        _claim_nothing_more()
+        if self._trains:
             self._leave()
         # Also then: a claim that was under way at that moment is freed the second time.
         self._grace.start()
 
     def terminate(self, worker: Any) -> None:  # noqa: ARG002
-        global _worker_id
-        _worker_id = None
+        _claim_nothing_more()
         self._leave()
 
     def _end(self, **_: Any) -> None:
@@ -129,7 +140,6 @@ class Membership(bootsteps.StartStopStep):
                 return
 
     def _give_way(self) -> None:
-        global _worker_id
-        _worker_id = None
+        _claim_nothing_more()
         log.error("worker.replaced", worker=self.name, hint="another worker took this name; give each its own --name")
         state.should_stop = EXIT_REPLACED

@@ -13,10 +13,11 @@ from discovery_service.engine.dispatch import MAINTAIN_QUEUE
 from discovery_service.engine.work import CANDIDATE, EVALUATION, EXCHANGE
 from discovery_service.errors import UsageError
 from discovery_service.logs import configure_logs
-from discovery_service.settings import Settings, get_settings
+from discovery_service.settings import get_settings
 from workers.celery_app import make_app
 from workers.fleet import Membership
 from workers.kinds import WorkerKind, default_name
+from workers.slots import get_slots
 
 MOST_GATES = 8
 
@@ -31,7 +32,7 @@ class Shape:
     prefetches: bool = True
 
 
-def shape_of(kind: WorkerKind, settings: Settings) -> Shape:
+def shape_of(kind: WorkerKind) -> Shape:
     cores = len(os.sched_getaffinity(0))
     match kind:
         case WorkerKind.PROPOSE:
@@ -43,7 +44,7 @@ def shape_of(kind: WorkerKind, settings: Settings) -> Shape:
         case WorkerKind.EVALUATE:
             # Each thread supervises one child. A training is long: a message that waits behind one is better off
             # in the queue, where another machine can take it.
-            return Shape((EVALUATION.queue,), "threads", slots=settings.worker.slots or cores, prefetches=False)
+            return Shape((EVALUATION.queue,), "threads", slots=len(get_slots().devices), prefetches=False)
 
 
 def run_worker(kind: WorkerKind, name: str | None = None) -> int:
@@ -52,7 +53,7 @@ def run_worker(kind: WorkerKind, name: str | None = None) -> int:
     warnings.simplefilter("ignore", SecurityWarning)
     settings = get_settings()
     configure_logs(settings.log)
-    app, shape = make_app(settings), shape_of(kind, settings)
+    app, shape = make_app(settings), shape_of(kind)
     app.conf.worker_disable_prefetch = not shape.prefetches
     app.steps["worker"].add(Membership)
     try:

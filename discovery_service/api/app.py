@@ -16,7 +16,7 @@ from discovery_service.api.metrics import HttpMetrics, PipelineMetrics
 from discovery_service.api.middleware import Admission, KeyAtTheDoor, RequestContext, WholeBody
 from discovery_service.api.problems import install_problems
 from discovery_service.api.rate import CreationRate
-from discovery_service.api.routes import campaigns, events, keys, losses, service
+from discovery_service.api.routes import arenas, campaigns, evaluations, events, keys, losses, service, workers
 from discovery_service.api.schemas.losses import CheckRead
 from discovery_service.api.schemas.problems import FieldError, Problem
 from discovery_service.api.state import ApiState
@@ -26,9 +26,12 @@ from discovery_service.version import VERSION
 
 TAGS = [
     {"name": "losses", "description": "What a loss may ask for, and the losses that are known."},
+    {"name": "arenas", "description": "Where losses are compared: data, base policies, training and metrics."},
     {"name": "campaigns", "description": "A search with a family, an arena, a strategy and a budget."},
     {"name": "candidates", "description": "A loss on its way through the gate."},
+    {"name": "evaluations", "description": "One training of a loss, what was measured, or why it was not."},
     {"name": "events", "description": "What happened to a campaign, in order, never skipping one."},
+    {"name": "workers", "description": "The fleet: who takes which work, on which devices."},
     {"name": "keys", "description": "API keys and their scopes."},
     {"name": "service", "description": "Health, readiness, metrics."},
 ]
@@ -87,8 +90,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.api = state
     app.state.registry = registry
     install_problems(app)
-    for router in (losses.router, campaigns.router, events.router, keys.router, service.router):
-        app.include_router(router)
+    for resource in (losses, arenas, campaigns, evaluations, events, workers, keys, service):
+        app.include_router(resource.router)
     # The last one added is the first that a request meets.
     app.add_middleware(Admission)
     app.add_middleware(WholeBody, max_bytes=settings.api.max_body_bytes)

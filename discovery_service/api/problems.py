@@ -17,7 +17,7 @@ from starlette.routing import Match
 
 from discovery_service.api.schemas.problems import PROBLEM_MEDIA_TYPE, FieldError, Problem
 from discovery_service.domain.campaign import MAX_ERRORS
-from discovery_service.errors import ServiceError, Unavailable, Unprocessable
+from discovery_service.errors import ServiceError, Unavailable, Unprocessable, UnusableFields
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +58,9 @@ def _answer(request: Request, error: ServiceError, **kwargs: Any) -> ProblemResp
 
 async def _on_service_error(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, ServiceError)
-    return _answer(request, error, headers=error.headers)
+    fields = error.fields if isinstance(error, UnusableFields) else {}
+    errors = [FieldError(field=field, message=message) for field, message in fields.items()]
+    return _answer(request, error, errors=errors, headers=error.headers)
 
 
 async def _on_validation_error(request: Request, error: Exception) -> ProblemResponse:

@@ -1,6 +1,7 @@
-"""Reads a campaign to create from YAML or JSON; what is wrong with the file is told with its name and line."""
+"""Reads what to create from YAML or JSON; what is wrong with the file is told with its name and line."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML that means what JSON would: a key stands once, and a date is a text."""
+    """YAML that means what JSON would: a key stands once, a date is a text and 1e-5 a number."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML has it
         first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
@@ -35,18 +36,30 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
 def read_campaign(path: Path) -> dict[str, Any]:
     """The body of a request to create; `-` reads standard input."""
     name = "standard input" if path == STDIN else str(path)
-    body = _parse(_read(path, name), path, name)
-    if not isinstance(body, dict):
-        raise UsageError(f"{name} holds no campaign: it has to be a mapping with name and spec.")
+    body = read_mapping(path, "campaign", "name and spec")
     unknown = [str(key) for key in body if key not in FIELDS]
     if unknown:
         raise UsageError(f"{name}: {', '.join(unknown)} is no field here; there are {', '.join(FIELDS)}.")
     spec = body.setdefault("spec", {})
     if not isinstance(spec, dict) or not isinstance(spec.get("budgets", {}), dict):
         raise UsageError(f"{name}: spec has to be a mapping, and so has spec.budgets.")
+    return body
+
+
+def read_mapping(path: Path, thing: str, fields: str) -> dict[str, Any]:
+    """What JSON could carry of the file; `-` reads standard input."""
+    name = "standard input" if path == STDIN else str(path)
+    body = _parse(_read(path, name), path, name)
+    if not isinstance(body, dict):
+        raise UsageError(f"{name} holds no {thing}: it has to be a mapping with {fields}.")
     return _as_json(body, name)
 
 

@@ -16,10 +16,15 @@ from discovery_service.client.errors import (
 )
 from discovery_service.client.models import (
     ApiKey,
+    Arena,
     Budgets,
     Campaign,
     CampaignSpec,
     Check,
+    Device,
+    Evaluation,
+    EvaluationFailure,
+    EvaluationSetting,
     Event,
     FieldError,
     Health,
@@ -30,11 +35,13 @@ from discovery_service.client.models import (
     Proposer,
     Readiness,
     Strategy,
+    Worker,
 )
 
 __all__ = [
     "ApiError",
     "ApiKey",
+    "Arena",
     "Budgets",
     "Campaign",
     "CampaignSpec",
@@ -42,7 +49,11 @@ __all__ = [
     "Client",
     "Conflict",
     "ConnectionFailed",
+    "Device",
     "DiscoveryError",
+    "Evaluation",
+    "EvaluationFailure",
+    "EvaluationSetting",
     "Event",
     "FieldError",
     "Forbidden",
@@ -60,4 +71,5 @@ __all__ = [
     "Unavailable",
     "UnexpectedAnswer",
     "Unprocessable",
+    "Worker",
 ]

@@ -3,7 +3,17 @@
 from types import TracebackType
 from typing import Self
 
-from discovery_service.client.resources import Campaigns, Candidates, Events, Keys, Losses, Service
+from discovery_service.client.resources import (
+    Arenas,
+    Campaigns,
+    Candidates,
+    Evaluations,
+    Events,
+    Keys,
+    Losses,
+    Service,
+    Workers,
+)
 from discovery_service.client.transport import Transport
 
 
@@ -19,7 +29,10 @@ class Client:
         self.events = Events(self._transport)
         self.campaigns = Campaigns(self._transport, self.events)
         self.losses = Losses(self._transport)
+        self.arenas = Arenas(self._transport)
         self.candidates = Candidates(self._transport)
+        self.evaluations = Evaluations(self._transport)
+        self.workers = Workers(self._transport)
         self.keys = Keys(self._transport)
         self.service = Service(self._transport)
 

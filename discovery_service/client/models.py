@@ -167,6 +167,24 @@ class LossFamily(Model):
     library: list[str]
 
 
+class Arena(Model):
+    name: str
+    """As a campaign names it; `NAME@VERSION` of an operator's, whose NAME is enough."""
+    kind: str
+    family: str
+    summary: str | None
+    offers: list[str] | None
+    """The ways to beat DPO in it; None where nobody knows."""
+    is_control: bool | None
+    reward: str | None
+    """What an answer is worth; None where nobody knows."""
+    counts: str
+    """The metric by which losses are compared in it."""
+    content_sha256: str
+    document: dict[str, Any]
+    calibration: dict[str, Any] | None
+
+
 class Neighbour(Model):
     name: str
     cosine: float
@@ -212,6 +230,73 @@ class Check(Model):
     passport: dict[str, Any] | None
     neighbours: list[Neighbour]
     isolation: str | None
+
+
+class EvaluationSetting(Model):
+    beta: float
+    learning_rate: float
+    steps: int
+
+
+class EvaluationFailure(Model):
+    """The candidate's doing."""
+
+    code: str
+    """diverged, non_finite, memory, refused or time."""
+    message: str
+    step: int | None
+
+
+class Evaluation(Model):
+    id: UUID
+    campaign_id: UUID
+    candidate_id: UUID
+    arena: str
+    base_policy: int
+    setting: EvaluationSetting
+    purpose: str
+    draw: str
+    salt: str
+    status: str
+    attempt: int
+    crashes: int
+    """Of the attempts since somebody last asked for a retry; a lost worker is none."""
+    failure: EvaluationFailure | None
+    measurement_id: UUID | None
+    is_reused: bool
+    """It had been measured before, and was charged as if it had not."""
+    device_seconds: float | None
+    metrics: dict[str, float | None] | None
+    series: dict[str, list[float | None]] | None
+    """A value for each step; of a failed training, up to where it ended."""
+    build: dict[str, Any] | None
+    """What computed: versions of torch and transformers, device and its model."""
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class Device(Model):
+    kind: str
+    """cpu or cuda."""
+    card: str | None
+    model: str | None
+
+
+class Worker(Model):
+    id: UUID
+    name: str
+    state: str
+    """live, lost (not seen for a minute) or stopped."""
+    queues: list[str]
+    slots: int
+    devices: list[Device]
+    """One for each slot that trains."""
+    isolation: str | None
+    host: str
+    pid: int
+    started_at: datetime
+    seen_at: datetime
 
 
 class Listed(Model, Generic[Item]):

@@ -5,18 +5,21 @@ from contextlib import closing
 from datetime import datetime
 from time import sleep
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import httpx2
 
-from discovery_service.client.errors import NotFound, Unavailable, UnexpectedAnswer
+from discovery_service.client.errors import Conflict, NotFound, Unavailable, UnexpectedAnswer
 from discovery_service.client.models import (
     ENDED,
     ApiKey,
+    Arena,
     Budgets,
     Campaign,
     CampaignSpec,
     Check,
+    Evaluation,
     Event,
     Health,
     KnownLoss,
@@ -26,6 +29,7 @@ from discovery_service.client.models import (
     NewApiKey,
     Page,
     Readiness,
+    Worker,
 )
 from discovery_service.client.transport import Transport
 
@@ -172,6 +176,21 @@ class Losses:
         return self._transport.ask(Listed[KnownLoss], "GET", "/v1/library", params={"family": family}).data
 
 
+class Arenas:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, *, arena: Mapping[str, Any], contents: Mapping[str, Any]) -> Arena:
+        """Register an operator's arena; the same one twice is one. `discovery arena add` finds out the contents."""
+        return self._transport.ask(Arena, "POST", "/v1/arenas", json={"arena": arena, "contents": contents})
+
+    def list(self) -> list[Arena]:
+        return self._transport.ask(Listed[Arena], "GET", "/v1/arenas").data
+
+    def read(self, name: str) -> Arena:
+        return self._transport.ask(Arena, "GET", f"/v1/arenas/{quote(name, safe=':@')}")
+
+
 class Candidates:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -183,6 +202,32 @@ class Candidates:
         """
         body = {"family": family, "source": source}
         return self._transport.ask(Check, "POST", "/v1/candidates:check", retries=0, json=body)
+
+
+class Evaluations:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def read(self, evaluation_id: Id) -> Evaluation:
+        return self._transport.ask(Evaluation, "GET", f"/v1/evaluations/{UUID(str(evaluation_id))}")
+
+    def retry(self, evaluation_id: Id) -> Evaluation:
+        """Have an abandoned one tried again. Its campaign stays paused until it is resumed."""
+        try:
+            return self._transport.ask(Evaluation, "POST", f"/v1/evaluations/{UUID(str(evaluation_id))}:retry")
+        except Conflict as error:
+            if not error.lost_answers:  # else the answer to an earlier try got lost, and that one was heard
+                raise
+            return self.read(evaluation_id)
+
+
+class Workers:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(self) -> list[Worker]:
+        """Those that were seen within a day, by name."""
+        return self._transport.ask(Listed[Worker], "GET", "/v1/workers").data
 
 
 class Keys:

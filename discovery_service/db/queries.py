@@ -6,9 +6,10 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, joinedload
 
-from discovery_service.db.tables import ApiKey, Campaign, Candidate, Proposal, Round
+from discovery_service.db.tables import ApiKey, Arena, Campaign, Candidate, Proposal, Round
 from discovery_service.domain.authors import Author
 from discovery_service.domain.states import CampaignStatus, CandidateStatus
 from discovery_service.errors import Unprocessable
@@ -72,3 +73,18 @@ def list_fingerprints(session: Session, campaign_id: UUID, rounds: Collection[in
         .order_by(Round.number, Proposal.slot, Candidate.turn)
     )
     return [Fingerprint(*row) for row in session.execute(query)]
+
+
+def list_operators_arenas(session: Session, family: str | None = None) -> Sequence[Arena]:
+    """The version of each that was registered last, by name."""
+    latest = select(Arena).ext(distinct_on(Arena.name))
+    latest = latest.order_by(Arena.name, Arena.registered_at.desc(), Arena.id.desc())
+    query = latest.where(~Arena.name.contains(":"))  # that of a built-in one stands before its size
+    return session.scalars(query if family is None else query.where(Arena.family == family)).all()
+
+
+def find_operators_arena(session: Session, name: str) -> Arena | None:
+    """By `NAME`, the version that was registered last, or by `NAME@` and the first 12 digits of its content's hash."""
+    base, _, version = name.partition("@")
+    query = select(Arena).where(Arena.name == base, Arena.content_sha256.startswith(version, autoescape=True))
+    return session.scalars(query.order_by(Arena.registered_at.desc(), Arena.id.desc()).limit(1)).one_or_none()

@@ -1,7 +1,17 @@
 """Connections of the service: always in the restricted role, never idle inside a transaction for long."""
 
+from psycopg import OperationalError
+from psycopg.errors import (
+    AdminShutdown,
+    CannotConnectNow,
+    CrashShutdown,
+    DeadlockDetected,
+    LockNotAvailable,
+    SerializationFailure,
+)
 from sqlalchemy import Engine, create_engine, func, select
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 SERVICE_ROLE = "discovery_service"
@@ -17,6 +27,9 @@ NOTICE_DEAD_SERVERS = {
     "keepalives_count": 2,
     "tcp_user_timeout": 10_000,
 }
+
+_SERVER_ENDS = (AdminShutdown, CrashShutdown, CannotConnectNow)
+_OTHERS_WERE_FIRST = (DeadlockDetected, LockNotAvailable, SerializationFailure)
 
 
 def make_engine(url: str, *, pool_size: int, lock_timeout_s: float = 10) -> Engine:
@@ -51,3 +64,11 @@ def make_sessions(url: str, *, pool_size: int, lock_timeout_s: float = 10) -> Se
 def limit_statements(session: Session, timeout_s: float) -> None:
     """Let no statement of this transaction take longer."""
     session.execute(select(func.set_config("statement_timeout", f"{timeout_s * 1000:.0f}ms", True)))
+
+
+def passes_by_itself(error: DBAPIError) -> bool:
+    """Whether the same transaction may succeed when it is tried again: the server was away, or others were first."""
+    cause = error.orig
+    # The driver's own words, as of a refused connection, have no code; those of the server have.
+    is_unreached = isinstance(cause, OperationalError) and cause.sqlstate is None
+    return error.connection_invalidated or is_unreached or isinstance(cause, _SERVER_ENDS + _OTHERS_WERE_FIRST)

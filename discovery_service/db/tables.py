@@ -194,6 +194,8 @@ class Arena(Keyed, Base):
     family: Mapped[str]
     spec: Mapped[dict[str, Any]]
     calibration: Mapped[dict[str, Any] | None]
+    registered_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    """The last time: a name means the version that was registered last, which may be an earlier one again."""
 
 
 class Freeze(Keyed, Base):

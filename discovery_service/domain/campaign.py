@@ -1,5 +1,7 @@
 """The spec of a campaign: what a user asks for, validated field by field, in words that say what is allowed."""
 
+import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
@@ -85,22 +87,28 @@ def _told(error: ErrorDetails, allowed: str) -> InitErrorDetails:
     return InitErrorDetails(type=told, loc=error["loc"], input=error["input"])
 
 
+ARENA_NAME = "[a-z0-9][a-z0-9._-]*"
+"""Of an operator's arena; a built-in one's has a colon before its size."""
+_NAMES_AN_OPERATORS = re.compile(f"{ARENA_NAME}(@[0-9a-f]{{12}})?")
+
+
 def normalise_arena(value: str) -> str:
-    """`panel` is short for `panel:mini`."""
-    name = value if ":" in value else f"{value}:{ArenaSize.MINI}"
-    if find_arena(name) is None:
-        raise PydanticCustomError(
-            "unknown_arena",
-            "names no arena; there are {allowed}",
-            {"allowed": ", ".join(arena_names())},
-        )
+    """`panel` is short for `panel:mini`. Whether there is an operator's arena of a name, only the database knows."""
+    name = f"{value}:{ArenaSize.MINI}" if value in ARENAS else value
+    if find_arena(name) is None and not _NAMES_AN_OPERATORS.fullmatch(name):
+        raise PydanticCustomError("unknown_arena", "{message}", {"message": tell_arenas(arena_names())})
     return name
+
+
+def tell_arenas(names: Iterable[str]) -> str:
+    """To whoever named one that there is not."""
+    return f"names no arena; there are {', '.join(names)}"
 
 
 ArenaName = Annotated[
     str,
     AfterValidator(normalise_arena),
-    Field(max_length=100, json_schema_extra={"enum": [*ARENAS, *arena_names()]}),
+    Field(max_length=100, json_schema_extra={"examples": arena_names()}),
 ]
 
 
@@ -271,8 +279,10 @@ def _of_family(name: str, info: ValidationInfo) -> str:
     arena, family = find_arena(name), info.data.get("family")
     if arena is None or family is None or arena.family == family:
         return name
-    raise PydanticCustomError(
-        "arena_of_another_family",
-        "{name} is not of the family {family}; of that family there are {allowed}",
-        {"name": name, "family": family.value, "allowed": ", ".join(arena_names(family)) or "none"},
-    )
+    message = tell_arenas_of(family, name, arena_names(family))
+    raise PydanticCustomError("arena_of_another_family", "{message}", {"message": message})
+
+
+def tell_arenas_of(family: Family, name: str, names: Iterable[str]) -> str:
+    """To whoever named an arena of another family."""
+    return f"{name} is not of the family {family}; of that family there are {', '.join(names) or 'none'}"

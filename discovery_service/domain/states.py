@@ -67,6 +67,14 @@ class Purpose(StrEnum):
     CALIBRATE = "calibrate"
 
 
+class WorkerState(StrEnum):
+    """Of a worker in the fleet, by when its row was seen last; nothing decides by it."""
+
+    LIVE = "live"
+    LOST = "lost"
+    STOPPED = "stopped"
+
+
 _C, _R, _P, _X, _G, _E = (
     CampaignStatus,
     RoundStatus,

@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session, joinedload
 from discovery_service.db.tables import Campaign, CampaignProgress, Proposal, Round
 from discovery_service.domain.campaign import Budgets, CampaignSpec
 from discovery_service.domain.states import CampaignStatus, ProposalStatus, RoundStatus, is_final, is_legal
+from discovery_service.engine.arenas import pin_arenas
 from discovery_service.engine.dispatch import RING_AT_MOST, ring
 from discovery_service.engine.events import record
 from discovery_service.engine.work import WORK_KINDS
-from discovery_service.errors import Conflict, IllegalTransition, NotFound, Unprocessable
+from discovery_service.errors import Conflict, IllegalTransition, NotFound, Unprocessable, UnusableFields
 
 
 def create_campaign(
@@ -26,10 +27,11 @@ def create_campaign(
     created_by: UUID | None,
     cloned_from: UUID | None = None,
 ) -> Campaign:
+    """UnusableFields when the spec names an arena that there is not."""
     campaign = Campaign(
         name=name,
         notes=notes,
-        spec=spec.model_dump(mode="json"),
+        spec=pin_arenas(session, spec).model_dump(mode="json"),
         created_by=created_by,
         cloned_from=cloned_from,
         progress=CampaignProgress(),
@@ -166,21 +168,27 @@ def clone_campaign(session: Session, campaign_id: UUID, *, name: str | None, cre
         session,
         name=name or f"{original.name[:190]} (clone)",
         notes=original.notes,
-        spec=_valid_today(original),
+        spec=_valid_today(session, original),
         created_by=created_by,
         cloned_from=original.id,
     )
 
 
-def _valid_today(campaign: Campaign) -> CampaignSpec:
+def _valid_today(session: Session, campaign: Campaign) -> CampaignSpec:
     try:
-        return CampaignSpec.model_validate(campaign.spec)
+        return pin_arenas(session, CampaignSpec.model_validate(campaign.spec))
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise Unprocessable(
-            f"The spec of {campaign.id} no longer holds ({field}: {first['msg']}). Create a campaign from a mended one."
-        ) from error
+        raise _outdated(campaign, ".".join(map(str, first["loc"])), first["msg"]) from error
+    except UnusableFields as error:
+        field, message = next(iter(error.fields.items()))
+        raise _outdated(campaign, field.removeprefix("body.spec."), message) from error
+
+
+def _outdated(campaign: Campaign, field: str, message: str) -> Unprocessable:
+    return Unprocessable(
+        f"The spec of {campaign.id} no longer holds ({field}: {message}). Create a campaign from a mended one."
+    )
 
 
 def archive_campaign(session: Session, campaign_id: UUID, *, archived: bool) -> Campaign:

@@ -29,6 +29,7 @@ LEASE = timedelta(seconds=15)
 MAX_CRASHES = 3
 # Lost workers are not the work's crashes; but work that takes its worker along each time must end too (celery#9082).
 MAX_INTERRUPTIONS = 12
+MOST_REASON = 500
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def claim(
     """Take the row if it waits, its campaign runs and the worker is one still. None is normal: another was faster.
 
     `isolation`, where the work wants a jail, is what this worker's reaches; its campaign may demand more.
+    To be committed at once: others claim beside it, and whoever ends work waits until none of them does.
     """
     table = kind.table
     # The lock makes a pause that is under way decide: whoever was told "paused" sees nothing start any more.
@@ -85,6 +87,15 @@ def claim(
         return None
     record(session, row.campaign_id, f"{kind.name}.{kind.held}", row_id, attempt=row.attempt)
     return Claim(kind, row_id, row.attempt, row.campaign_id)
+
+
+def hand_on(session: Session, kind: WorkKind, row_id: UUID) -> None:
+    """Ring for another worker, where this one can do nothing about a row that still waits."""
+    table = kind.table
+    waits = select(table.id).join(Campaign, Campaign.id == table.campaign_id)
+    waits = waits.where(table.id == row_id, table.status == kind.waiting, Campaign.status == CampaignStatus.RUNNING)
+    if session.scalar(waits) is not None:
+        ring(session, kind, row_id)
 
 
 def renew(session: Session, held: Claim) -> Renewal:
@@ -141,6 +152,7 @@ def crash(session: Session, held: Claim, reason: str, *, counts: bool = True) ->
         target = kind.waiting
     ended: dict[str, Any] = {} if target is kind.waiting else {"finished_at": func.now()}
     _let_go(session, held, target, crashes=crashes, interruptions=interruptions, **ended)
+    reason = _storable(reason)
     facts = {"attempt": held.attempt, "reason": reason, "counts": counts}
     record(session, held.campaign_id, f"{kind.name}.crashed", held.id, **facts)
     record(session, held.campaign_id, f"{kind.name}.{target}", held.id, attempt=held.attempt)
@@ -152,6 +164,11 @@ def crash(session: Session, held: Claim, reason: str, *, counts: bool = True) ->
         pause_for(session, held.campaign_id, why)
     settle_cancelling(session, held.campaign_id)
     return True
+
+
+def _storable(text: str) -> str:
+    """A driver's or a library's words may hold what the database does not store."""
+    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()[:MOST_REASON]
 
 
 def _let_go(session: Session, held: Claim, status: StrEnum, **values: Any) -> bool:

@@ -22,11 +22,12 @@ JOIN_TIMEOUT_S = 1.0
 
 
 class Heartbeat:
-    """`lost`: somebody else may hold the work by now. `cancel_requested`: a user wants it stopped."""
+    """`lost`: somebody else may hold the work by now. `cancel_requested`: a user wants it stopped. `stop`: either."""
 
     def __init__(self, sessions: Sessions, held: Claim, lease: timedelta) -> None:
         self.lost = threading.Event()
         self.cancel_requested = threading.Event()
+        self.stop = threading.Event()
         self._sessions = sessions
         self._held = held
         self._ended = threading.Event()
@@ -41,7 +42,7 @@ class Heartbeat:
                 if self._renew():
                     self._renewed_at = asked_at
         except BaseException:
-            self.lost.set()
+            self._lose()
             raise
 
     def watch(self) -> None:
@@ -51,7 +52,7 @@ class Heartbeat:
                 return
         if not self.lost.is_set():
             log.warning("heartbeat.lapsed", kind=self._held.kind.name, id=str(self._held.id))
-            self.lost.set()
+            self._lose()
 
     def end(self) -> None:
         self._ended.set()
@@ -67,10 +68,15 @@ class Heartbeat:
             return False
         if not renewal.is_held:
             log.info("heartbeat.lost", kind=self._held.kind.name, id=str(self._held.id), attempt=self._held.attempt)
-            self.lost.set()
+            self._lose()
         if renewal.cancel_requested:
             self.cancel_requested.set()
+            self.stop.set()
         return True
+
+    def _lose(self) -> None:
+        self.lost.set()
+        self.stop.set()
 
 
 @contextmanager

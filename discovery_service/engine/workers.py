@@ -7,16 +7,19 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import case, func, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Worker
+from discovery_service.domain.states import WorkerState
 from discovery_service.engine.campaigns import lock_campaigns
 from discovery_service.engine.claim import Claim, crash
 from discovery_service.engine.work import WORK_KINDS
 from discovery_service.errors import UsageError
 
 LOST_AFTER = timedelta(seconds=60)
+LISTED_FOR = timedelta(days=1)
 # Two sightings missed, each with its statement. Less than a lease, so that no outage that ends one passes for a life.
 UNSEEN_AFTER = timedelta(seconds=12)
 
@@ -54,7 +57,8 @@ def register_worker(
 
 
 def _end_earlier(session: Session, name: str, has_ended: Callable[[Process], bool]) -> None:
-    query = select(Worker).where(Worker.name == name, Worker.stopped_at.is_(None)).with_for_update()
+    # Not its key, to which a claim that is under way refers: that one holds the campaign, which is wanted here next.
+    query = select(Worker).where(Worker.name == name, Worker.stopped_at.is_(None)).with_for_update(key_share=True)
     earlier = session.scalar(query)
     if earlier is None:
         return
@@ -97,6 +101,22 @@ def list_isolation(session: Session, *, besides: UUID | None = None) -> Sequence
     if besides is not None:
         query = query.where(Worker.id != besides)
     return [level for level in session.scalars(query) if level is not None]
+
+
+def list_workers(session: Session) -> Sequence[tuple[Worker, WorkerState]]:
+    """The last incarnation of each name that was seen within a day, in the order of names."""
+    state = case(
+        (Worker.stopped_at.is_not(None), WorkerState.STOPPED.value),
+        (Worker.seen_at <= func.now() - LOST_AFTER, WorkerState.LOST.value),
+        else_=WorkerState.LIVE.value,
+    )
+    query = (
+        select(Worker, state)
+        .where(Worker.seen_at > func.now() - LISTED_FOR)
+        .order_by(Worker.name, Worker.created_at.desc(), Worker.id.desc())
+        .ext(distinct_on(Worker.name))
+    )
+    return [(worker, WorkerState(found)) for worker, found in session.execute(query)]
 
 
 def stop_worker(session: Session, worker_id: UUID) -> None:

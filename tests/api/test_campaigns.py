@@ -36,6 +36,8 @@ def test_a_created_campaign_can_be_read_where_location_says(api: httpx2.Client) 
     ("spec", "field", "says"),
     [
         ({"arena": "moon"}, "body.spec.arena", "panel:mini"),
+        ({"arena": "panel:huge"}, "body.spec.arena", "panel:mini"),
+        ({"arena": "plain", "held_out_arenas": ["fog", "moon"]}, "body.spec.held_out_arenas.1", "panel:mini"),
         ({"arena": "plain", "budgets": {"tokens": -1}}, "body.spec.budgets.tokens", "greater than or equal to 0"),
         ({"arena": "plain", "budget": 3}, "body.spec.budget", "there are family, arena"),
         ({"arena": "plain", "library": ["dpo", "dppo"]}, "body.spec.library", "cdpo"),

@@ -54,7 +54,7 @@ def test_create_without_name_or_arena_is_refused_before_anything_is_sent(discove
 
 
 def test_refused_fields_are_printed_each_with_what_is_allowed(discovery: Command, api_env: dict[str, str]) -> None:
-    command = ["campaign", "create", "--name", "x", "--arena", "nowhere", "--seed", -1]
+    command = ["campaign", "create", "--name", "x", "--arena", "panel:huge", "--seed", -1]
     ran = discovery(*command, env=api_env)
     assert (ran.code, ran.out) == (2, "")
     assert "body.spec.arena: names no arena; there are plain:mini" in ran.err

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from discovery_service.cli.spec_file import read_campaign
+from discovery_service.cli.spec_file import read_campaign, read_mapping
 from discovery_service.errors import UsageError
 
 YAML = """\
@@ -41,6 +41,13 @@ def test_a_date_stays_the_text_that_was_written(tmp_path: Path) -> None:
     file = tmp_path / "campaign.yaml"
     file.write_text("name: 2026-11-21\n")
     assert read_campaign(file)["name"] == "2026-11-21"
+
+
+@pytest.mark.parametrize("written", ["1e-5", "1E-5", "1.0e-5", "10e-6", "+1e-05"])
+def test_a_rate_is_a_number_however_it_is_written(tmp_path: Path, written: str) -> None:
+    file = tmp_path / "arena.yaml"
+    file.write_text(f"learning_rate: {written}\nname: 1e-5x\n")
+    assert read_mapping(file, "arena", "name") == {"learning_rate": 1e-5, "name": "1e-5x"}
 
 
 def test_an_anchor_may_be_merged_and_overridden(tmp_path: Path) -> None:

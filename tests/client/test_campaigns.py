@@ -119,7 +119,7 @@ def test_errors_are_told_apart_by_class_and_slug(client: Client, campaign: Campa
 
 def test_a_refused_field_is_named_with_what_is_allowed(client: Client) -> None:
     with pytest.raises(Unprocessable, match="panel:mini") as refused:
-        client.campaigns.create(name="x", spec={"arena": "nowhere", "budgets": {"candidates": -1}})
+        client.campaigns.create(name="x", spec={"arena": "panel:huge", "budgets": {"candidates": -1}})
     assert {each.field for each in refused.value.errors} == {"body.spec.arena", "body.spec.budgets.candidates"}
 
 

@@ -63,6 +63,8 @@ class Machine:
     def _server(self, value: str) -> str:
         if value.startswith("redis://redis:"):
             return self._redis_url
+        if value.startswith("/"):  # a volume
+            return str(self._home / value[1:])
         if not value.startswith("postgresql://"):
             return value
         url = make_url(value)

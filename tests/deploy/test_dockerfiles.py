@@ -44,7 +44,13 @@ def test_the_two_together_use_everything_that_is_sent() -> None:
 
 
 def test_the_api_image_has_nothing_that_only_workers_need() -> None:
-    assert not re.search(r"torch|transformers|openai|workers", API.read_text())
+    assert not re.search(r"torch|transformers|peft|openai|workers", API.read_text())
+
+
+def test_the_workers_image_can_train_adapters() -> None:
+    """An arena with LoRA needs peft, which is no dependency of the package itself."""
+    installed = {word for line in _instructions(WORKERS, "RUN") if "pip install" in line for word in line.split()}
+    assert {"torch", "transformers", "peft"} <= installed
 
 
 @both
@@ -60,3 +66,12 @@ def test_it_runs_as_an_ordinary_user_and_gets_signals_itself(dockerfile: Path) -
     assert _instructions(dockerfile, "USER")[-1] == "10001"
     assert _instructions(dockerfile, "CMD")[-1].startswith('["discovery"')
     assert dockerfile.read_text().rindex("USER") > dockerfile.read_text().rindex("RUN")
+
+
+def test_what_a_worker_mounts_belongs_to_its_user() -> None:
+    """A volume takes its owner from the directory that it covers for the first time; root's could not be written to."""
+    evaluate = load(COMPOSE_FILE)["services"]["evaluate"]
+    targets = {volume.partition(":")[2] for volume in evaluate["volumes"]}
+    assert evaluate["environment"]["DISCOVERY__ARENAS__CACHE_DIR"] in targets
+    made = [line for line in _instructions(WORKERS, "RUN") if line.startswith("install --directory --owner 10001")]
+    assert targets == {line.split()[-1] for line in made}

@@ -1,11 +1,17 @@
+from dataclasses import asdict
+
 import pytest
 
-from discovery_service.domain.arenas import ARENAS, arena_names, find_arena
+from discovery_service.domain.arenas import ARENAS, ArenaSize, arena_names, find_arena, find_document, hash_document
 from discovery_service.domain.families import Family
+
+CONTROLS = {"plain", "flips"}
+PLANTED = {"terse", "panel", "fog", "fluent"}
+VARIANTS = {"terse-strong", "panel-inverted", "fog-dense", "fluent-strong"}
 
 
 def test_the_built_in_arenas_stand() -> None:
-    assert set(ARENAS) == {"plain", "flips", "terse", "panel", "fog", "fluent"}
+    assert set(ARENAS) == CONTROLS | PLANTED | VARIANTS | {"shift"}
 
 
 def test_every_name_that_is_offered_is_found_in_two_sizes() -> None:
@@ -16,10 +22,25 @@ def test_every_name_that_is_offered_is_found_in_two_sizes() -> None:
 @pytest.mark.parametrize("name", ["plain", "plain:", "plain:huge", "nowhere:mini", ":mini", "", "plain:mini:mini"])
 def test_anything_else_names_no_arena(name: str) -> None:
     assert find_arena(name) is None
+    assert find_document(name) is None
 
 
 def test_only_the_controls_offer_no_way_to_beat_dpo() -> None:
-    assert {name for name, arena in ARENAS.items() if arena.is_control} == {"plain", "flips"}
+    assert {name for name, arena in ARENAS.items() if arena.is_control} == CONTROLS
+
+
+@pytest.mark.parametrize("name", sorted(VARIANTS))
+def test_a_variant_differs_from_its_arena_by_one_number(name: str) -> None:
+    variant, planted = (asdict(ARENAS[each].world) for each in (name, name.partition("-")[0]))
+    assert len(variant.items() - planted.items()) == 1
+    assert ARENAS[name].offers == ARENAS[name.partition("-")[0]].offers
+
+
+def test_no_two_arenas_are_the_same_and_another_number_is_another_arena() -> None:
+    hashes = {hash_document(find_document(name) or {}) for name in arena_names()}
+    assert len(hashes) == len(arena_names())
+    document = ARENAS["plain"].document(ArenaSize.MINI)
+    assert hash_document({**document, "recipe": {**document["recipe"], "pairs": 1025}}) not in hashes
 
 
 def test_a_family_is_offered_only_its_own_arenas() -> None:

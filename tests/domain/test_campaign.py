@@ -29,14 +29,20 @@ def test_a_spec_survives_its_way_through_json() -> None:
     assert CampaignSpec.model_validate(spec.model_dump(mode="json")) == spec
 
 
-def test_an_unknown_arena_is_answered_with_those_there_are() -> None:
-    told = refusals(arena="atlantis")
+@pytest.mark.parametrize("name", ["plain:huge", "moon:mini", "Support", "support@1", "a b", "", "../x"])
+def test_what_names_no_arena_is_answered_with_the_built_in_ones(name: str) -> None:
+    told = refusals(arena=name)
     assert "plain:mini" in told["arena"]
     assert "fluent:base" in told["arena"]
 
 
-def test_an_unknown_held_out_arena_is_named_by_its_place() -> None:
-    assert list(refusals(held_out_arenas=["fog", "atlantis"])) == ["held_out_arenas.1"]
+def test_an_unusable_held_out_arena_is_named_by_its_place() -> None:
+    assert list(refusals(held_out_arenas=["fog", "fog:huge"])) == ["held_out_arenas.1"]
+
+
+@pytest.mark.parametrize("name", ["support", "support.v2_en-gb", "support@0123456789ab"])
+def test_a_name_that_an_operators_arena_may_have_is_left_to_the_database(name: str) -> None:
+    assert CampaignSpec.model_validate({"arena": name}).arena == name
 
 
 @pytest.mark.parametrize("held_out", [["plain"], ["plain:mini"], ["fog", "fog:mini"]])

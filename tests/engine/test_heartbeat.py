@@ -65,6 +65,7 @@ def test_a_cancellation_is_told_while_the_lease_is_kept(stage: Stage, held: Clai
         with stage.sessions.begin() as session:
             cancel_campaign(session, stage.campaign_id)
         assert beating.cancel_requested.wait(DEADLINE_S)
+        assert beating.stop.is_set()
         before = expiry(stage, held)
         wait_until(lambda: expiry(stage, held) > before)
         assert not beating.lost.is_set()
@@ -76,6 +77,7 @@ def test_work_that_went_to_somebody_else_is_lost(stage: Stage, held: Claim) -> N
         with stage.sessions.begin() as session:
             assert crash(session, held, "its worker was lost", counts=False)
         assert beating.lost.wait(DEADLINE_S)
+        assert beating.stop.is_set()
         assert stage.claim(held.kind, held.id) is not None
 
 

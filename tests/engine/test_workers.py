@@ -11,7 +11,7 @@ from discovery_service.domain.states import CampaignStatus, EvaluationStatus
 from discovery_service.engine.campaigns import cancel_campaign
 from discovery_service.engine.claim import LEASE
 from discovery_service.engine.dispatch import unit_of_work
-from discovery_service.engine.work import WORK_KINDS
+from discovery_service.engine.work import EVALUATION, WORK_KINDS
 from discovery_service.engine.workers import (
     UNSEEN_AFTER,
     Process,
@@ -72,6 +72,15 @@ def test_of_workers_that_start_under_one_name_at_once_one_lives_and_the_others_a
     with stage.sessions() as session:
         living = select(Worker.id).where(Worker.name == "twin", Worker.stopped_at.is_(None))
         assert session.scalars(living).all() == [first.id]
+
+
+def test_a_claim_under_way_does_not_wait_for_the_next_incarnation_which_would_wait_for_it(
+    stage: Stage, bell: RecordingBell
+) -> None:
+    row_id = stage.add_work()
+    with unit_of_work(stage.sessions, bell) as session:
+        join(session, stage.get_worker().name)
+        assert stage.claim(EVALUATION, row_id) is not None
 
 
 def test_a_name_is_free_once_nobody_saw_its_worker_for_a_while(stage: Stage) -> None:

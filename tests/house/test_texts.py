@@ -8,8 +8,8 @@ from tests.house.tree import REPOSITORY, shown, text_files
 # /home/me is the example's user.
 MACHINE_PATH = re.compile(r"(?<![\w.~$}/-])/(?:root|Users|work|workspace|mnt|media|home/(?!me\b))[/\w.-]+")
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
-QUOTED_TARGET = re.compile(r"(?:`|^\s*(?:- )?(?:run: )?)make ([a-z]+)", re.MULTILINE)
-TARGET = re.compile(r"^([a-z]+):(?!=)", re.MULTILINE)
+QUOTED_TARGET = re.compile(r"(?:`|^\s*(?:- )?(?:run: )?)make ([a-z-]+)", re.MULTILINE)
+TARGET = re.compile(r"^([a-z-]+):(?!=)", re.MULTILINE)
 CALLERS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", ".ci/run", ".github/workflows/ci.yml", "docs/deploy.md")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 _KEPT_HIDDEN = {".github", ".ci", ".pre-commit-config.yaml", ".dockerignore"}
 _BUILT = {"__pycache__", "build", "dist"}
-_BINARY = {".npz", ".png", ".gz", ".pyc", ".so"}
+_BINARY = {".npz", ".png", ".gz", ".pyc", ".so", ".safetensors"}
 
 
 def files() -> Iterator[Path]:

@@ -1,7 +1,7 @@
 """For each operation, graphs that call it with arguments of all sorts, of which some fit."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from discovery_service.losses.operators import Kind, Operator, Parameter
 from tests.losses.graphs import PAIR, Document, GraphMaker, Value, log_sigmoid, margin
@@ -11,7 +11,16 @@ _NUMBERS = {"min": [-0.5], "min_val": [-0.5], "low": [-0.5]}
 _TEXTS = {"equation": ["i,i->", "ij->ji", "i->"], "rounding_mode": ["floor", "trunc"]}
 
 
-def documents_of(operator: Operator, *, with_options: bool) -> Iterator[Document]:
+def weigh_by_place(maker: GraphMaker, value: Value) -> Value:
+    """One number in which each element counts by its place."""
+    flat = maker.node("aten.reshape.default", maker.node("aten.to.dtype", value, {"t": "float64"}), [-1])
+    kept = maker.node("aten.nan_to_num.default", maker.node("aten.cumsum.default", flat, 0), 0.5, 2.5, -2.5)
+    return maker.node("aten.mean.default", kept)
+
+
+def documents_of(
+    operator: Operator, *, with_options: bool, weigh: Callable[[GraphMaker, Value], Value] = weigh_by_place
+) -> Iterator[Document]:
     """Losses that the operation's results flow into; `with_options` gives what has a default too."""
     parameters = [each for each in operator.parameters if each.is_required or with_options]
     for choice in itertools.product(*(range(len(_candidates(GraphMaker(PAIR), each))) for each in parameters)):
@@ -24,15 +33,8 @@ def documents_of(operator: Operator, *, with_options: bool) -> Iterator[Document
         outputs = [result] if operator.outputs == 1 else [result[index] for index in range(operator.outputs or 1)]
         loss = -log_sigmoid(maker.leaf(PAIR[0]))
         for each in outputs:
-            loss = loss + _weigh(maker, each)
+            loss = loss + weigh(maker, each)
         yield maker.returning(loss)
-
-
-def _weigh(maker: GraphMaker, value: Value) -> Value:
-    """One number in which each element counts by its place."""
-    flat = maker.node("aten.reshape.default", maker.node("aten.to.dtype", value, {"t": "float64"}), [-1])
-    kept = maker.node("aten.nan_to_num.default", maker.node("aten.cumsum.default", flat, 0), 0.5, 2.5, -2.5)
-    return maker.node("aten.mean.default", kept)
 
 
 def _candidates(maker: GraphMaker, parameter: Parameter) -> list[object]:

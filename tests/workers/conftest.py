@@ -44,6 +44,15 @@ class Fleet:
             command = [str(OUTER), without, sys.executable, *command]
         return self._start(*command, **settings)
 
+    def start_evaluate(self, name: str = "evaluate@here", **settings: object) -> subprocess.Popen[bytes]:
+        """The evaluate task itself, on runtimes that know the arenas of tests/runtime/toy.py."""
+        given = {f"DISCOVERY__WORKER__{key.upper()}": str(value) for key, value in settings.items()}
+        return self._start("-m", "tests.workers.toys", name, **given)
+
+    def start_deployed(self, kind: str) -> subprocess.Popen[bytes]:
+        """A worker as it is deployed."""
+        return self._start("-m", "discovery_service.cli", "worker", kind)
+
     def start_beat(self, directory: Path) -> subprocess.Popen[bytes]:
         return self._start("-c", "from workers.cli import beat; beat()", cwd=directory)
 
@@ -70,6 +79,8 @@ def fleet(database: Database, redis_url: str, tmp_path: Path) -> Iterator[Fleet]
         "DISCOVERY__DB__URL": database.service_url,
         "DISCOVERY__REDIS__URL": redis_url,
         "DISCOVERY__WORKER__SLOTS": "2",
+        "DISCOVERY__WORKER__DEVICES": "cpu",
+        "DISCOVERY__ARENAS__CACHE_DIR": str(tmp_path / "arenas"),
         "DISCOVERY__LOG__LEVEL": "debug",
     }
     logs = tmp_path / "fleet.log"

@@ -14,13 +14,14 @@ from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Worker
 from discovery_service.engine.dispatch import QUEUES
 from discovery_service.errors import UsageError
-from discovery_service.settings import Settings, WorkerSettings, get_settings
+from discovery_service.settings import MachineSettings, Settings, WorkerSettings, get_settings
 from tests.conftest import Database
 from tests.waiting import wait_until
 from tests.workers.conftest import Fleet
 from workers.cli import register
 from workers.kinds import WorkerKind
 from workers.process import get_sessions
+from workers.slots import make_slots
 from workers.start import run_worker, shape_of
 
 
@@ -31,7 +32,7 @@ def command_names() -> set[str | None]:
 
 
 def test_what_wants_torch_joins_the_command_line() -> None:
-    assert command_names() == {"worker", "beat", "gate"}
+    assert command_names() == {"worker", "beat", "gate", "evaluate"}
 
 
 def test_without_torch_the_commands_are_absent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,17 +55,17 @@ def test_a_kind_that_there_is_not_is_answered_with_those_there_are() -> None:
 
 
 def test_every_queue_is_somebodys() -> None:
-    assert sorted(queue for kind in WorkerKind for queue in shape_of(kind, Settings()).queues) == sorted(QUEUES)
+    assert sorted(queue for kind in WorkerKind for queue in shape_of(kind).queues) == sorted(QUEUES)
 
 
-def test_a_machine_evaluates_as_much_at_once_as_it_is_told_or_has_cores() -> None:
-    cores = len(os.sched_getaffinity(0))
-    assert shape_of(WorkerKind.EVALUATE, Settings()).slots == cores
-    assert shape_of(WorkerKind.EVALUATE, Settings(worker=WorkerSettings(slots=7))).slots == 7
+def test_a_worker_takes_as_many_evaluations_at_once_as_it_has_slots_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = make_slots(Settings(worker=WorkerSettings(devices="cpu", slots=7)), MachineSettings(), ("true",))
+    monkeypatch.setattr(workers.start, "get_slots", lambda: slots)
+    assert shape_of(WorkerKind.EVALUATE).slots == 7
 
 
 def test_only_an_evaluation_keeps_no_message_behind_it() -> None:
-    assert [kind for kind in WorkerKind if not shape_of(kind, Settings()).prefetches] == [WorkerKind.EVALUATE]
+    assert [kind for kind in WorkerKind if not shape_of(kind).prefetches] == [WorkerKind.EVALUATE]
 
 
 @pytest.mark.parametrize("kind", WorkerKind)
@@ -75,8 +76,9 @@ def test_a_worker_of_each_kind_starts_and_stands_in_the_fleet(
     wait_until(lambda: f"{kind}@here ready" in fleet.read_logs())
     with sessions() as session:
         row = session.scalars(select(Worker)).one()
-    shape = shape_of(kind, Settings(worker=WorkerSettings(slots=2)))
-    assert (row.name, sorted(row.queues), row.slots) == (f"{kind}@here", sorted(shape.queues), shape.slots)
+    shape = shape_of(kind)
+    slots = 2 if kind is WorkerKind.EVALUATE else shape.slots
+    assert (row.name, sorted(row.queues), row.slots) == (f"{kind}@here", sorted(shape.queues), slots)
     assert row.stopped_at is None
 
 

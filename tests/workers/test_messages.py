@@ -16,7 +16,7 @@ from discovery_service.engine.sweep import sweep
 from discovery_service.engine.work import CANDIDATE, EVALUATION
 from discovery_service.local import guard
 from tests import rows
-from tests.waiting import DEADLINE_S, wait_until
+from tests.waiting import DEADLINE_S, is_alive, wait_until
 from tests.workers.conftest import Fleet, Search
 
 LONG_AGO = func.now() - timedelta(hours=1)
@@ -190,12 +190,3 @@ def test_a_killed_gate_worker_leaves_no_process_behind(fleet: Fleet, search: Sea
     main.kill()
     main.wait()
     wait_until(lambda: not any(is_alive(pid) for pid in children))
-
-
-def is_alive(pid: int) -> bool:
-    """Whether the process runs; one that has ended and that nobody has waited for does not."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False

@@ -27,8 +27,6 @@ from workers.supervisor.jail import Jail, JailUnavailable
 
 log = structlog.get_logger(__name__)
 
-MOST_REASON = 500
-
 
 def judge_candidate(jail: Jail, worker_id: UUID, candidate_id: UUID) -> None:
     """Nothing happens where another worker was faster, or the campaign does not run."""
@@ -66,12 +64,7 @@ def _judge(jail: Jail, held: Claim) -> None:
 
 def _give_up(held: Claim, reason: str) -> None:
     with task_unit() as session:
-        crash(session, held, _storable(reason))
-
-
-def _storable(text: str) -> str:
-    """A driver's words may hold what it could not store."""
-    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()[:MOST_REASON]
+        crash(session, held, reason)
 
 
 @cache

@@ -27,7 +27,7 @@ def judge_file(file: str, family: Family, *, is_reply: bool) -> dict[str, Any]:
 
     A reply's answer has the key `notes` too: what was repaired in it or left aside.
     """
-    text = _read(file)
+    text = read_source(file)
     if not is_reply:
         return _judge(Submission(text, family)).document()
     parsed = parse_reply(text)
@@ -50,7 +50,8 @@ def _judge(submission: Submission) -> Answer:
             return unavailable(jail.isolation, str(error))
 
 
-def _read(file: str) -> str:
+def read_source(file: str) -> str:
+    """What is in the file, or in standard input for `-`. UsageError when it cannot be read."""
     try:
         if file == "-":
             raw = sys.stdin.buffer.read(MAX_BYTES + 1)

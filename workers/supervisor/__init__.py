@@ -1,1 +1,1 @@
-"""Parents without torch of the processes that compute: the jail's zygote."""
+"""Parents without torch of the processes that compute: the jail's zygote, and the runtimes that train."""

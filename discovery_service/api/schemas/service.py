@@ -18,7 +18,7 @@ class Readiness(BaseModel):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"status": "ready", "database": "ok", "schema_revision": "0003", "broker": "ok", "jail": "full"}
+                {"status": "ready", "database": "ok", "schema_revision": "0004", "broker": "ok", "jail": "full"}
             ]
         }
     )

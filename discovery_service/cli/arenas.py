@@ -1,0 +1,107 @@
+"""Arenas as people read them, and what of them only the API knows."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from discovery_service.cli.connection import connect, find_access
+from discovery_service.cli.output import as_plain, print_fields, print_table, say
+from discovery_service.client import DiscoveryError, NotFound
+from discovery_service.domain.arenas import ARENAS, ArenaSize, arena_names
+from discovery_service.domain.campaign import tell_arenas
+from discovery_service.domain.described_arenas import describe_built_in
+from discovery_service.errors import UsageError
+from discovery_service.settings import get_settings
+
+Described = dict[str, Any]
+
+
+def list_arenas() -> list[Described]:
+    """The built-in ones, which need no server; then an operator's, where an API is known that answers."""
+    return [*filter(None, map(describe_built_in, arena_names())), *_list_operators()]
+
+
+def _list_operators() -> Iterator[Described]:
+    if find_access(get_settings()) is None:
+        return
+    try:
+        with connect() as client:
+            yield from (as_plain(each) for each in client.arenas.list() if describe_built_in(each.name) is None)
+    except DiscoveryError as error:
+        say(f"What operators registered is not listed: {error}")
+
+
+def find_arena(name: str) -> Described:
+    """By the name that a campaign would give it. UsageError when there is none."""
+    built_in = describe_built_in(f"{name}:{ArenaSize.MINI}" if name in ARENAS else name)
+    if built_in is not None:
+        return built_in
+    if find_access(get_settings()) is None:
+        raise UsageError(f"{name} {tell_arenas(arena_names())}; no API is known that could have others.")
+    try:
+        with connect() as client:
+            return as_plain(client.arenas.read(name))
+    except NotFound as error:
+        names = [each["name"] for each in list_arenas()]
+        raise UsageError(f"{name} {tell_arenas(names)}.") from error
+
+
+def register_arena(arena: Mapping[str, Any], contents: Mapping[str, Any]) -> Described:
+    with connect() as client:
+        return as_plain(client.arenas.create(arena=arena, contents=contents))
+
+
+def print_arenas(arenas: list[Described]) -> None:
+    print_table(
+        ("name", "offers", "counts", "what it is"),
+        ((each["name"], _offers(each), each["counts"], each["summary"]) for each in arenas),
+    )
+
+
+def print_arena(arena: Described) -> None:
+    print_fields(
+        [
+            ("name", arena["name"]),
+            ("what it is", arena["summary"]),
+            ("family", arena["family"]),
+            ("offers", _offers(arena)),
+            ("reward", arena["reward"]),
+            ("counts", arena["counts"]),
+            ("content", arena["content_sha256"]),
+            *_parameters(arena["document"]),
+        ]
+    )
+    policies = (arena["calibration"] or {}).get("base_policies")
+    if policies:
+        print_figures([(f"{arena['name']} {number}", figures) for number, figures in sorted(policies.items())])
+
+
+def print_figures(measured: list[tuple[str, Mapping[str, Any]]]) -> None:
+    """Of base policies, with standard errors."""
+    print_table(
+        ("base policy", "J of itself", "J at best", "sd of repeats", "training s", "measuring s"),
+        (
+            (
+                name,
+                f"{each['j_ref']:.3f} ± {each['j_ref_se']:.3f}",
+                f"{each['j_best']:.3f} ± {each['j_best_se']:.3f}",
+                None if each.get("repeat_sd") is None else f"{each['repeat_sd']:.3f} ± {each['repeat_sd_se']:.3f}",
+                each.get("training_s"),
+                each.get("measuring_s"),
+            )
+            for name, each in measured
+        ),
+    )
+
+
+def _offers(arena: Described) -> str:
+    if arena["offers"] is None:
+        return "nobody knows"
+    return ", ".join(arena["offers"]) or "nothing: a control"
+
+
+def _parameters(document: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    for part, value in document.items():
+        if isinstance(value, Mapping):
+            yield part, ", ".join(f"{name} {each}" for name, each in value.items() if each not in (None, 0, False))
+        elif part == "models":
+            yield part, ", ".join(model["path"] for model in value)

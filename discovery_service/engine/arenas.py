@@ -1,0 +1,76 @@
+"""Arenas as rows: an operator's are registered, a built-in one's row is written when something first refers to it."""
+
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from discovery_service.db.queries import find_operators_arena, list_operators_arenas
+from discovery_service.db.tables import Arena
+from discovery_service.domain.arenas import arena_names, find_arena, find_document, hash_document
+from discovery_service.domain.campaign import CampaignSpec, tell_arenas, tell_arenas_of
+from discovery_service.domain.described_arenas import pinned_name
+from discovery_service.domain.families import Family
+from discovery_service.errors import NotFound, Unprocessable, UnusableFields
+
+
+def add_arena(session: Session, document: dict[str, Any]) -> tuple[Arena, bool]:
+    """The row of this very arena, and whether it is new. One that changed under its name is another row beside it."""
+    name, content = document["name"], hash_document(document)
+    values = {"name": name, "content_sha256": content, "family": document["family"], "spec": document}
+    made = session.scalar(insert(Arena).values(**values).on_conflict_do_nothing().returning(Arena.id))
+    row = session.scalars(select(Arena).where(Arena.name == name, Arena.content_sha256 == content)).one()
+    return row, made is not None
+
+
+def register_arena(session: Session, document: dict[str, Any]) -> tuple[Arena, bool]:
+    """As `add_arena`; and from now on its name means this version, even where others came after it."""
+    row, is_new = add_arena(session, document)
+    session.execute(update(Arena).where(Arena.id == row.id).values(registered_at=func.now()))
+    return row, is_new
+
+
+def get_arena(session: Session, name: str) -> Arena:
+    """The row to which an evaluation in the arena of a campaign's spec refers."""
+    document = find_document(name)
+    if document is not None:
+        return add_arena(session, document)[0]
+    row = find_operators_arena(session, name)
+    if row is None:
+        raise NotFound(f"There is no arena {name}: it {tell_arenas(_names(session))}.")
+    return row
+
+
+def pin_arenas(session: Session, spec: CampaignSpec) -> CampaignSpec:
+    """The spec with each operator's arena as `NAME@VERSION`, so that a campaign stays in what it began with.
+
+    UnusableFields where one is unknown, of another family or named twice.
+    """
+    held_out = {f"held_out_arenas.{place}": name for place, name in enumerate(spec.held_out_arenas)}
+    pinned, wrong = [], {}
+    for field, name in {"arena": spec.arena, **held_out}.items():
+        try:
+            pinned.append(_pin(session, spec.family, name))
+        except Unprocessable as error:
+            wrong[f"body.spec.{field}"] = error.detail
+    if not wrong and len(set(pinned)) < len(pinned):
+        wrong["body.spec.held_out_arenas"] = "names an arena twice; a held-out one must be fresh"
+    if wrong:
+        raise UnusableFields(wrong)
+    return spec.model_copy(update={"arena": pinned[0], "held_out_arenas": pinned[1:]})
+
+
+def _pin(session: Session, family: Family, name: str) -> str:
+    if find_arena(name) is not None:  # whose family the spec has looked at
+        return name
+    row = find_operators_arena(session, name)
+    if row is None:
+        raise Unprocessable(tell_arenas(_names(session)))
+    if row.family != family:
+        raise Unprocessable(tell_arenas_of(family, name, _names(session, family)))
+    return pinned_name(row.name, row.content_sha256)
+
+
+def _names(session: Session, family: Family | None = None) -> list[str]:
+    return [*arena_names(family), *(each.name for each in list_operators_arenas(session, family))]

@@ -1,0 +1,1 @@
+"""What holds on a card: `python -m tests.gpu`."""

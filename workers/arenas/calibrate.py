@@ -1,0 +1,233 @@
+"""Measures what is published of the built-in arenas: `python -m workers.arenas.calibrate [NAME:SIZE ...]`.
+
+The optimum is that of a base policy for prompts of a certain kind, J_best = E_x[log E_{y ~ ref(.|x)} exp r], lambda
+being 1: arenas that only their annotators tell apart share it, and it is kept in the cache. What has been measured
+already stays, so that a run that was ended goes on where it stopped. Minutes of one core each at size base.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from discovery_service.domain.arenas import BASE_POLICIES, ArenaSize, World, arena_names, find_document, hash_document
+from discovery_service.domain.described_arenas import find_start
+from discovery_service.domain.families import Family
+from discovery_service.domain.measuring import Draw, Setting, Stream
+from discovery_service.domain.published import Figures, find_figures, published_path, read_published
+from discovery_service.domain.states import Purpose
+from discovery_service.losses.described import list_described
+from discovery_service.losses.graph import read_graph
+from discovery_service.settings import get_settings
+from workers.arenas.arena import Arena
+from workers.arenas.cache import Cache, Tensors, hash_tensors, locked
+from workers.arenas.machine import describe_machine
+from workers.arenas.opening import open_arena
+from workers.arenas.pairs import make_evaluation_prompts
+from workers.arenas.policies import find_weights, load_policy
+from workers.arenas.sampling import make_uniforms, sample
+from workers.arenas.synthetic import read_recipe, read_world
+from workers.arenas.texts import score
+from workers.runtime.graph import Program
+from workers.runtime.optimisation import Optimisation
+from workers.runtime.trainer import train
+
+PROMPTS, SAMPLES = 1000, 512
+_SAMPLES_AT_ONCE = 2
+"""Of every prompt; 2,000 texts at once are what sampling is fastest with."""
+REPEATS = {ArenaSize.MINI: 6, ArenaSize.BASE: 3}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    mean: float
+    se: float
+    """Over prompts."""
+
+
+@dataclass(frozen=True)
+class Optimum:
+    reference: Estimate
+    best: Estimate
+
+
+@dataclass(frozen=True)
+class Repeats:
+    sd: float
+    """Of the difference of two trainings with the same loss on the same pairs."""
+    pairs: int
+    training_s: float
+    measuring_s: float
+
+
+def find_optimum(model: Any, world: World, cache: Cache) -> Optimum:
+    """Of the reference itself and of the best policy there can be."""
+    wanted = {
+        "makes": "rewards of the reference",
+        "version": 1,
+        "base_policy": hash_tensors(find_weights(model)),
+        "on_excerpts": world.on_excerpts,
+        "prompts": PROMPTS,
+        "samples": SAMPLES,
+        "machine": describe_machine(),
+    }
+    rewards = cache.get(wanted, lambda: _sample_rewards(model, world))["rewards"].double()
+    return Optimum(_estimate(rewards.mean(1)), _estimate(find_best(rewards)))
+
+
+def find_best(rewards: Tensor) -> Tensor:
+    """Of (prompts, samples) rewards log E exp r by prompt, less the bias that the log of so few samples has.
+
+    That bias falls with one over their number, so twice the figure of all less that of half of them is free of it.
+    """
+    half = rewards.shape[1] // 2
+    halves = (_log_mean_exp(rewards[:, :half]) + _log_mean_exp(rewards[:, half : 2 * half])) / 2
+    return 2 * _log_mean_exp(rewards) - halves
+
+
+def measure_repeats(
+    arena: Arena, optimisation: Optimisation, base_policy: int, setting: Setting, pairs: int
+) -> Repeats:
+    """DPO twice on each of so many draws, in another order and sampled with other random numbers."""
+    program = Program(read_graph(list_described(Family.PAIRWISE)["dpo"].graph))
+    differences, training_s, measuring_s = [], [], []
+    for pair in range(pairs):
+        objectives = []
+        for repeat in range(2):
+            task = arena.open(base_policy, Draw(Purpose.CALIBRATE, f"repeat {pair}", repeat=repeat))
+            moments = [time.process_time()]
+            train(task, program, Family.PAIRWISE, setting, optimisation, on_step=_ignore)
+            moments.append(time.process_time())
+            objective = task.measure()["J"]
+            moments.append(time.process_time())
+            if objective is None:
+                raise RuntimeError("An arena without J has no noise to be measured this way.")
+            objectives.append(objective)
+            training_s.append(moments[1] - moments[0])
+            measuring_s.append(moments[2] - moments[1])
+        differences.append(objectives[1] - objectives[0])
+    return Repeats(
+        sd=math.sqrt(statistics.fmean(each**2 for each in differences)),
+        pairs=pairs,
+        training_s=statistics.median(training_s),
+        measuring_s=statistics.median(measuring_s),
+    )
+
+
+def calibrate_optimum(name: str, base_policy: int, cache_dir: Path) -> Figures:
+    """Of the built-in arena NAME:SIZE, without noise and cost."""
+    document = get_document(name)
+    cache, world = Cache(cache_dir), read_world(document)
+    model = load_policy(read_recipe(document), world.p_stop, base_policy, cache)
+    optimum = find_optimum(model, world, cache)
+    return Figures(
+        policy_sha256=hash_tensors(find_weights(model)),
+        j_ref=round(optimum.reference.mean, 4),
+        j_ref_se=round(optimum.reference.se, 4),
+        j_best=round(optimum.best.mean, 4),
+        j_best_se=round(optimum.best.se, 4),
+    )
+
+
+def calibrate_noise(name: str, base_policy: int, cache_dir: Path, figures: Figures) -> Figures:
+    """The figures with noise and cost."""
+    document, size = get_document(name), ArenaSize(name.partition(":")[2])
+    arena, optimisation = open_arena(document, torch.device("cpu"), cache_dir), Optimisation.of(document["recipe"])
+    repeats = measure_repeats(arena, optimisation, base_policy, find_start(document), REPEATS[size])
+    return replace(
+        figures,
+        repeat_sd=round(repeats.sd, 4),
+        # Of the root of a mean of so many squares, each of a normal deviate.
+        repeat_sd_se=round(repeats.sd / math.sqrt(2 * repeats.pairs), 4),
+        repeat_pairs=repeats.pairs,
+        training_s=round(repeats.training_s, 2),
+        measuring_s=round(repeats.measuring_s, 2),
+    )
+
+
+def calibrate(name: str, base_policy: int, cache_dir: Path) -> Figures:
+    """Everything about the built-in arena NAME:SIZE."""
+    return calibrate_noise(name, base_policy, cache_dir, calibrate_optimum(name, base_policy, cache_dir))
+
+
+def get_document(name: str) -> dict[str, Any]:
+    document = find_document(name)
+    if document is None:
+        raise ValueError(f"There is no built-in arena {name}: it is one of {', '.join(arena_names())}.")
+    return document
+
+
+def publish(name: str, base_policy: int, figures: Figures) -> None:
+    """Into the package's own file, beside what is there and what others publish at the same time."""
+    with locked(published_path().with_suffix(".lock")):
+        read_published.cache_clear()
+        published = _add(read_published(), name, base_policy, figures)
+        partial = published_path().with_suffix(".partial")
+        partial.write_text(json.dumps(published, indent=1, sort_keys=True) + "\n")
+        partial.replace(published_path())
+        read_published.cache_clear()
+
+
+def _add(published: dict[str, Any], name: str, base_policy: int, figures: Figures) -> dict[str, Any]:
+    """Without arenas that are no more."""
+    known = {hash_document(get_document(each)) for each in arena_names()}
+    arenas = {key: each for key, each in published["arenas"].items() if key in known}
+    entry = arenas.setdefault(hash_document(get_document(name)), {"name": name, "base_policies": {}})
+    entry["base_policies"][str(base_policy)] = asdict(figures) | {"machine": describe_machine()}
+    return {"command": "python -m workers.arenas.calibrate", "arenas": arenas}
+
+
+def _sample_rewards(model: Any, world: World) -> Tensors:
+    draw = Draw(Purpose.CALIBRATE, "optimum")
+    prompts = make_evaluation_prompts(world, PROMPTS, draw.seed(Stream.EVALUATION_PROMPTS))
+    repeated = prompts.repeat(_SAMPLES_AT_ONCE, 1)
+    parts = []
+    for part in range(SAMPLES // _SAMPLES_AT_ONCE):
+        seed = Draw(Purpose.CALIBRATE, f"optimum {part}").seed(Stream.EVALUATION_SAMPLING)
+        texts = sample(model, repeated, make_uniforms(len(repeated), seed)).texts
+        parts.append(score(texts).view(_SAMPLES_AT_ONCE, PROMPTS).T)
+    return {"rewards": torch.cat(parts, 1).to(torch.float16)}
+
+
+def _log_mean_exp(rewards: Tensor) -> Tensor:
+    return torch.logsumexp(rewards, 1) - math.log(rewards.shape[1])
+
+
+def _estimate(values: Tensor) -> Estimate:
+    return Estimate(float(values.mean()), float(values.std()) / math.sqrt(len(values)))
+
+
+def _ignore(step: int) -> None:
+    """Nobody watches."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME:SIZE", help="which arenas; all unless given")
+    parser.add_argument("--again", action="store_true", help="also what has been measured already")
+    arguments = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    wanted = arguments.names or sorted(arena_names(), key=lambda each: each.endswith(ArenaSize.BASE))
+    cache_dir = get_settings().arena_cache
+    # All optima come first: they cost less, and no measurement says what it attained without.
+    for name, base_policy in product(wanted, BASE_POLICIES):
+        known = find_figures(hash_document(get_document(name)), base_policy)
+        if known is None or arguments.again:
+            publish(name, base_policy, calibrate_optimum(name, base_policy, cache_dir))
+    for base_policy, name in product(BASE_POLICIES, wanted):
+        known = find_figures(hash_document(get_document(name)), base_policy)
+        if known is not None and (known.repeat_sd is None or arguments.again):
+            publish(name, base_policy, calibrate_noise(name, base_policy, cache_dir, known))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""How much a job may take on a CPU, and how a failed allocation is told from other errors."""
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+_MARKS = ("out of memory", "can't allocate memory", "bad_alloc", "bad allocation", "ALLOC_FAILED")
+_KIB = 1024
+
+
+@contextmanager
+def memory_limit(limit_bytes: int | None) -> Iterator[None]:
+    """Make allocations fail beyond what the process may hold in all; the supervisor's own watch kills it only then.
+
+    The kernel counts what is mapped, not what is touched; so the limit is on what is added from now on.
+    """
+    if limit_bytes is None:
+        yield
+        return
+    status = _read_status()
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = status["VmData"] + max(0, limit_bytes - status["VmRSS"])
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """On a CPU torch raises a plain RuntimeError; a library on a card says it in words of its own."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(mark in str(error) for mark in _MARKS)
+
+
+def _read_status() -> dict[str, int]:
+    """Sizes of this process in bytes, by the kernel's names."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        fields = (line.split() for line in status)
+        return {words[0].rstrip(":"): int(words[1]) * _KIB for words in fields if words[-1] == "kB"}
