@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from discovery_service.domain import published
-from discovery_service.domain.arenas import BASE_POLICIES, ArenaSize, World, arena_names, find_document, hash_document
+from discovery_service.domain.arenas import BASE_POLICIES, World, arena_names, find_document, hash_document
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.published import Figures, find_figures
 from tests.arenas.conftest import LoadPolicy, OpenMini
@@ -53,10 +53,12 @@ def test_order_and_sampling_make_some_noise_and_not_much(open_mini: OpenMini) ->
 
 
 @pytest.mark.parametrize("base_policy", BASE_POLICIES)
-@pytest.mark.parametrize("name", [each for each in arena_names() if each.endswith(ArenaSize.MINI)])
-def test_of_every_mini_arena_the_optimum_is_known(name: str, base_policy: int) -> None:
+@pytest.mark.parametrize("name", arena_names())
+def test_of_every_arena_optimum_noise_and_cost_are_known(name: str, base_policy: int) -> None:
     figures = find_figures(hash_document(find_document(name)), base_policy)
     assert figures is not None, "python -m workers.arenas.calibrate measures what is missing"
+    assert None not in (figures.repeat_sd, figures.repeat_sd_se, figures.training_s, figures.measuring_s)
+
 
 
 def test_what_is_published_was_measured_with_the_base_policies_that_ship() -> None:
