@@ -86,6 +86,7 @@ class Membership(bootsteps.StartStopStep):
         self.id = registered.id
         global _worker_id
         _worker_id = self.id
+        _leaving.clear()
         self._ended = threading.Event()
         self._refreshing = threading.Thread(target=self._refresh, name="fleet", daemon=True)
         self._grace = threading.Timer(GRACE_S, self._leave)

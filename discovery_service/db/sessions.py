@@ -6,8 +6,11 @@ from psycopg.errors import (
     CannotConnectNow,
     CrashShutdown,
     DeadlockDetected,
+    DiskFull,
     LockNotAvailable,
+    OutOfMemory,
     SerializationFailure,
+    TooManyConnections,
 )
 from sqlalchemy import Engine, create_engine, func, select
 from sqlalchemy.engine import make_url
@@ -29,7 +32,9 @@ NOTICE_DEAD_SERVERS = {
 }
 
 _SERVER_ENDS = (AdminShutdown, CrashShutdown, CannotConnectNow)
+_SERVER_IS_FULL = (TooManyConnections, DiskFull, OutOfMemory)
 _OTHERS_WERE_FIRST = (DeadlockDetected, LockNotAvailable, SerializationFailure)
+_PASSING = _SERVER_ENDS + _SERVER_IS_FULL + _OTHERS_WERE_FIRST
 
 
 def make_engine(url: str, *, pool_size: int, lock_timeout_s: float = 10) -> Engine:
@@ -67,8 +72,8 @@ def limit_statements(session: Session, timeout_s: float) -> None:
 
 
 def passes_by_itself(error: DBAPIError) -> bool:
-    """Whether the same transaction may succeed when it is tried again: the server was away, or others were first."""
+    """Whether the same transaction may succeed when tried again: the server was away or full, or others were first."""
     cause = error.orig
     # The driver's own words, as of a refused connection, have no code; those of the server have.
     is_unreached = isinstance(cause, OperationalError) and cause.sqlstate is None
-    return error.connection_invalidated or is_unreached or isinstance(cause, _SERVER_ENDS + _OTHERS_WERE_FIRST)
+    return error.connection_invalidated or is_unreached or isinstance(cause, _PASSING)

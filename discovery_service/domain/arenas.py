@@ -13,9 +13,6 @@ BASE_POLICIES = (0, 1, 2)
 """Of every arena: other initialisations and pre-training texts. A search uses the first, a confirmation all."""
 VERSION = 1
 """Of what an arena's document means."""
-BUILDERS = {"policies": 1, "draws": 2}
-"""The versions in which built-in arenas are built. Who changes what base policies or draws become raises one, and every
-arena becomes another: no measurement in what was built before is ever taken for one in what is built now."""
 
 
 class ArenaKind(StrEnum):
@@ -23,6 +20,11 @@ class ArenaKind(StrEnum):
     """Made by our own generator, so that the reward is known."""
     HF = "hf"
     """An operator's model and preferences in a local folder."""
+
+
+BUILDERS = {ArenaKind.SYNTHETIC: {"policies": 1, "draws": 2}, ArenaKind.HF: {"rows": 2}}
+"""The versions in which arenas are built. Who changes what base policies, draws or rows become raises one, and every
+arena of the kind becomes another: no measurement in what was built before is taken for one in what is built now."""
 
 
 class ArenaSize(StrEnum):
@@ -123,7 +125,7 @@ class ArenaSpec:
         """All that decides what a training in it measures; what a runtime builds it from."""
         return {
             "version": VERSION,
-            "builders": dict(BUILDERS),
+            "builders": dict(BUILDERS[ArenaKind.SYNTHETIC]),
             "kind": ArenaKind.SYNTHETIC.value,
             "name": f"{self.name}:{size}",
             "family": self.family.value,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from discovery_service.domain.arenas import ARENAS, VERSION, ArenaKind, Precision, Schedule
+from discovery_service.domain.arenas import ARENAS, BUILDERS, VERSION, ArenaKind, Precision, Schedule
 from discovery_service.domain.campaign import ARENA_NAME, Strict, Text, example
 from discovery_service.domain.families import Family
 
@@ -216,11 +216,12 @@ def make_document(arena: UserArena, contents: Contents) -> dict[str, Any]:
         raise ValueError("there has to be one digest for each model")
     plan = arena.evaluation
     if isinstance(plan.scorer, FunctionScorer) != (contents.scorer_sha256 is not None):
-        raise ValueError("there has to be a digest of the scorer's module where a function scores, and only there")
+        raise ValueError("there has to be a digest of the scorer's package where a function scores, and only there")
     models = zip(arena.model_name_or_path, contents.models_sha256, strict=True)
     scorer = None if plan.scorer is None else plan.scorer.model_dump() | {"sha256": contents.scorer_sha256}
     return {
         "version": VERSION,
+        "builders": dict(BUILDERS[ArenaKind.HF]),
         "kind": ArenaKind.HF.value,
         "name": arena.name,
         "family": arena.family.value,

@@ -60,7 +60,6 @@ def test_of_every_arena_optimum_noise_and_cost_are_known(name: str, base_policy:
     assert None not in (figures.repeat_sd, figures.repeat_sd_se, figures.training_s, figures.measuring_s)
 
 
-
 def test_what_is_published_was_measured_with_the_base_policies_that_ship() -> None:
     for entry in published.read_published()["arenas"].values():
         document = find_document(entry["name"])

@@ -20,6 +20,12 @@ def test_a_median_is_that_of_torch_with_its_place(values: torch.Tensor, dim: int
     assert torch.equal(places, wanted.indices)
 
 
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_of_nothing_there_is_no_median(device: str) -> None:
+    with pytest.raises(IndexError):
+        median(torch.empty(3, 0, device=device), 1)
+
+
 def test_a_number_alone_is_its_own_median() -> None:
     number = torch.tensor(3.0)
     assert [each.shape for each in median(number, 0)] == [(), ()]

@@ -31,8 +31,9 @@ def done(job: str) -> None:
     send(Done(job=job, metrics=facts, series={"loss": [0.5, None]}, seconds={"training": 1.0}))
 
 
-def fail(job: str, code: str, step: int | None = None) -> None:
-    send(Failed.model_validate({"job": job, "code": code, "message": "Its doing.", "step": step}))
+def fail(job: str, code: str, step: int | None = None, is_out_of_memory: bool = False) -> None:
+    told = {"job": job, "code": code, "message": "Its doing.", "step": step, "is_out_of_memory": is_out_of_memory}
+    send(Failed.model_validate(told))
 
 
 def breaks(job: str, is_lost: bool, is_out_of_memory: bool = False) -> None:

@@ -102,7 +102,8 @@ def test_what_the_candidate_did_keeps_the_process_and_tells_step_and_reason(slot
     [
         ((("breaks", False),), True),
         ((("breaks", True),), False),
-        ((("fail", "memory"),), False),
+        ((("fail", "memory", None, True),), False),
+        ((("fail", "memory"),), True),
     ],
 )
 def test_a_process_whose_device_or_memory_is_lost_is_not_used_again(slot: Runtime, acts: Any, is_kept: bool) -> None:
@@ -181,7 +182,7 @@ def test_no_loss_is_blamed_for_what_a_card_takes_of_the_machines_own_memory() ->
     with runtime("card") as slot:
         assert "own memory" in reason(act(slot, TRAINING, ("hold", 400 << 20), ("idle",), limits=little))
         assert "own memory" in reason(act(slot, TRAINING, ("raises", "MemoryError")))
-        outcome = act(slot, TRAINING, ("fail", "memory"))
+        outcome = act(slot, TRAINING, ("fail", "memory", None, True))
         assert isinstance(outcome, Failed)
         assert outcome.code == "memory"
 
@@ -190,7 +191,7 @@ def test_no_loss_is_blamed_for_what_a_card_takes_of_the_machines_own_memory() ->
 @pytest.mark.parametrize(
     "act_of_the_warm",
     [
-        pytest.param(("fail", "memory"), id="said"),
+        pytest.param(("fail", "memory", None, True), id="said"),
         pytest.param(("breaks", True, True), id="said of ours"),
         pytest.param(("raises", "MemoryError"), id="died"),
         pytest.param(("hold", 400 << 20), id="seen"),
@@ -212,7 +213,9 @@ def test_memory_is_tried_again_once_and_not_at_all_where_the_process_was_fresh(s
         told: list[Progress] = []
         if expected == 2:
             process_of(slot)
-        outcome = slot.evaluate(order(TRAINING, ("fail", "memory")), AMPLE, stop=Event(), on_progress=told.append)
+        outcome = slot.evaluate(
+            order(TRAINING, ("fail", "memory", None, True)), AMPLE, stop=Event(), on_progress=told.append
+        )
         assert isinstance(outcome, Failed)
         assert len(told) == expected
 

@@ -19,20 +19,22 @@ class UnknownArena(Exception):
 
 def open_arena(document: Mapping[str, Any], device: torch.device, cache_dir: Path) -> Arena:
     """Nothing is built yet. Raises UnknownArena, and ValueError, KeyError or TypeError for a document that is none."""
-    _check("document is", document.get("version"), VERSION)
+    _check(document)
     cache = Cache(cache_dir)
-    match document.get("kind"):
+    match document["kind"]:
         case ArenaKind.SYNTHETIC:
-            _check("builders are", document.get("builders"), BUILDERS)
             return SyntheticArena(document, device, cache)
-        case ArenaKind.HF:
+        case _:
             return HfArena(document, device, cache)
-    raise UnknownArena(f"There is no kind of arena {document.get('kind')!r}: let all machines run the same version.")
 
 
-def _check(what: str, given: object, known: object) -> None:
-    if given != known:
-        raise UnknownArena(
-            f"The arena's {what} of version {given} and this worker knows {known}: let all machines run the same"
-            " version of the service."
-        )
+def _check(document: Mapping[str, Any]) -> None:
+    if document.get("kind") not in set(ArenaKind):
+        kind = document.get("kind")
+        raise UnknownArena(f"There is no kind of arena {kind!r}: let all machines run the same version.")
+    for name, known in (("version", VERSION), ("builders", BUILDERS[ArenaKind(document["kind"])])):
+        if document.get(name) != known:
+            raise UnknownArena(
+                f"Of the arena's document {name} is {document.get(name)} and this worker knows {known}: let all"
+                " machines run the same version of the service, and register an arena of your own anew after that."
+            )

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from discovery_service.domain.arenas import BUILDERS, Recipe
+from discovery_service.domain.arenas import BUILDERS, ArenaKind, Recipe
 from workers.arenas.cache import Cache, Tensors, hash_recipe, hash_tensors, read_tensors
 from workers.arenas.language import build_model, pretrain
 from workers.arenas.machine import describe_machine
@@ -29,7 +29,7 @@ def describe_policy(recipe: Recipe, p_stop: float, base_policy: int) -> dict[str
     """All that decides what a base policy is."""
     known = asdict(recipe)
     of_recipe = {name: known[name] for name in (*_OF_MODEL, *_OF_TRAINING)}
-    version = BUILDERS["policies"]
+    version = BUILDERS[ArenaKind.SYNTHETIC]["policies"]
     return {"makes": "base policy", "version": version, "base_policy": base_policy, "p_stop": p_stop, **of_recipe}
 
 

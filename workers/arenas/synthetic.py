@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from discovery_service.domain.arenas import BUILDERS, Precision, Recipe, Schedule, World, hash_document
+from discovery_service.domain.arenas import BUILDERS, ArenaKind, Precision, Recipe, Schedule, World, hash_document
 from discovery_service.domain.measuring import Draw, Stream
 from discovery_service.domain.published import find_figures
 from workers.arenas.arena import Batch, Policy
@@ -76,7 +76,7 @@ class SyntheticArena:
         model = copy.deepcopy(self._references[base_policy]).cpu()
         recipe = {
             "makes": "draw",
-            "version": BUILDERS["draws"],
+            "version": BUILDERS[ArenaKind.SYNTHETIC]["draws"],
             "world": vars(self.world),
             "base_policy": hash_tensors(find_weights(model)),
             "pairs": self.recipe.pairs,

@@ -52,13 +52,14 @@ def summarise(measurements: Sequence[Document]) -> list[Document]:
 
 def trace_frontier(summary: Sequence[Document]) -> list[Document]:
     """The settings at which the loss earns most for its KL, from near to far; a score is earned too."""
+    whole = [each for each in summary if each["draws"] and not each["failed"]]
     points = {
-        number: (metrics["kl"]["mean"], metrics[earned]["mean"])
-        for number, metrics in enumerate(each["metrics"] for each in summary)
+        number: (each["metrics"]["kl"]["mean"], each["metrics"][earned]["mean"])
+        for number, each in enumerate(whole)
         for earned in ("reward", "score")
-        if {"kl", earned} <= metrics.keys()
+        if {"kl", earned} <= each["metrics"].keys()
     }
-    return [summary[number]["setting"] for number in find_frontier(points)]
+    return [whole[number]["setting"] for number in find_frontier(points)]
 
 
 def _find_intervals(measured: Sequence[Mapping[str, float | None]]) -> dict[str, Interval]:

@@ -1,8 +1,8 @@
 """One job of a runtime, from the order to its answer: open the arena, train, measure, and say what came of it.
 
 Whose doing an error is: a loss that diverges, is refused or takes more memory than the job may in training is `Failed`;
-whatever fails while the arena is opened or the policy measured is ours, `Broken`. Where memory ran out then, or on a
-card, the process is lost.
+whatever fails while the arena is opened or the policy measured is ours, `Broken`. Where memory ran out, or on a card
+anything of ours failed, the process is lost.
 """
 
 import math
@@ -96,7 +96,7 @@ def _judge(job: str, stage: Stage, error: Exception, device: torch.device) -> An
 def _judge_training(job: str, error: Exception, is_memory: bool) -> Failed | None:
     """None where it is not the candidate's doing."""
     if is_memory:
-        return Failed(job=job, code="memory", message=_NO_MEMORY)
+        return Failed(job=job, code="memory", message=_NO_MEMORY, is_out_of_memory=True)
     if isinstance(error, Refused):
         refusal = error.refusals[0]
         is_too_much = refusal.code is RefusalCode.TOO_MUCH_MEMORY

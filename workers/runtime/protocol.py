@@ -115,6 +115,8 @@ class Failed(Message):
     """One sentence for whoever wrote the loss."""
     step: int | None = None
     series: dict[str, list[float | None]] = {}
+    is_out_of_memory: bool = False
+    """Really, and not only more than a loss may ask for."""
 
 
 class Broken(Message):

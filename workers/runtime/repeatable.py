@@ -31,6 +31,8 @@ def median(values: torch.Tensor, dim: int, keepdim: bool = False) -> tuple[torch
 
     Torch's own chooses among equal values as it likes, and so refuses to run where results have to repeat.
     """
+    if values.ndim and not values.shape[dim]:
+        raise IndexError("an empty dimension has no median")
     ordered, places = torch.sort(values, dim=dim, stable=True)
     count = values.shape[dim] if values.ndim else 1
     missing = ordered.isnan().sum(dim, keepdim=True)

@@ -174,7 +174,7 @@ class _Job:
                 return Measured(answer.metrics, answer.series, self._device_s())
             case protocol.Failed():
                 # Where memory ran out, what is left of arenas and caches is anybody's guess.
-                self.is_out_of_memory = answer.code == "memory"
+                self.is_out_of_memory = answer.is_out_of_memory
                 self.leaves_a_sound_process = not self.is_out_of_memory
                 return Failed(answer.code, answer.message, answer.step, answer.series, self._device_s())
             case Broken():

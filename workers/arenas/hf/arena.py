@@ -36,9 +36,6 @@ from workers.arenas.hf.scorers import Scorer, make_scorer
 from workers.arenas.hf.tokenising import Limits, Pair, hash_tokens, tokenise
 from workers.arenas.machine import describe_machine
 
-VERSION = 2
-"""Raised when the same document gives other numbers."""
-
 
 @dataclass
 class Base:
@@ -160,7 +157,6 @@ class HfArena:
         """In the cache: by all that decides its bits. What tokens there are, templates and their libraries decide."""
         return {
             "makes": made,
-            "version": VERSION,
             "arena": hash_document(self._document),
             "base_policy": base_policy,
             "tokens": tokens_sha256,
