@@ -1,15 +1,6 @@
 import pytest
 
-from discovery_service.domain.intervals import find_interval, find_t
-
-
-@pytest.mark.parametrize(
-    ("degrees", "at_95", "at_99"),
-    [(1, 12.706, 63.657), (2, 4.303, 9.925), (3, 3.182, 5.841), (11, 2.201, 3.106), (30, 2.042, 2.750)],
-)
-def test_students_t_is_that_of_the_tables(degrees: int, at_95: float, at_99: float) -> None:
-    assert find_t(0.95, degrees) == pytest.approx(at_95, abs=6e-4)
-    assert find_t(0.99, degrees) == pytest.approx(at_99, abs=6e-4)
+from discovery_service.domain.intervals import bound, find_interval
 
 
 def test_a_mean_has_an_interval_from_two_draws_on() -> None:
@@ -23,3 +14,9 @@ def test_a_mean_has_an_interval_from_two_draws_on() -> None:
 def test_draws_that_agree_have_no_width() -> None:
     found = find_interval([2.0] * 4)
     assert (found.low, found.high) == (2, 2)
+
+
+def test_it_is_as_wide_as_its_level_and_its_degrees_of_freedom_ask() -> None:
+    found = bound(1.0, 0.5, 11, draws=3, level=0.99)
+    assert (found.low, found.high) == pytest.approx((1 - 0.5 * 3.106, 1 + 0.5 * 3.106), abs=1e-3)
+    assert found.draws == 3
