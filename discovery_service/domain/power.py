@@ -39,7 +39,7 @@ def count_draws(detect: float, *, sd: float, finalists: int, at_least: int = MIN
     if not POLICIES < at_least <= MAX_DRAWS or at_least % POLICIES:
         raise ValueError(f"At least {at_least} draws: must be a multiple of {POLICIES}, from 6 to {MAX_DRAWS}.")
     for draws in range(at_least, MAX_DRAWS, POLICIES):
-        if find_detectable(sd=sd, draws=draws, finalists=finalists) <= detect:
+        if find_power(detect, sd=sd, draws=draws, finalists=finalists) >= POWER:
             return draws
     return MAX_DRAWS
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discovery_service.domain.confirming import compare, find_level
@@ -25,6 +25,7 @@ def _draw(effects: tuple[float, ...], sd: float, chance: random.Random, each: in
     return _place([[chance.gauss(effect, sd) for _ in range(each)] for effect in effects])
 
 
+@settings(deadline=None)
 @given(GROUPS, st.integers(1, 3))
 def test_the_interval_is_that_of_least_squares_with_a_mean_for_each_policy(
     groups: list[list[float]], finalists: int

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -40,6 +40,7 @@ def test_what_is_no_better_is_found_so_with_the_nominal_rate(draws: int, finalis
     assert find_power(0.0, sd=0.2, draws=draws, finalists=finalists) == pytest.approx(0.025 / finalists, rel=1e-6)
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 2), DRAWS, FINALISTS, st.floats(0.3, 0.99))
 def test_the_detectable_difference_is_found_with_just_the_power(
     sd: float, draws: int, finalists: int, power: float
@@ -58,6 +59,7 @@ def test_confirmations_find_it_about_as_often_as_foretold() -> None:
     assert found / 2000 == pytest.approx(0.79, abs=0.036)
 
 
+@settings(deadline=None)
 @given(st.floats(0.02, 2), st.floats(0.01, 0.5), FINALISTS, st.sampled_from([9, 12, 15]))
 def test_no_fewer_draws_would_do_and_none_are_wasted(detect: float, sd: float, finalists: int, at_least: int) -> None:
     draws = count_draws(detect, sd=sd, finalists=finalists, at_least=at_least)
