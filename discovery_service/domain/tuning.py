@@ -127,8 +127,8 @@ def _find_stage(walk: Walk, moves: Sequence[Move], ranked: Sequence[Point]) -> l
     stage: list[Point] = []
     for move in moves:
         point = _aim(move, ranked)
-        taken = {*ranked, *stage}
-        stage.append(point if point not in taken and walk.reaches(point) else _substitute(walk, ranked, taken))
+        taken = [*ranked, *stage]
+        stage.append(point if point not in taken and walk.reaches(point) else _substitute(walk, taken))
     return stage
 
 
@@ -144,9 +144,9 @@ def _aim(move: Move, ranked: Sequence[Point]) -> Point:
     return ranked[move.rank].move(move.axis, move.by)
 
 
-def _substitute(walk: Walk, ranked: Sequence[Point], taken: set[Point]) -> Point:
+def _substitute(walk: Walk, taken: Sequence[Point]) -> Point:
     """The first untried neighbour of the best setting that has one. Some setting has: the plan checked that."""
-    return next(near for point in ranked for near in walk.list_neighbours(point) if near not in taken)
+    return next(near for point in taken for near in walk.list_neighbours(point) if near not in taken)
 
 
 def _choose_setting(values: Mapping[Setting, Sequence[float | None]]) -> Setting | None:

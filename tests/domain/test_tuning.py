@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.tuning import Training, follow_plan
-from discovery_service.domain.tuning_plans import TuningPlan
+from discovery_service.domain.tuning_plans import Point, TuningPlan
 from tests.domain.tuned import MINI, PLANS, tune
 
 FIRST = 1.5e-3
@@ -93,6 +93,13 @@ def test_what_was_tried_has_the_next_best_untried_neighbour_for_a_substitute() -
     progress, batches = tune(MINI, by_beta(values, at_lower=5))
     assert [points(batch) for batch in batches[1:4]] == [[(4, LOWER)], [(2, LOWER), (8, LOWER)], [(16, LOWER)]]
     assert progress.chosen == Setting(16, LOWER, 120)
+
+
+def test_a_substitute_is_sought_up_before_down_and_beside_the_best_first() -> None:
+    values = {0.25: 1.0, 1: 3.0, 4: 2.0, 8: 1.5, 2: 2.1}
+    progress, batches = tune(MINI, by_beta(values, at_lower=5))
+    assert [points(batch) for batch in batches[1:4]] == [[(4, LOWER)], [(2, LOWER), (8, LOWER)], [(1, LOWER)]]
+    assert progress.chosen == MINI.setting_at(Point(rungs=1))
 
 
 def test_a_flat_loss_stays_at_the_start() -> None:

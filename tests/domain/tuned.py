@@ -34,12 +34,21 @@ RICHER = replace(
     finalists=3,
     draws=5,
 )
+# No more settings within reach than are tried: there is a substitute for as long as anything is left.
+TIGHT = replace(
+    MINI,
+    with_beta=replace(MINI.with_beta, low=Point(octaves=-3), high=Point(octaves=3)),
+    without_beta=replace(
+        MINI.without_beta, low=Point(), high=Point(rungs=6), first=(Point(rungs=4), Point(rungs=5), Point(rungs=3))
+    ),
+)
 PLANS = {
     "mini": MINI,
     "base": make_plan(Setting(1.0, 1e-3, 120)),
     "an operator's": make_plan(Setting(0.1, 1e-6, 200)),
     "one step": make_plan(Setting(0.3, 1.0, 1)),
     "richer": RICHER,
+    "tight": TIGHT,
 }
 
 
