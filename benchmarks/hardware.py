@@ -29,7 +29,7 @@ def profile(cell: Cell, cache: Path) -> dict[str, Any]:
     graph = read_graph(order.graph)
     step = order.setting.model_copy(update={"steps": 1}).setting()
     with FlopCounterMode(display=False) as counted:
-        train(task, Program(graph), graph.family, step, Optimisation.of(document["recipe"]), on_step=lambda _: None)
+        train(task, Program(graph), graph.family, step, Optimisation.of(document["recipe"]))
     prompts = make_prompts(document["recipe"]["evaluation_texts"], 0)
     uniforms = make_uniforms(len(prompts), 0)
     return {

@@ -47,11 +47,7 @@ class Trainings:
                 self._arenas[name] = open_arena(document, torch.device("cpu"), get_settings().arena_cache)
             task = self._arenas[name].open(base_policy, draw)
             optimisation = Optimisation.of(document["recipe"])
-            train(task, Program(graph), Family.PAIRWISE, setting, optimisation, on_step=_ignore)
+            train(task, Program(graph), Family.PAIRWISE, setting, optimisation)
             return task.measure()
 
         return self._kept.get(key, measure)
-
-
-def _ignore(step: int) -> None:
-    """Nobody watches."""

@@ -23,7 +23,7 @@ def find_source(name: str) -> str:
 
 def train_source(task: Task, source: str, setting: Setting) -> None:
     program = Program(read_graph(compile_source(check_source(source, Family.PAIRWISE))))
-    train(task, program, Family.PAIRWISE, setting, OPTIMISATION, on_step=lambda _: None)
+    train(task, program, Family.PAIRWISE, setting, OPTIMISATION)
 
 
 def evaluate(arena: Arena, source: str, setting: Setting, draw: Draw, base_policy: int = 0) -> Any:

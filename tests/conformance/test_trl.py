@@ -59,7 +59,7 @@ def test_the_first_steps_agree_in_loss_and_weights(
     model = copy.deepcopy(base)
     program = Program(read_graph(compile_source(check_source(KNOWN[ours].text, Family.PAIRWISE))))
     task = Preferences(model, rows, BATCH)
-    trained = train(task, program, Family.PAIRWISE, setting, OPTIMISATION, on_step=lambda _: None)
+    trained = train(task, program, Family.PAIRWISE, setting, OPTIMISATION)
 
     losses = torch.stack(trainer.losses)
     torch.testing.assert_close(torch.tensor(trained.series["loss"]), losses, rtol=0, atol=1e-5)

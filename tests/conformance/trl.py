@@ -5,9 +5,8 @@ from typing import Any
 
 import torch
 from transformers import LlamaForCausalLM
-from trl import DPOConfig
 
-from benchmarks.trl_evaluation import ScheduledTrainer
+from benchmarks.trl_evaluation import ScheduledTrainer, make_config
 from discovery_service.domain.measuring import Setting
 from tests.conformance.preferences import Row, as_texts, make_tokenizer
 from workers.runtime.optimisation import Optimisation
@@ -35,26 +34,13 @@ def make_trainer(
     folder: Path,
     **config: Any,
 ) -> RecordingTrainer:
-    arguments = DPOConfig(
-        output_dir=str(folder),
-        beta=setting.beta,
-        learning_rate=setting.learning_rate,
-        max_steps=setting.steps,
+    arguments = make_config(
+        folder,
+        setting,
+        optimisation,
         per_device_train_batch_size=batch,
         train_sampling_strategy="sequential",
-        optim="adamw_torch_fused",
-        adam_beta1=optimisation.adam_betas[0],
-        adam_beta2=optimisation.adam_betas[1],
-        max_grad_norm=optimisation.clip,
         precompute_ref_log_probs=True,
-        # Its defaults save memory, and round what ours does not.
-        activation_checkpointing=False,
-        bf16=False,
-        use_cpu=True,
-        save_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-        dataloader_pin_memory=False,
         **config,
     )
     return RecordingTrainer(

@@ -75,7 +75,7 @@ class Arenas:
     def train(self, graph: Graph, device: torch.device, attention: str = "eager") -> Trained:
         task: Any = self._arenas[device].open(0, DRAW)
         task.policy.model.set_attn_implementation(attention)
-        trained = train(task, Program(graph), graph.family, SETTING, self._optimisation, on_step=lambda _: None)
+        trained = train(task, Program(graph), graph.family, SETTING, self._optimisation)
         weights = [each.detach().cpu() for each in task.policy.parameters()]
         return Trained(trained.series, weights, task.measure())
 

@@ -130,7 +130,7 @@ def _spy(loss: Program, given: list[dict[str, Tensor]]) -> Any:
 def test_progress_and_beta_are_given_in_double_precision() -> None:
     given: list[dict[str, Tensor]] = []
     setting = Setting(beta=0.1, learning_rate=1e-3, steps=7)
-    train(Scoring(), _spy(compiled(DPO), given), Family.PAIRWISE, setting, OPTIMISATION, on_step=lambda _: None)
+    train(Scoring(), _spy(compiled(DPO), given), Family.PAIRWISE, setting, OPTIMISATION)
     assert {(each[name].dtype, each[name].shape) for each in given for name in ("beta", "progress")} == {
         (torch.float64, torch.Size())
     }
@@ -335,7 +335,7 @@ def _train_with(error: Exception, *, in_policy: bool) -> None:
         def program(inputs: Any) -> Tensor:
             return _Backward.apply(loss(inputs), error)
 
-    train(task, program, Family.PAIRWISE, SETTING, OPTIMISATION, on_step=lambda _: None)
+    train(task, program, Family.PAIRWISE, SETTING, OPTIMISATION)
 
 
 def test_what_fails_in_the_gradient_of_a_loss_is_the_loss_s_fault() -> None:
@@ -357,5 +357,5 @@ def test_a_card_that_is_full_or_fails_is_for_the_caller_to_judge(error: RuntimeE
 
 def test_a_loss_is_given_all_inputs_of_its_family() -> None:
     given: list[dict[str, Tensor]] = []
-    train(Scoring(), _spy(compiled(DPO), given), Family.PAIRWISE, SETTING, OPTIMISATION, on_step=lambda _: None)
+    train(Scoring(), _spy(compiled(DPO), given), Family.PAIRWISE, SETTING, OPTIMISATION)
     assert given[0].keys() == {each.name for each in INPUTS[Family.PAIRWISE]}

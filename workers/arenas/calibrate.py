@@ -105,7 +105,7 @@ def measure_repeats(
         for repeat in range(2):
             task = arena.open(base_policy, Draw(Purpose.CALIBRATE, f"repeat {pair}", repeat=repeat))
             moments = [time.process_time()]
-            train(task, program, Family.PAIRWISE, setting, optimisation, on_step=_ignore)
+            train(task, program, Family.PAIRWISE, setting, optimisation)
             moments.append(time.process_time())
             objective = task.measure()["J"]
             moments.append(time.process_time())
@@ -204,10 +204,6 @@ def _log_mean_exp(rewards: Tensor) -> Tensor:
 
 def _estimate(values: Tensor) -> Estimate:
     return Estimate(float(values.mean()), float(values.std()) / math.sqrt(len(values)))
-
-
-def _ignore(step: int) -> None:
-    """Nobody watches."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -43,7 +43,7 @@ def train(
     setting: Setting,
     optimisation: Optimisation,
     *,
-    on_step: Callable[[int], None],
+    on_step: Callable[[int], None] = lambda _: None,
 ) -> Trained:
     """Trains the task's policy in place; on_step hears how many steps are done.
 

@@ -40,7 +40,7 @@ def train_dpo(task: Any, *, steps: int = 12, learning_rate: float = 3e-3, precis
     program = Program(read_graph(list_described(Family.PAIRWISE)["dpo"].graph))
     recipe = {"warm_up": 0, "schedule": "constant", "clip": 1.0, "adam_betas": [0.9, 0.95], "precision": precision}
     setting = Setting(0.1, learning_rate, steps)
-    trained = train(task, program, Family.PAIRWISE, setting, Optimisation.of(recipe), on_step=lambda _: None)
+    trained = train(task, program, Family.PAIRWISE, setting, Optimisation.of(recipe))
     return {"series": trained.series, "metrics": task.measure()}
 
 
