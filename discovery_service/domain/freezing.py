@@ -1,4 +1,4 @@
-"""The freeze: which losses are confirmed at which settings, and the fresh draws that follow from it and nothing else."""
+"""The freeze: which losses are confirmed at which settings, and the fresh draws that follow from that alone."""
 
 import hashlib
 import json
