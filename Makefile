@@ -66,7 +66,7 @@ openapi: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	@if ! $(BIN)/python -c '$(IS_SUPPORTED)' 2>/dev/null; then $(call create_venv,$(VENV)); fi
 	@echo "Installing into $(VENV); the first time this takes some minutes."
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,trl,dev]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local,trl,plot,dev]'
 	@touch $@
 
 # async-timeout is what redis needs below Python 3.11.3, and no newer Python would bring it into the lock.
@@ -76,7 +76,7 @@ lock:
 	$(call create_venv,$$place/venv); \
 	python=$$place/venv/bin/python; \
 	"$$python" -m pip install --quiet --upgrade pip; \
-	"$$python" -m pip install --quiet --editable '.[local,trl,dev]' async-timeout; \
+	"$$python" -m pip install --quiet --editable '.[local,trl,plot,dev]' async-timeout; \
 	"$$python" -m pip freeze --all --exclude pip --exclude-editable > "$$place/frozen"; \
 	{ \
 	    echo "# The versions that everything is installed and tested with. 'make lock' resolves pyproject.toml with all its"; \
