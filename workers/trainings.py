@@ -141,7 +141,7 @@ def refuse_crashed(outcomes: Mapping[Training, Outcome]) -> None:
     for training, outcome in outcomes.items():
         if isinstance(outcome, Crashed):
             raise TrainingsBroke(
-                f"A training ({training.label}) crashed, which is no fault of the loss: {outcome.reason}."
+                f"A training ({training.label}) crashed, which is no fault of the loss: {outcome.reason.rstrip('.')}."
                 " Nothing is concluded from the others. Try again; `discovery doctor` says what this machine lacks."
             )
 

@@ -70,11 +70,11 @@ def test_what_follows_is_trained_too_and_failures_are_followed() -> None:
 
 
 def test_after_a_crash_the_others_are_cancelled_and_nothing_follows() -> None:
-    trainings, orders = make(lambda order: Crashed("the machine is ill"), slots=1)
+    trainings, orders = make(lambda order: Crashed("the machine is ill."), slots=1)
     outcomes = trainings.run([training(n) for n in range(3)], lambda *_: [training(9)])
     assert [type(each) for each in outcomes.values()] == [Crashed, Cancelled, Cancelled]
     assert len(orders) == 1
-    with pytest.raises(TrainingsBroke, match=r"\(draw 0\) crashed, .* no fault of the loss: the machine is ill\."):
+    with pytest.raises(TrainingsBroke, match=r"\(draw 0\) crashed, .* no fault of the loss: the machine is ill\. Nothing"):
         refuse_crashed(outcomes)
 
 
