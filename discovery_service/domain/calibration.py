@@ -66,6 +66,31 @@ def describe_library(library: Mapping[str, Tuned]) -> dict[str, Any]:
     }
 
 
+def describe_steps(
+    planned: Tuned, others: Mapping[int, Mapping[Occasion, float | None]], noise: float
+) -> list[dict[str, Any]]:
+    """What the reference gains from other numbers of steps than its tuned one, beside the arena's A/A noise.
+
+    ValueError where it failed at its own.
+    """
+    reference = planned.succeeded()
+    if reference is None:
+        raise ValueError("The reference failed on some of the draws: nothing can be compared with it in this arena.")
+    return [
+        _describe_steps(steps, Tuned(planned.setting, values), reference, noise) for steps, values in others.items()
+    ]
+
+
+def _describe_steps(steps: int, tuned: Tuned, reference: Mapping[Occasion, float], noise: float) -> dict[str, Any]:
+    values = tuned.succeeded()
+    found = None if values is None else compare(find_differences(values, reference), 1).interval
+    return {
+        "steps": steps,
+        "difference": None if found is None else _tell(found),
+        "gains_less_than_noise": found is None or found.mean < noise,
+    }
+
+
 def describe_agreement(name: str, here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
     """How two arenas rank the losses that both could compare, from what is published of their libraries."""
     common = [loss for loss in here["losses"] if _effect(here, loss) is not None and _effect(there, loss) is not None]

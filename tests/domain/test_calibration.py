@@ -10,6 +10,7 @@ from discovery_service.domain.calibration import (
     Tuned,
     describe_agreement,
     describe_library,
+    describe_steps,
     is_without_spread,
     read_spread,
 )
@@ -86,6 +87,18 @@ def test_two_arenas_agree_as_far_as_they_rank_alike() -> None:
     against = describe_library(library({name: -gain for name, gain in gains.items()}, seed=3))
     assert describe_agreement("there", here, there)["tau"] == 1
     assert describe_agreement("against", here, against)["tau"] == -1
+
+
+def test_other_numbers_of_steps_are_told_beside_the_noise() -> None:
+    planned = library()["dpo"]
+    more: dict[Occasion, float | None] = {at: (value or 0.0) + 0.1 for at, value in planned.values.items()}
+    failed: dict[Occasion, float | None] = {**more, OCCASIONS[0]: None}
+    told = describe_steps(planned, {60: failed, 240: more}, noise=0.05)
+    assert [each["steps"] for each in told] == [60, 240]
+    assert [each["gains_less_than_noise"] for each in told] == [True, False]
+    assert told[0]["difference"] is None
+    assert told[1]["difference"]["mean"] == pytest.approx(0.1)
+    assert describe_steps(planned, {240: more}, noise=0.2)[0]["gains_less_than_noise"]
 
 
 def test_it_can_be_published() -> None:
