@@ -67,11 +67,11 @@ def describe_library(library: Mapping[str, Tuned]) -> dict[str, Any]:
 
 
 def describe_steps(
-    planned: Tuned, others: Mapping[int, Mapping[Occasion, float | None]], noise: float
+    planned: Tuned, others: Mapping[int, Mapping[Occasion, float | None]], noise: float | None
 ) -> list[dict[str, Any]]:
-    """What the reference gains from other numbers of steps than its tuned one, beside the arena's A/A noise.
+    """What the reference gains from other numbers of steps than its tuned one, and whether that is more than A/A noise.
 
-    ValueError where it failed at its own.
+    Of an arena without published noise nobody knows. ValueError where it failed at its own.
     """
     reference = planned.succeeded()
     if reference is None:
@@ -81,13 +81,15 @@ def describe_steps(
     ]
 
 
-def _describe_steps(steps: int, tuned: Tuned, reference: Mapping[Occasion, float], noise: float) -> dict[str, Any]:
+def _describe_steps(
+    steps: int, tuned: Tuned, reference: Mapping[Occasion, float], noise: float | None
+) -> dict[str, Any]:
     values = tuned.succeeded()
     found = None if values is None else compare(find_differences(values, reference), 1).interval
     return {
         "steps": steps,
         "difference": None if found is None else _tell(found),
-        "gains_less_than_noise": found is None or found.mean < noise,
+        "gains_less_than_noise": None if noise is None or found is None else found.mean < noise,
     }
 
 

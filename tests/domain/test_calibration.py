@@ -95,10 +95,11 @@ def test_other_numbers_of_steps_are_told_beside_the_noise() -> None:
     failed: dict[Occasion, float | None] = {**more, OCCASIONS[0]: None}
     told = describe_steps(planned, {60: failed, 240: more}, noise=0.05)
     assert [each["steps"] for each in told] == [60, 240]
-    assert [each["gains_less_than_noise"] for each in told] == [True, False]
+    assert [each["gains_less_than_noise"] for each in told] == [None, False]
     assert told[0]["difference"] is None
     assert told[1]["difference"]["mean"] == pytest.approx(0.1)
-    assert describe_steps(planned, {240: more}, noise=0.2)[0]["gains_less_than_noise"]
+    for noise, expected in ((0.2, True), (None, None)):
+        assert describe_steps(planned, {240: more}, noise)[0]["gains_less_than_noise"] is expected
 
 
 def test_it_can_be_published() -> None:
