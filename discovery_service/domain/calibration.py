@@ -10,9 +10,9 @@ from statistics import fmean
 from typing import Any
 
 from discovery_service.domain.agreement import Agreement, find_agreement
-from discovery_service.domain.confirming import Comparison, compare
+from discovery_service.domain.confirming import Comparison, compare, stratify
 from discovery_service.domain.differences import Occasion, Variance, find_differences
-from discovery_service.domain.intervals import Interval, find_interval
+from discovery_service.domain.intervals import Interval
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.power import MIN_DRAWS, find_detectable
@@ -116,7 +116,7 @@ def _describe(tuned: Tuned, compared: Comparison | None) -> dict[str, Any]:
     return {
         "setting": None if tuned.setting is None else tuned.setting.document(),
         "failed": sum(value is None for value in tuned.values.values()),
-        "value": None if values is None else _tell(find_interval(list(values.values()))),
+        "value": None if values is None else _tell(stratify(values)),
         "difference": None if compared is None else _tell(compared.interval),
         "sd": None if compared is None else _round(compared.sd),
     }
