@@ -66,9 +66,10 @@ def add_round(
     session: Session,
     campaign: Campaign,
     *,
-    status: RoundStatus = RoundStatus.EVALUATING,
+    status: RoundStatus = RoundStatus.GATING,
     snapshot_rounds: Sequence[int] = (),
 ) -> Round:
+    """By default not yet at the point from which on the engine schedules evaluations of its candidates by itself."""
     number = session.scalar(select(func.count()).select_from(Round).where(Round.campaign_id == campaign.id))
     made = Round(campaign_id=campaign.id, number=number, status=status, snapshot_rounds=list(snapshot_rounds))
     return _added(session, made)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -9,12 +10,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Campaign, Candidate, Finalist, Freeze, Seal
+from discovery_service.db.tables import Campaign, Candidate, Evaluation, Finalist, Freeze, Seal
 from discovery_service.domain.states import Purpose
 from tests import rows
 from tests.waiting import wait_for_blocked
 
 SEALED = "is sealed; its finalists are fixed"
+SETTING = {"beta": 0.1, "learning_rate": 0.001, "steps": 8}
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def frozen(sessions: Sessions) -> tuple[Campaign, Freeze, Candidate]:
 
 
 def add_finalist(session: Session, freeze: Freeze, candidate: Candidate) -> None:
-    session.add(Finalist(freeze_id=freeze.id, candidate_id=candidate.id, role="finalist", setting={"beta": 0.1}))
+    session.add(Finalist(freeze_id=freeze.id, candidate_id=candidate.id, role="finalist", setting=SETTING))
     session.flush()
 
 
@@ -140,7 +142,12 @@ def test_a_confirming_evaluation_needs_a_seal(sessions: Sessions, frozen: tuple[
         rows.add_evaluation(session, campaign, candidate=candidate, purpose=Purpose.CONFIRM, seal_id=freeze.id)
     with sessions.begin() as session:
         add_seal(session, freeze)
-        rows.add_evaluation(session, campaign, candidate=candidate, purpose=Purpose.CONFIRM, seal_id=freeze.id)
+        confirm(session, campaign, freeze, candidate)
+
+
+def confirm(session: Session, campaign: Campaign, freeze: Freeze, candidate: Candidate, **values: Any) -> Evaluation:
+    columns = {"purpose": Purpose.CONFIRM, "seal_id": freeze.id, "setting": SETTING, "candidate": candidate} | values
+    return rows.add_evaluation(session, campaign, **columns)
 
 
 def test_only_finalists_and_references_are_confirmed(
@@ -161,10 +168,23 @@ def test_a_finalist_is_confirmed_in_the_arena_it_was_frozen_for(
     with sessions() as session:
         add_finalist(session, freeze, finalist)
         add_seal(session, freeze)
-        confirm = {"purpose": Purpose.CONFIRM, "seal_id": freeze.id, "candidate": finalist}
         elsewhere = rows.find_or_add_arena(session, "fog:mini")
         with pytest.raises(IntegrityError, match="fk_evaluation_seal_id_arena_id"):
-            rows.add_evaluation(session, campaign, arena_id=elsewhere.id, **confirm)
+            confirm(session, campaign, freeze, finalist, arena_id=elsewhere.id)
+
+
+@pytest.mark.parametrize("changed", [{"beta": 0.2}, {"steps": 9}, {"more": 1}, {"steps": "8"}])
+def test_a_finalist_is_confirmed_at_the_setting_it_was_frozen_with(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate], changed: dict[str, Any]
+) -> None:
+    campaign, freeze, finalist = frozen
+    with sessions.begin() as session:
+        add_finalist(session, freeze, finalist)
+        add_seal(session, freeze)
+        # However its numbers are written, it is the same setting.
+        confirm(session, campaign, freeze, finalist, setting={"steps": 8.0, "learning_rate": 1e-3, "beta": 0.1})
+    with sessions() as session, pytest.raises(IntegrityError, match="fk_evaluation_seal_id_candidate_id_setting"):
+        confirm(session, campaign, freeze, finalist, setting=SETTING | changed)
 
 
 def test_only_a_confirming_evaluation_refers_to_a_seal(

@@ -1,0 +1,30 @@
+"""How a campaign ended, in a sentence that promises no more than was confirmed."""
+
+from collections.abc import Mapping
+
+from discovery_service.domain.intervals import Interval
+from discovery_service.domain.known_losses import REFERENCE_LOSS
+
+NO_DISCOVERY = "No confirmed discovery"
+
+
+def tell_discoveries(found: Mapping[str, Interval], *, arena: str, looked_at: int) -> str:
+    """Of a campaign that was confirmed; `found` are the finalists that are better than DPO in the search arena."""
+    whence = f"of {looked_at} candidates that were looked at"
+    if not found:
+        return f"{NO_DISCOVERY}: {whence}, none was confirmed to be better than {REFERENCE_LOSS} in {arena}."
+    told = ", ".join(f"{name} by {_tell(interval)}" for name, interval in found.items())
+    return f"Confirmed: {whence}, better than {REFERENCE_LOSS} in {arena} is {told}."
+
+
+def tell_no_finalist(*, arena: str, looked_at: int, is_reference_measured: bool) -> str:
+    why = f"of {looked_at} candidates that were looked at in {arena}, none came through tuning and screen"
+    if not is_reference_measured:
+        why = f"{REFERENCE_LOSS} did not come through tuning and screen in {arena}, so nothing could be compared"
+    return f"{NO_DISCOVERY}: {why}."
+
+
+def _tell(interval: Interval) -> str:
+    if interval.low is None or interval.high is None:
+        return f"{interval.mean:.3g}"
+    return f"{interval.mean:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
