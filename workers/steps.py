@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from discovery_service.db.sessions import passes_by_itself
 from discovery_service.engine.campaigns import pause_for
+from discovery_service.engine.claim import storable
 from discovery_service.engine.verdicts import proceed
 from workers.process import task_unit
 
@@ -26,6 +27,9 @@ def take_step(campaign_id: UUID, finished: UUID | None = None) -> None:
             log.warning("step.left_to_the_sweep", campaign=str(campaign_id), error=str(error.orig))
             return
         log.exception("step.failed", campaign=str(campaign_id))
-        reason = f"The service failed at its next step: {type(error).__name__}: {error}"
+        why = storable(f"{type(error).__name__}: {error}")
+        reason = (
+            f"The service failed at its next step ({why}). Nothing measured is lost; resume it once that is mended."
+        )
         with task_unit() as session:
-            pause_for(session, campaign_id, f"{reason}. Nothing measured is lost: resume it once that is mended.")
+            pause_for(session, campaign_id, reason)

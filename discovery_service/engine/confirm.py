@@ -13,7 +13,6 @@ from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.stages import Wanted
 from discovery_service.domain.standings import Score, Trained, score_confirmation
-from discovery_service.domain.user_arenas import counted_metric
 from discovery_service.engine.entries import Record, add_outcomes, select_outcomes
 from discovery_service.engine.freeze import read_plan
 from discovery_service.engine.schedule import schedule
@@ -66,7 +65,7 @@ def read_confirmation(session: Session, freeze: Freeze) -> Confirmation:
     for finalist, name in session.execute(query):
         setting = Setting(**finalist.setting)
         wanted = tuple(Wanted(setting, policy, draw) for policy, draw in draws)
-        role, record = Role(finalist.role), Record(counted_metric(arena.spec))
+        role, record = Role(finalist.role), Record(arena.spec)
         losses.append(Confirmed(finalist.candidate_id, name, role, wanted, record))
     records = {each.candidate_id: each.record for each in losses}
     add_outcomes(session, select_outcomes().where(Evaluation.seal_id == freeze.id), records)

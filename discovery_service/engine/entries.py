@@ -1,6 +1,6 @@
 """Reads who takes part in a campaign, and what was measured of each in an arena: every step starts from that."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from discovery_service.domain.differences import Occasion
 from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
 from discovery_service.domain.measuring import Draw, Setting
+from discovery_service.domain.published import add_attained
 from discovery_service.domain.stages import Course, Wanted, follow_course, list_missing
 from discovery_service.domain.standings import Trained
 from discovery_service.domain.states import CandidateStatus, EvaluationStatus, Purpose, RoundStatus
@@ -35,12 +36,17 @@ depend on who was faster."""
 class Record:
     """What became of a candidate's evaluations in one arena."""
 
-    counts: str
+    arena: Mapping[str, Any]
+    """Its document."""
     measured: dict[Wanted, float | None] = field(default_factory=dict)
     """The value that counts; None where the candidate failed."""
     metrics: dict[Wanted, dict[str, Any]] = field(default_factory=dict)
     failures: dict[Wanted, str] = field(default_factory=dict)
     in_motion: set[Wanted] = field(default_factory=set)
+
+    @cached_property
+    def counts(self) -> str:
+        return counted_metric(self.arena)
 
     def add(self, wanted: Wanted, status: EvaluationStatus, metrics: dict[str, Any] | None, code: str | None) -> None:
         match status:
@@ -64,7 +70,11 @@ class Record:
         return Trained(
             setting,
             self.counts,
-            {each.occasion: self.metrics[each] for each in asked if each in self.metrics},
+            {
+                each.occasion: add_attained(self.metrics[each], self.arena, each.base_policy)
+                for each in asked
+                if each in self.metrics
+            },
             {each.occasion: self.failures[each] for each in asked if each in self.failures},
         )
 
@@ -154,7 +164,7 @@ def read_field(
     is_held_out: bool = False,
 ) -> Field:
     """With `only`, no more than these candidates. In a held-out arena nothing is halved or screened."""
-    plan, counts = find_plan(arena.spec), counted_metric(arena.spec)
+    plan = find_plan(arena.spec)
     library = KNOWN_LOSSES[spec.family] if spec.library == "all" else spec.library
     entries = []
     for row in session.execute(_select_accepted(campaign_id, only)):
@@ -173,7 +183,7 @@ def read_field(
                 slot=row.slot,
                 goes_on=stopped is not None and row.slot not in stopped,
                 is_stopped=stopped is not None and row.slot in stopped,
-                record=Record(counts),
+                record=Record(arena.spec),
                 plan=plan,
                 screen_draws=0 if is_held_out else spec.tuning.screen_draws,
             )

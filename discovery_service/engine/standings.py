@@ -87,12 +87,11 @@ def _columns(campaign_id: UUID, board: Board, candidate_id: UUID, score: Score) 
 def rebuild(session: Session, campaign_id: UUID) -> Rebuilt:
     """All standings of a campaign anew, in whatever state it is."""
     campaign = session.scalars(select(Campaign).where(Campaign.id == campaign_id).with_for_update(key_share=True)).one()
-    spec = CampaignSpec.model_validate(campaign.spec)
     boards = {}
-    for arena in session.scalars(select(Arena).where(Arena.id.in_(_arenas_screened_in(campaign_id)))):
-        field = read_field(session, campaign_id, spec, arena)
+    for arena in session.scalars(select(Arena).where(Arena.id.in_(_arenas_screened_in(campaign_id)))).all():
+        field = read_field(session, campaign_id, CampaignSpec.model_validate(campaign.spec), arena)
         boards[Board(arena.id, Purpose.SCREEN, 0)] = score_field(field)
-    for freeze in session.scalars(select(Freeze).where(Freeze.campaign_id == campaign_id)):
+    for freeze in session.scalars(select(Freeze).where(Freeze.campaign_id == campaign_id)).all():
         scores = score_confirmed(read_confirmation(session, freeze))
         boards[Board(freeze.arena_id, Purpose.CONFIRM, freeze.extension)] = scores
     differed = _delete_others(session, campaign_id, set(boards))
