@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from psycopg.errors import RestrictViolation
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -35,6 +36,11 @@ def add_finalist(session: Session, freeze: Freeze, candidate: Candidate) -> None
 def add_seal(session: Session, freeze: Freeze) -> None:
     session.add(Seal(freeze_id=freeze.id, digest=rows.sha256("finalists")))
     session.flush()
+
+
+def confirm(session: Session, campaign: Campaign, freeze: Freeze, candidate: Candidate, **values: Any) -> Evaluation:
+    columns = {"purpose": Purpose.CONFIRM, "seal_id": freeze.id, "setting": SETTING, "candidate": candidate} | values
+    return rows.add_evaluation(session, campaign, **columns)
 
 
 def test_a_finalist_after_the_seal_is_refused(sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]) -> None:
@@ -145,11 +151,6 @@ def test_a_confirming_evaluation_needs_a_seal(sessions: Sessions, frozen: tuple[
         confirm(session, campaign, freeze, candidate)
 
 
-def confirm(session: Session, campaign: Campaign, freeze: Freeze, candidate: Candidate, **values: Any) -> Evaluation:
-    columns = {"purpose": Purpose.CONFIRM, "seal_id": freeze.id, "setting": SETTING, "candidate": candidate} | values
-    return rows.add_evaluation(session, campaign, **columns)
-
-
 def test_only_finalists_and_references_are_confirmed(
     sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]
 ) -> None:
@@ -195,3 +196,72 @@ def test_only_a_confirming_evaluation_refers_to_a_seal(
         add_seal(session, freeze)
         with pytest.raises(IntegrityError, match="ck_evaluation_confirm_is_sealed"):
             rows.add_evaluation(session, campaign, purpose=Purpose.SCREEN, seal_id=freeze.id)
+
+
+TRICKS = [
+    "INSERT INTO finalist (freeze_id, candidate_id, role, setting) VALUES ({freeze}, {other}, 'finalist', '{{}}')",
+    "INSERT INTO finalist (freeze_id, candidate_id, role, setting)"
+    " SELECT freeze_id, {other}, role, setting FROM finalist",
+    "WITH sealed AS (INSERT INTO seal (freeze_id, digest) SELECT {freeze}, '0' WHERE false RETURNING 1)"
+    " INSERT INTO finalist (freeze_id, candidate_id, role, setting) VALUES ({freeze}, {other}, 'reference', '{{}}')",
+    "INSERT INTO finalist (freeze_id, candidate_id, role, setting) VALUES ({freeze}, {finalist}, 'finalist', '{{}}')"
+    " ON CONFLICT DO NOTHING",
+    "SET CONSTRAINTS ALL DEFERRED; {confirm}",
+    "{confirm}",
+    "{confirm} ON CONFLICT DO NOTHING",
+]
+CONFIRM = (
+    "INSERT INTO evaluation (id, campaign_id, candidate_id, arena_id, base_policy, setting, setting_sha256, purpose,"
+    " draw, seal_id)"
+    " VALUES (gen_random_uuid(), {campaign}, {finalist}, {arena}, 0, '{{}}', '0', 'confirm', '0', {freeze})"
+)
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_no_statement_of_the_services_changes_what_is_sealed(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate], trick: str
+) -> None:
+    campaign, freeze, finalist = frozen
+    with sessions.begin() as session:
+        add_finalist(session, freeze, finalist)
+        add_seal(session, freeze)
+        other = rows.add_candidate(session, campaign)
+    ids = {"campaign": campaign, "freeze": freeze, "finalist": finalist, "other": other}
+    named = {name: f"'{row.id}'" for name, row in ids.items()} | {"arena": f"'{freeze.arena_id}'"}
+    statement = trick.format(**named, confirm=CONFIRM.format(**named))
+    refused = r"is sealed|fk_evaluation_seal_id_candidate_id_setting"
+    with sessions() as session, pytest.raises(IntegrityError, match=refused):
+        execute(session, *statement.split("; "))
+    assert_as_sealed(sessions, finalist)
+
+
+def test_rows_that_are_copied_in_are_refused_like_others(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]
+) -> None:
+    campaign, freeze, finalist = frozen
+    with sessions.begin() as session:
+        add_finalist(session, freeze, finalist)
+        add_seal(session, freeze)
+        other = rows.add_candidate(session, campaign)
+    with sessions() as session, pytest.raises(RestrictViolation, match=SEALED):
+        copy_finalist(session, freeze.id, other.id, "finalist", "{}")
+    assert_as_sealed(sessions, finalist)
+
+
+def execute(session: Session, *statements: str) -> None:
+    for each in statements:
+        session.connection().exec_driver_sql(each)
+
+
+def copy_finalist(session: Session, *columns: object) -> None:
+    driver = session.connection().connection.dbapi_connection
+    assert driver is not None
+    command = "COPY finalist (freeze_id, candidate_id, role, setting) FROM STDIN"
+    with driver.cursor() as cursor, cursor.copy(command) as copy:
+        copy.write_row(columns)
+
+
+def assert_as_sealed(sessions: Sessions, finalist: Candidate) -> None:
+    with sessions() as session:
+        (row,) = session.scalars(select(Finalist))
+        assert (row.candidate_id, row.setting) == (finalist.id, SETTING)
