@@ -28,8 +28,5 @@ def take_step(campaign_id: UUID, finished: UUID | None = None) -> None:
             return
         log.exception("step.failed", campaign=str(campaign_id))
         why = storable(f"{type(error).__name__}: {error}")
-        reason = (
-            f"The service failed at its next step ({why}). Nothing measured is lost; resume it once that is mended."
-        )
         with task_unit() as session:
-            pause_for(session, campaign_id, reason)
+            pause_for(session, campaign_id, f"The service failed at its next step: {why}. Nothing measured is lost.")
