@@ -65,7 +65,7 @@ def _goes_on_alone(session: Session, campaign: Campaign, spec: CampaignSpec, las
     if not is_searched:
         return False
     field = read_field(session, campaign.id, spec, arena, only=[last.candidate_id])
-    if not field.entries:
+    if not field.entries or field.entries[0].course.tuning.is_complete:
         return False
     return schedule_missing(session, campaign.id, field) > 0 or bool(field.entries[0].record.in_motion)
 
@@ -120,7 +120,9 @@ def complete(session: Session, campaign: Campaign, confirmation: Confirmation) -
         and score.verdict == Verdict.BETTER
         and loss.role is Role.FINALIST
     }
-    reason = tell_discoveries(found, arena=arena, looked_at=confirmation.plan.looked_at)
+    finalists = [loss for loss in confirmation.losses if loss.role is Role.FINALIST]
+    unjudged = [loss.name for loss in finalists if scores[loss.candidate_id].verdict is None]
+    reason = tell_discoveries(found, arena=arena, looked_at=confirmation.plan.looked_at, unjudged=unjudged)
     move(session, campaign, CampaignStatus.COMPLETED, reason)
 
 

@@ -106,6 +106,8 @@ def test_what_is_said_at_the_end() -> None:
         "No confirmed discovery: of 24 candidates that were looked at, none was confirmed to be better than dpo in"
         " terse:mini."
     )
+    told = tell_discoveries({}, arena="terse:mini", looked_at=2, unjudged=["a", "b"])
+    assert told.endswith("Without a verdict, for trainings that ended without a number: a, b.")
     for is_measured in (True, False):
         told = tell_no_finalist(arena="terse:mini", looked_at=2, is_reference_measured=is_measured)
         assert told.startswith("No confirmed discovery: ")

@@ -58,8 +58,8 @@ def test_what_is_rebuilt_is_what_was_stored_at_every_point(sessions: Sessions) -
     play.step()
     standings = set()
     while waiting := play.list_waiting():
-        play.measure(*waiting)
-        play.step()
+        play.measure(waiting[0])
+        play.step(waiting[0])
         rebuilt = rescore(play)
         assert rebuilt.differed == 0
         standings.add(rebuilt.standings)

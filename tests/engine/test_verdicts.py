@@ -186,7 +186,9 @@ def test_a_finalist_that_fails_on_a_confirm_draw_gets_no_verdict(sessions: Sessi
     play.run()
     row = play.standings(CONFIRM)["cdpo"]
     assert (row.draws, row.difference, row.verdict, len(row.figures["failed"])) == (6, None, None, 3)
-    assert (play.get_campaign().status_reason or "").startswith("No confirmed discovery")
+    reason = play.get_campaign().status_reason or ""
+    assert reason.startswith("No confirmed discovery")
+    assert reason.endswith("without a number: cdpo.")
 
 
 def test_a_known_loss_and_a_twin_of_one_are_no_finalists(sessions: Sessions) -> None:
