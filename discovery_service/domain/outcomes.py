@@ -1,6 +1,6 @@
 """How a campaign ended, in a sentence that promises no more than was confirmed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.known_losses import REFERENCE_LOSS
@@ -8,7 +8,9 @@ from discovery_service.domain.known_losses import REFERENCE_LOSS
 NO_DISCOVERY = "No confirmed discovery"
 
 
-def tell_discoveries(found: Mapping[str, Interval], *, arena: str, looked_at: int, unjudged: Sequence[str] = ()) -> str:
+def tell_discoveries(
+    found: Sequence[tuple[str, Interval]], *, arena: str, looked_at: int, unjudged: Sequence[str] = ()
+) -> str:
     """Of a campaign that was confirmed; `found` are the finalists that are better than DPO in the search arena.
 
     `unjudged` are those without a verdict: a training of theirs, or of DPO's, failed or was given up.
@@ -19,7 +21,7 @@ def tell_discoveries(found: Mapping[str, Interval], *, arena: str, looked_at: in
     )
     if not found:
         return f"{NO_DISCOVERY}: {whence}, none was confirmed to be better than {REFERENCE_LOSS} in {arena}.{without}"
-    told = ", ".join(f"{name} by {_tell(interval)}" for name, interval in found.items())
+    told = ", ".join(f"{name} by {_tell(interval)}" for name, interval in found)
     return f"Confirmed: {whence}, better than {REFERENCE_LOSS} in {arena} is {told}.{without}"
 
 

@@ -148,6 +148,11 @@ class Field:
         return next((entry for entry in self.entries if entry.is_reference), None)
 
     @property
+    def looked_at(self) -> int:
+        """How many a finalist is one of: all that were proposed, known or not."""
+        return sum(entry.author is not Author.LIBRARY for entry in self.entries)
+
+    @property
     def occasions(self) -> list[Occasion]:
         """On which every loss of the field is screened."""
         screens = (entry.course.screen for entry in self.entries)

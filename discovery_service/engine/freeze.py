@@ -52,8 +52,7 @@ def freeze_search(session: Session, campaign: Campaign, spec: CampaignSpec, fiel
         return None
     spread = find_field_spread(field)
     source = SdSource.OWN_SCREEN if find_arena_spread(field.arena) is None else SdSource.CALIBRATION
-    looked_at = sum(entry.author is not Author.LIBRARY for entry in field.entries)
-    return _freeze(session, campaign, spec, field.arena, chosen, spread, source, looked_at)
+    return _freeze(session, campaign, spec, field.arena, chosen, spread, source, field.looked_at)
 
 
 def freeze_held_out(

@@ -52,10 +52,10 @@ def _halve(session: Session, campaign_id: UUID, field: Field) -> bool:
     waiting = (entry for entry in field.entries if not (entry.goes_on or entry.is_stopped))
     for round_id, group in groupby(waiting, key=lambda entry: entry.round_id):
         entries = list(group)
-        ready = [entry for entry in entries if entry.course.tuning.is_first_draw_done]
-        if not all(entry in ready or entry.is_unranked for entry in entries):
+        if not all(entry.course.tuning.is_first_draw_done or entry.is_unranked for entry in entries):
             continue
-        bests = {entry.slot: entry.course.tuning.first_best for entry in ready}
+        tried = {entry.slot: entry.course.tuning for entry in entries}
+        bests = {slot: tuning.first_best for slot, tuning in tried.items() if tuning.is_first_draw_done}
         stopped = sorted(find_stopping(bests, round_index=entries[0].round_number))
         session.execute(
             update(Round)

@@ -113,22 +113,15 @@ def _confirm(session: Session, frozen: Freeze) -> Confirmation:
 def complete(session: Session, campaign: Campaign, confirmation: Confirmation) -> None:
     """The end of a campaign: what the confirmation in its search arena has found, if anything."""
     scores, arena = score_confirmed(confirmation), CampaignSpec.model_validate(campaign.spec).arena
-    found = {
-        loss.name: score.interval
-        for loss in confirmation.losses
-        if (score := scores[loss.candidate_id]).interval is not None
-        and score.verdict == Verdict.BETTER
-        and loss.role is Role.FINALIST
-    }
-    finalists = [loss for loss in confirmation.losses if loss.role is Role.FINALIST]
-    unjudged = [loss.name for loss in finalists if scores[loss.candidate_id].verdict is None]
+    finalists = [(loss.name, scores[loss.candidate_id]) for loss in confirmation.losses if loss.role is Role.FINALIST]
+    found = [(name, score.interval) for name, score in finalists if score.verdict == Verdict.BETTER and score.interval]
+    unjudged = [name for name, score in finalists if score.verdict is None]
     reason = tell_discoveries(found, arena=arena, looked_at=confirmation.plan.looked_at, unjudged=unjudged)
     move(session, campaign, CampaignStatus.COMPLETED, reason)
 
 
 def _tell_why_none(field: Field) -> str:
-    looked_at = sum(not entry.is_known for entry in field.entries)
     reference = field.reference
     trained = reference.trained if reference is not None else None
     is_measured = trained is not None and trained.is_measured(field.occasions)
-    return tell_no_finalist(arena=field.arena.name, looked_at=looked_at, is_reference_measured=is_measured)
+    return tell_no_finalist(arena=field.arena.name, looked_at=field.looked_at, is_reference_measured=is_measured)

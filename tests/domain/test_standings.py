@@ -98,15 +98,15 @@ def test_the_own_spread_is_of_those_that_differ_from_dpo() -> None:
 
 def test_what_is_said_at_the_end() -> None:
     interval = Interval(0.31234, 0.2, 0.4, 12)
-    assert tell_discoveries({"a": interval, "b": interval}, arena="terse:mini", looked_at=24) == (
+    assert tell_discoveries([("a", interval), ("b", interval)], arena="terse:mini", looked_at=24) == (
         "Confirmed: of 24 candidates that were looked at, better than dpo in terse:mini is a by 0.312 [0.2, 0.4],"
         " b by 0.312 [0.2, 0.4]."
     )
-    assert tell_discoveries({}, arena="terse:mini", looked_at=24) == (
+    assert tell_discoveries([], arena="terse:mini", looked_at=24) == (
         "No confirmed discovery: of 24 candidates that were looked at, none was confirmed to be better than dpo in"
         " terse:mini."
     )
-    told = tell_discoveries({}, arena="terse:mini", looked_at=2, unjudged=["a", "b"])
+    told = tell_discoveries([], arena="terse:mini", looked_at=2, unjudged=["a", "b"])
     assert told.endswith("Without a verdict, for trainings that ended without a number: a, b.")
     for is_measured in (True, False):
         told = tell_no_finalist(arena="terse:mini", looked_at=2, is_reference_measured=is_measured)
