@@ -14,7 +14,7 @@ from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, 
 from discovery_service.domain.authors import Author
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Build, Failure, Setting
-from discovery_service.domain.states import EvaluationStatus, Purpose, RoundStatus
+from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose, RoundStatus
 from discovery_service.engine.arenas import get_arena
 from discovery_service.engine.claim import Claim, claim, crash
 from discovery_service.engine.measurements import (
@@ -113,6 +113,19 @@ class Play:
     def _measure(self, session: Session, row_id: UUID) -> None:
         held = claim(session, EVALUATION, row_id, self.worker_id)
         assert held is not None
+        self._end(session, held)
+
+    def work(self) -> None:
+        """As one worker of several: measure whatever waits and take the campaign's step, until it has ended."""
+        while self.get_campaign().status is CampaignStatus.RUNNING:
+            for row_id in self.list_waiting():
+                held = self.claim(row_id)
+                if held is not None:
+                    with self.sessions.begin() as session:
+                        self._end(session, held)
+                    self.step(row_id)
+
+    def _end(self, session: Session, held: Claim) -> None:
         job = read_job(session, held)
         key = job.key(BUILD)
         stored = find_measurement(session, key)

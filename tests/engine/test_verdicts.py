@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Campaign, Candidate, Event, Finalist, Freeze, Round, Seal
+from discovery_service.db.tables import Campaign, Candidate, Event, Finalist, Freeze, Measurement, Round, Seal
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose, RoundStatus
@@ -360,6 +360,40 @@ def test_two_that_finish_at_once_do_not_both_miss_the_barrier(sessions: Sessions
     assert play.counts(TUNE)["cdpo"] == 11
     with sessions() as session:
         assert session.query(Event).filter_by(kind="round.halved").count() == 1
+
+
+def test_workers_that_race_come_to_the_same_rows_as_one_alone(sessions: Sessions, threads: ThreadPoolExecutor) -> None:
+    one, several = (Play(sessions, PLANTED, rounds=[("cdpo", "exp")], library=("dpo", "ipo")) for _ in range(2))
+    one.run()
+    several.step()
+    for worker in [threads.submit(several.work) for _ in range(4)]:
+        worker.result()
+    assert several.keys() == one.keys()
+    assert several.get_campaign().status_reason == one.get_campaign().status_reason
+    with sessions() as session:
+        ends = session.query(Event).filter_by(kind="campaign.completed", campaign_id=several.campaign_id)
+        assert ends.count() == 1
+
+
+def test_an_edited_tuning_measurement_changes_what_is_screened_next(
+    sessions: Sessions, owner_sessions: Sessions
+) -> None:
+    play = Play(sessions, PLANTED, rounds=[("cdpo",)], library=("dpo", "ipo"))
+    play.step()
+    while "cdpo" not in play.counts(SCREEN):
+        play.measure(*play.list_waiting())
+        play.step()
+    before = [row.setting for name, row in play.evaluations(purpose=SCREEN) if name == "cdpo"]
+    best_two = [row for name, row in play.evaluations(purpose=TUNE) if name == "cdpo" and row.draw == "1"]
+    (other,) = [row for row in best_two if row.setting not in before]
+    with owner_sessions.begin() as session:
+        stored = session.get_one(Measurement, other.measurement_id)
+        stored.metrics = stored.metrics | {"J": 99.0}
+    play.run()
+    assert play.standings(SCREEN)["cdpo"].setting == other.setting
+    with sessions() as session:
+        frozen = session.scalars(select(Finalist.setting).where(Finalist.role == "finalist")).one()
+    assert frozen == other.setting
 
 
 def test_an_arena_that_nobody_calibrated_takes_the_spread_of_its_own_library_and_says_so(
