@@ -54,7 +54,9 @@ def add_campaign(
     session: Session, *, status: CampaignStatus = CampaignStatus.RUNNING, name: str = "a search", **spec: Any
 ) -> Campaign:
     """A campaign as the API would create it, put into the given state without its events."""
-    campaign = create_campaign(session, name=name, notes="", spec=CampaignSpec(arena=ARENA, **spec), created_by=None)
+    campaign = create_campaign(
+        session, name=name, notes="", spec=CampaignSpec(**{"arena": ARENA} | spec), created_by=None
+    )
     if status is not CampaignStatus.QUEUED:
         campaign.status, campaign.started_at = status, func.now()
         session.flush()

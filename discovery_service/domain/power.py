@@ -25,7 +25,7 @@ def find_power(difference: float, *, sd: float, draws: int, finalists: int, poli
 
 
 def find_detectable(*, sd: float, draws: int, finalists: int, power: float = POWER, policies: int = POLICIES) -> float:
-    """The smallest true difference that is found with this power."""
+    """The smallest true difference that is found with this power, by draws spread evenly over so many base policies."""
     if not sd > 0:
         raise ValueError(f"The standard deviation of a difference is above 0, not {sd}.")
     return _find_shift(draws - policies, finalists, power) * sd / math.sqrt(draws)

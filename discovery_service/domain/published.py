@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from discovery_service.domain.arenas import ArenaKind, hash_document
-from discovery_service.domain.screening import Spread
 
 
 @dataclass(frozen=True)
@@ -61,17 +60,6 @@ def find_figures(arena_sha256: str, base_policy: int) -> Figures | None:
     found = read_published()["arenas"].get(arena_sha256, {}).get("base_policies", {}).get(str(base_policy))
     known = {each.name for each in fields(Figures)}
     return None if found is None else Figures(**{name: value for name, value in found.items() if name in known})
-
-
-def find_spread(arena_sha256: str) -> Spread | None:
-    """How noisy the losses of the arena are. None where nobody has calibrated it."""
-    return read_spread(find_calibration(arena_sha256))
-
-
-def read_spread(calibration: Mapping[str, Any] | None) -> Spread | None:
-    """Of a calibration, published or an operator's own."""
-    found = (calibration or {}).get("spread")
-    return None if found is None else Spread(found["sd"], found["degrees"])
 
 
 def add_attained(

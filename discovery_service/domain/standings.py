@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from discovery_service.domain.confirming import Comparison, compare
+from discovery_service.domain.confirming import Comparison, compare, stratify
 from discovery_service.domain.differences import Occasion, find_differences, pool_variance
 from discovery_service.domain.freezing import Role
 from discovery_service.domain.intervals import Interval, find_interval
@@ -99,7 +99,7 @@ def score_confirmation(
     if not all(each.is_settled(occasions) for each in everybody):
         return Score(loss.setting, len(loss.values), figures=figures)
     if loss.is_measured(occasions):
-        figures["means"] = _find_means(loss, lambda values: compare(values, finalists=1).interval)
+        figures["means"] = _find_means(loss, stratify)
     if role is Role.REFERENCE or not references:
         return Score(loss.setting, len(loss.values), figures=figures)
     found = {

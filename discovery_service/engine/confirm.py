@@ -39,6 +39,7 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class Confirmation:
+    arena: Arena
     plan: ConfirmationPlan
     losses: Sequence[Confirmed]
     """DPO first."""
@@ -69,7 +70,7 @@ def read_confirmation(session: Session, freeze: Freeze) -> Confirmation:
         losses.append(Confirmed(finalist.candidate_id, name, role, wanted, record))
     records = {each.candidate_id: each.record for each in losses}
     add_outcomes(session, select_outcomes().where(Evaluation.seal_id == freeze.id), records)
-    return Confirmation(plan, losses)
+    return Confirmation(arena, plan, losses)
 
 
 def schedule_confirmation(session: Session, freeze: Freeze, confirmation: Confirmation) -> int:

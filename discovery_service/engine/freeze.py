@@ -28,7 +28,7 @@ from discovery_service.domain.measuring import Setting
 from discovery_service.domain.screening import Spread
 from discovery_service.engine.entries import Entry, Field
 from discovery_service.engine.events import record
-from discovery_service.engine.screen import find_arena_spread, find_field_spread, is_screened, score_field
+from discovery_service.engine.screen import find_field_spread, find_library, is_screened, score_field
 from discovery_service.errors import Conflict
 
 
@@ -50,9 +50,7 @@ def freeze_search(session: Session, campaign: Campaign, spec: CampaignSpec, fiel
     chosen = choose(field, spec.confirmation.finalists)
     if chosen is None:
         return None
-    spread = find_field_spread(field)
-    source = SdSource.OWN_SCREEN if find_arena_spread(field.arena) is None else SdSource.CALIBRATION
-    return _freeze(session, campaign, spec, field.arena, chosen, spread, source, field.looked_at)
+    return _freeze(session, campaign, spec, field.arena, chosen, field.looked_at, find_field_spread(field))
 
 
 def freeze_held_out(
@@ -67,9 +65,7 @@ def freeze_held_out(
     has_finalist = any(each.role is Role.FINALIST for each in chosen)
     if not has_finalist or not any(each.entry.is_reference for each in chosen):
         return None
-    spread = find_arena_spread(field.arena)
-    looked_at = read_plan(search).looked_at
-    return _freeze(session, campaign, spec, field.arena, chosen, spread, SdSource.CALIBRATION, looked_at)
+    return _freeze(session, campaign, spec, field.arena, chosen, read_plan(search).looked_at, None)
 
 
 def list_frozen(session: Session, freeze: Freeze) -> Sequence[Finalist]:
@@ -101,15 +97,22 @@ def _freeze(
     spec: CampaignSpec,
     arena: Arena,
     chosen: Sequence[Chosen],
-    spread: Spread | None,
-    source: SdSource,
     looked_at: int,
+    spread: Spread | None,
 ) -> Freeze:
+    """`spread` is what the screen shows, for an arena that nobody has calibrated."""
+    library = find_library(arena)
+    if library is not None:
+        sd, source = library["sd"], SdSource.CALIBRATION
+    elif spread is not None:
+        sd, source = spread.sd, SdSource.OWN_SCREEN
+    else:
+        sd, source = None, SdSource.NOTHING
     plan = plan_confirmation(
         detect=spec.confirmation.detect,
         at_least=spec.confirmation.min_draws,
-        sd=None if spread is None else spread.sd,
-        sd_source=SdSource.NOTHING if spread is None else source,
+        sd=sd,
+        sd_source=source,
         finalists=sum(each.role is Role.FINALIST for each in chosen),
         looked_at=looked_at,
         base_policies=list_base_policies(arena.spec),

@@ -1,6 +1,7 @@
 """The first stage: every loss is tuned by the same plan and screened, a round's worse half stops, standings follow."""
 
 from itertools import groupby
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -8,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Arena, Round
 from discovery_service.domain.authors import Author
+from discovery_service.domain.calibration import read_spread
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.halving import find_stopping
-from discovery_service.domain.published import find_spread, read_spread
 from discovery_service.domain.screening import Spread
 from discovery_service.domain.standings import Score, find_own_spread, score_screen
 from discovery_service.engine.entries import JUDGED, Field, read_field
@@ -68,17 +69,19 @@ def _halve(session: Session, campaign_id: UUID, field: Field) -> bool:
     return has_halved
 
 
-def find_arena_spread(arena: Arena) -> Spread | None:
-    """How noisy losses are in it, by its calibration: an operator's own, or the published one."""
-    return read_spread(arena.calibration) or find_spread(arena.content_sha256)
+def find_library(arena: Arena) -> dict[str, Any] | None:
+    """What its calibration says of the tuned library. None where nobody has calibrated it."""
+    found: dict[str, Any] | None = (arena.calibration or {}).get("library")
+    return found
 
 
 def find_field_spread(field: Field) -> Spread | None:
     """Where nobody has calibrated the arena, fitted to what the library did in this very screen."""
-    known = find_arena_spread(field.arena)
-    reference = field.reference
-    if known is not None or reference is None or reference.trained is None:
-        return known
+    known, reference = find_library(field.arena), field.reference
+    if known is not None:
+        return read_spread(known)
+    if reference is None or reference.trained is None:
+        return None
     library = [
         entry.trained
         for entry in field.entries

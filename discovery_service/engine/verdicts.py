@@ -112,7 +112,7 @@ def _confirm(session: Session, frozen: Freeze) -> Confirmation:
 
 def complete(session: Session, campaign: Campaign, confirmation: Confirmation) -> None:
     """The end of a campaign: what the confirmation in its search arena has found, if anything."""
-    scores, arena = score_confirmed(confirmation), CampaignSpec.model_validate(campaign.spec).arena
+    scores, arena = score_confirmed(confirmation), confirmation.arena.name
     finalists = [(loss.name, scores[loss.candidate_id]) for loss in confirmation.losses if loss.role is Role.FINALIST]
     found = [(name, score.interval) for name, score in finalists if score.verdict == Verdict.BETTER and score.interval]
     unjudged = [name for name, score in finalists if score.verdict is None]

@@ -6,8 +6,7 @@ import pytest
 
 from discovery_service.domain import published
 from discovery_service.domain.arenas import ARENAS, ArenaSize, find_document, hash_document
-from discovery_service.domain.published import Figures, add_attained, find_figures, find_spread, read_spread
-from discovery_service.domain.screening import Spread
+from discovery_service.domain.published import Figures, add_attained, find_figures
 
 MEASURED = {"J": 0.5, "kl": 1.0}
 PLAIN = find_document("plain:mini") or {}
@@ -34,10 +33,3 @@ def test_nothing_is_attained_where_the_optimum_was_not_measured() -> None:
 
 def test_where_nobody_can_know_the_optimum_nothing_is_said() -> None:
     assert add_attained({"accuracy": 0.7}, {"kind": "hf"}, 0) == {"accuracy": 0.7}
-
-
-def test_a_spread_is_read_where_there_is_one() -> None:
-    assert read_spread({"spread": {"sd": 0.1, "degrees": 2.3}}) == Spread(0.1, 2.3)
-    assert read_spread({"base_policies": {}}) is None
-    assert read_spread(None) is None
-    assert find_spread("an arena that nobody knows") is None

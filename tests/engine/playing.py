@@ -15,7 +15,7 @@ from discovery_service.domain.authors import Author
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Build, Failure, Setting
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose, RoundStatus
-from discovery_service.engine.arenas import get_arena
+from discovery_service.engine.arenas import get_arena, register_arena
 from discovery_service.engine.claim import Claim, claim, crash
 from discovery_service.engine.measurements import (
     find_measurement,
@@ -31,7 +31,15 @@ from tests import rows
 
 BUILD = Build(torch="2.13.0", transformers="5.23.0", device="cpu", model="a cpu")
 LIBRARY = ("dpo", "ipo", "slic")
-SPREAD = {"sd": 0.05, "degrees": 4.0}
+ARENA, ELSEWHERE = "table", "elsewhere"
+CALIBRATION = {"library": {"spread": {"sd": 0.05, "degrees": 4.0}, "sd": 0.06}}
+
+
+def document(name: str) -> dict[str, Any]:
+    """Of an arena that nobody trains in."""
+    setting = {"beta": 1.0, "learning_rate": 1.5e-3, "steps": 120}
+    return {"version": 1, "kind": "table", "name": name, "family": Family.PAIRWISE.value, "setting": setting}
+
 
 Value = Callable[[str, Setting, int, Purpose, str], float | None]
 """Of a loss at a setting, base policy and draw; None where it fails."""
@@ -65,7 +73,7 @@ class Play:
         *,
         rounds: Sequence[Sequence[str]] = (("cdpo", "exp"), ("lrml",)),
         library: Sequence[str] = LIBRARY,
-        spread: Mapping[str, float] | None = SPREAD,
+        calibration: dict[str, Any] | None = CALIBRATION,
         held_out: Sequence[str] = (),
         **spec: Any,
     ) -> None:
@@ -73,13 +81,12 @@ class Play:
         self.names = {each.graph_sha256: name for name, each in list_described(Family.PAIRWISE).items()}
         confirmation = {"finalists": 1, "min_draws": 9, "detect": 1.0} | spec.pop("confirmation", {})
         with sessions.begin() as session:
-            campaign = rows.add_campaign(
-                session, library=list(library), held_out_arenas=list(held_out), confirmation=confirmation, **spec
-            )
+            for name in (ARENA, *held_out):
+                register_arena(session, document(name))[0].calibration = calibration
+            arenas = {"arena": ARENA, "held_out_arenas": list(held_out)}
+            campaign = rows.add_campaign(session, library=list(library), confirmation=confirmation, **arenas, **spec)
             self.campaign_id, self.worker_id = campaign.id, rows.add_worker(session).id
-            for name in (rows.ARENA, *held_out):
-                get_arena(session, name).calibration = None if spread is None else {"spread": dict(spread)}
-            self.arena_id = get_arena(session, rows.ARENA).id
+            self.arena_id = get_arena(session, ARENA).id
         self.add_round(library, author=Author.LIBRARY)
         for names in rounds:
             self.add_round(names)

@@ -22,7 +22,7 @@ from discovery_service.engine.freeze import freeze_search
 from discovery_service.engine.verdicts import proceed
 from discovery_service.errors import Conflict
 from tests import rows
-from tests.engine.playing import LIBRARY, Play, table
+from tests.engine.playing import ARENA, ELSEWHERE, LIBRARY, Play, table
 from tests.waiting import wait_for_blocked
 
 TUNE, SCREEN, CONFIRM = Purpose.TUNE, Purpose.SCREEN, Purpose.CONFIRM
@@ -94,8 +94,8 @@ def test_nothing_of_a_confirmation_exists_before_the_seal_and_all_of_it_follows_
         "level": pytest.approx(0.95),
         "base_policies": [0, 1, 2],
         "detect": 1.0,
-        "detectable": pytest.approx(0.054, abs=0.005),
-        "sd": 0.05,
+        "detectable": pytest.approx(0.065, abs=0.005),
+        "sd": 0.06,
         "sd_source": "calibration",
     }
     assert len(seal.digest) == 64
@@ -148,7 +148,7 @@ def test_a_campaign_without_a_proposed_finalist_ends_without_a_freeze(sessions: 
     campaign = play.get_campaign()
     assert campaign.status is CampaignStatus.COMPLETED
     assert (campaign.status_reason or "").endswith(
-        "2 candidates that were looked at in plain:mini, none came through tuning and screen."
+        "2 candidates that were looked at in table, none came through tuning and screen."
     )
     assert finalists(play) == {}
     # Every training of theirs failed and was one of their trainings; the one that goes on finishes its plan too.
@@ -210,10 +210,10 @@ def test_more_finalists_are_told_at_a_stricter_level(sessions: Sessions) -> None
 
 
 def test_a_held_out_arena_has_its_own_tuning_freeze_and_draws(sessions: Sessions) -> None:
-    play = Play(sessions, PLANTED, rounds=[("cdpo", "exp")], held_out=["terse:mini"])
+    play = Play(sessions, PLANTED, rounds=[("cdpo", "exp")], held_out=[ELSEWHERE])
     play.run(chance=random.Random(3), lost=0.3)
     with sessions() as session:
-        elsewhere = get_arena(session, "terse:mini").id
+        elsewhere = get_arena(session, ELSEWHERE).id
         freezes = {row.arena_id: row for row in session.scalars(select(Freeze))}
         frozen_in = {
             arena_id: set(session.scalars(select(Finalist.candidate_id).where(Finalist.freeze_id == each.id)))
@@ -237,7 +237,7 @@ def test_a_held_out_arena_in_which_every_finalist_fails_holds_up_nobody(sessions
     def value(name: str, setting: Any, policy: int, purpose: Purpose, draw: str) -> float | None:
         return None if failing["on"] and name == "cdpo" else PLANTED(name, setting, policy, purpose, draw)
 
-    play = Play(sessions, value, rounds=[("cdpo",)], library=("dpo", "ipo"), held_out=["terse:mini"])
+    play = Play(sessions, value, rounds=[("cdpo",)], library=("dpo", "ipo"), held_out=[ELSEWHERE])
     play.run(until=CONFIRM)
     play.measure(*(row.id for _, row in play.evaluations(purpose=CONFIRM)))
     failing["on"] = True
@@ -259,7 +259,7 @@ def test_a_round_waits_for_its_last_first_draw_and_for_no_other_round(sessions: 
     assert (counts["cdpo"], counts["lrml"], counts["dpo"]) == (7, 11, 11)
     with sessions() as session:
         campaign = get_campaign(session, play.campaign_id)
-        arena = get_arena(session, "plain:mini")
+        arena = get_arena(session, ARENA)
         spec = CampaignSpec.model_validate(campaign.spec)
         with pytest.raises(Conflict, match="still tuned or screened"):
             freeze_search(session, campaign, spec, read_field(session, campaign.id, spec, arena))
@@ -396,11 +396,8 @@ def test_an_edited_tuning_measurement_changes_what_is_screened_next(
     assert frozen == other.setting
 
 
-def test_an_arena_that_nobody_calibrated_takes_the_spread_of_its_own_library_and_says_so(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("discovery_service.engine.screen.find_spread", lambda _: None)
-    play = Play(sessions, PLANTED, rounds=[("cdpo",)], library=(*LIBRARY, "exo"), spread=None)
+def test_an_arena_that_nobody_calibrated_takes_the_spread_of_its_own_library_and_says_so(sessions: Sessions) -> None:
+    play = Play(sessions, PLANTED, rounds=[("cdpo",)], library=(*LIBRARY, "exo"), calibration=None)
     play.run()
     with sessions() as session:
         plan = session.scalars(select(Freeze.plan)).one()
@@ -409,11 +406,8 @@ def test_an_arena_that_nobody_calibrated_takes_the_spread_of_its_own_library_and
     assert play.standings(SCREEN)["cdpo"].figures["spread"]["sd"] == plan["sd"]
 
 
-def test_without_any_spread_an_interval_is_by_the_losss_own_variance(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("discovery_service.engine.screen.find_spread", lambda _: None)
-    play = Play(sessions, PLANTED, rounds=[("cdpo",)], library=("dpo", "ipo"), spread=None)
+def test_without_any_spread_an_interval_is_by_the_losss_own_variance(sessions: Sessions) -> None:
+    play = Play(sessions, PLANTED, rounds=[("cdpo",)], library=("dpo", "ipo"), calibration=None)
     play.run()
     with sessions() as session:
         plan = session.scalars(select(Freeze.plan)).one()
