@@ -54,7 +54,9 @@ def add_campaign(
     session: Session, *, status: CampaignStatus = CampaignStatus.RUNNING, name: str = "a search", **spec: Any
 ) -> Campaign:
     """A campaign as the API would create it, put into the given state without its events."""
-    campaign = create_campaign(session, name=name, notes="", spec=CampaignSpec(arena=ARENA, **spec), created_by=None)
+    campaign = create_campaign(
+        session, name=name, notes="", spec=CampaignSpec(**{"arena": ARENA} | spec), created_by=None
+    )
     if status is not CampaignStatus.QUEUED:
         campaign.status, campaign.started_at = status, func.now()
         session.flush()
@@ -66,9 +68,10 @@ def add_round(
     session: Session,
     campaign: Campaign,
     *,
-    status: RoundStatus = RoundStatus.EVALUATING,
+    status: RoundStatus = RoundStatus.GATING,
     snapshot_rounds: Sequence[int] = (),
 ) -> Round:
+    """By default not yet at the point from which on the engine schedules evaluations of its candidates by itself."""
     number = session.scalar(select(func.count()).select_from(Round).where(Round.campaign_id == campaign.id))
     made = Round(campaign_id=campaign.id, number=number, status=status, snapshot_rounds=list(snapshot_rounds))
     return _added(session, made)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from discovery_service.cli.output import AsJson, print_json, print_table
-from discovery_service.domain.arenas import ARENAS, BASE_POLICIES, ArenaKind, ArenaSize
+from discovery_service.domain.arenas import ARENAS, ArenaKind, ArenaSize, list_base_policies
 from discovery_service.domain.described_arenas import describe_operators
 from discovery_service.domain.published import published_path
 from discovery_service.domain.states import Purpose
@@ -212,7 +212,7 @@ def find_document(arena: str) -> dict[str, Any]:
 
 def find_base_policies(document: dict[str, Any], wanted: list[int] | None) -> list[int]:
     """All of the arena unless some are wanted. UsageError for one that it has not."""
-    there_are = list(range(len(document["models"]))) if document["kind"] == ArenaKind.HF else list(BASE_POLICIES)
+    there_are = list(list_base_policies(document))
     if missing := sorted(set(wanted or ()) - set(there_are)):
         raise UsageError(f"{document['name']} has no base policy {missing[0]}; there are {there_are}.")
     return wanted or there_are

@@ -98,6 +98,8 @@ class Round(Keyed, Base):
     number: Mapped[int]
     status: Mapped[RoundStatus] = mapped_column(index=True, server_default=RoundStatus.PROPOSING.value)
     snapshot_rounds: Mapped[list[int]] = mapped_column(JSONB, server_default="[]")
+    stopped_slots: Mapped[list[int] | None] = mapped_column(JSONB(none_as_null=True))
+    """Whose candidates the round's halving has stopped. Null before it; then it is final."""
     closed_at: Mapped[datetime | None]
 
 
@@ -215,7 +217,10 @@ class Finalist(Base):
     """A loss with its setting, as it will be confirmed; a reference is one of those it is compared with."""
 
     __tablename__ = "finalist"
-    __table_args__ = (CheckConstraint("role IN ('finalist', 'reference')", name="role_known"),)
+    __table_args__ = (
+        CheckConstraint("role IN ('finalist', 'reference')", name="role_known"),
+        UniqueConstraint("freeze_id", "candidate_id", "setting"),
+    )
 
     freeze_id: Mapped[UUID] = mapped_column(ForeignKey("freeze.id"), primary_key=True)
     candidate_id: Mapped[UUID] = mapped_column(ForeignKey("candidate.id"), primary_key=True, index=True)
@@ -246,8 +251,12 @@ class Evaluation(Keyed, Work, Base):
         ),
         CheckConstraint("(purpose = 'confirm') = (seal_id IS NOT NULL)", name="confirm_is_sealed"),
         CheckConstraint("(status = 'succeeded') = (measurement_id IS NOT NULL)", name="success_is_measured"),
-        # A seal has its freeze's id: what is confirmed is one of its finalists or references, in its arena.
-        ForeignKeyConstraint(["seal_id", "candidate_id"], ["finalist.freeze_id", "finalist.candidate_id"]),
+        # A seal has its freeze's id: what is confirmed is one of its finalists or references, at the setting with
+        # which that was frozen, in its arena.
+        ForeignKeyConstraint(
+            ["seal_id", "candidate_id", "setting"],
+            ["finalist.freeze_id", "finalist.candidate_id", "finalist.setting"],
+        ),
         ForeignKeyConstraint(["seal_id", "arena_id"], ["freeze.id", "freeze.arena_id"]),
         rung_index("evaluation", EvaluationStatus.QUEUED),
     )

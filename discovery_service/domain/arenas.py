@@ -241,6 +241,11 @@ def arena_names(family: Family | None = None) -> list[str]:
     return [f"{arena.name}:{size}" for arena in _ARENAS for size in ArenaSize if family in (None, arena.family)]
 
 
+def list_base_policies(document: Mapping[str, Any]) -> tuple[int, ...]:
+    """Of the arena of the document: an operator's has as many as it names models."""
+    return tuple(range(len(document["models"]))) if document["kind"] == ArenaKind.HF else BASE_POLICIES
+
+
 def hash_document(document: Mapping[str, Any]) -> str:
     """By content: an arena that changes in anything is another one. Its name is part of it."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)

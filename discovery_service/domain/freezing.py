@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from discovery_service.domain.confirming import find_level
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.measuring import Draw, Setting
+from discovery_service.domain.power import MAX_DRAWS, count_draws, find_detectable
 from discovery_service.domain.states import Purpose
 
 Key = TypeVar("Key")
@@ -27,6 +30,68 @@ class Frozen:
     role: Role
     graph_sha256: str
     setting: Setting
+
+
+class SdSource(StrEnum):
+    """Where a plan has its standard deviation from."""
+
+    CALIBRATION = "calibration"
+    OWN_SCREEN = "own screen"
+    """Nobody has calibrated the arena: fitted to the campaign's own screen, three draws a loss."""
+    NOTHING = "nothing"
+    """Not even that: a held-out arena has no screen, and in a screen of few losses none may differ from DPO."""
+
+
+@dataclass(frozen=True)
+class ConfirmationPlan:
+    """All that a confirmation uses besides what is confirmed, stored with the freeze."""
+
+    draws: int
+    finalists: int
+    looked_at: int
+    """How many candidates they were chosen from, without the library."""
+    level: float
+    """Of the intervals against DPO."""
+    base_policies: tuple[int, ...]
+    detect: float
+    """The difference that was asked for."""
+    detectable: float | None
+    """The smallest one that so many draws find with 80 % power; above `detect` where not even the most draws do."""
+    sd: float | None
+    """Of a paired difference over draws, as far as it was known."""
+    sd_source: SdSource
+
+
+def plan_confirmation(
+    *,
+    detect: float,
+    at_least: int,
+    sd: float | None,
+    sd_source: SdSource,
+    finalists: int,
+    looked_at: int,
+    base_policies: Sequence[int],
+) -> ConfirmationPlan:
+    """As many draws as `detect` takes, evenly over the base policies; without a standard deviation `at_least`."""
+    policies = len(base_policies)
+    # Two of each policy at least, or nothing tells how much draws differ; so more than 30 policies exceed the most.
+    fewest = max(min(math.ceil(at_least / policies), MAX_DRAWS // policies), 2) * policies
+    draws, detectable = fewest, None
+    if sd is not None:
+        if fewest <= MAX_DRAWS:
+            draws = count_draws(detect, sd=sd, finalists=finalists, at_least=fewest, policies=policies)
+        detectable = find_detectable(sd=sd, draws=draws, finalists=finalists, policies=policies)
+    return ConfirmationPlan(
+        draws=draws,
+        finalists=finalists,
+        looked_at=looked_at,
+        level=find_level(finalists),
+        base_policies=tuple(base_policies),
+        detect=detect,
+        detectable=detectable,
+        sd=sd,
+        sd_source=sd_source,
+    )
 
 
 def pick_best(screened: Mapping[Key, Interval], count: int) -> list[Key]:

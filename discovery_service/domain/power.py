@@ -17,11 +17,11 @@ MIN_DRAWS = 12
 MAX_DRAWS = 60
 
 
-def find_power(difference: float, *, sd: float, draws: int, finalists: int) -> float:
+def find_power(difference: float, *, sd: float, draws: int, finalists: int, policies: int = POLICIES) -> float:
     """How often a finalist is found better whose true difference is this."""
     if not sd > 0:
         raise ValueError(f"The standard deviation of a difference is above 0, not {sd}.")
-    return _find_power_at(difference / sd * math.sqrt(draws), draws - POLICIES, finalists)
+    return _find_power_at(difference / sd * math.sqrt(draws), draws - policies, finalists)
 
 
 def find_detectable(*, sd: float, draws: int, finalists: int, power: float = POWER, policies: int = POLICIES) -> float:
@@ -31,17 +31,23 @@ def find_detectable(*, sd: float, draws: int, finalists: int, power: float = POW
     return _find_shift(draws - policies, finalists, power) * sd / math.sqrt(draws)
 
 
-def count_draws(detect: float, *, sd: float, finalists: int, at_least: int = MIN_DRAWS) -> int:
+def count_draws(
+    detect: float, *, sd: float, finalists: int, at_least: int = MIN_DRAWS, policies: int = POLICIES
+) -> int:
     """The fewest at which a difference of this size is detectable, spread evenly over the base policies.
 
-    At most 60; where those do not suffice either, `find_detectable` says what they can find.
+    At most 60, or as many as these policies divide; where those do not suffice either, `find_detectable` says what
+    they can find.
     """
-    if not POLICIES < at_least <= MAX_DRAWS or at_least % POLICIES:
-        raise ValueError(f"At least {at_least} draws: must be a multiple of {POLICIES}, from 6 to {MAX_DRAWS}.")
-    for draws in range(at_least, MAX_DRAWS, POLICIES):
-        if find_power(detect, sd=sd, draws=draws, finalists=finalists) >= POWER:
+    if not policies < at_least <= MAX_DRAWS or at_least % policies:
+        raise ValueError(
+            f"At least {at_least} draws: must be a multiple of {policies}, from {2 * policies} to {MAX_DRAWS}."
+        )
+    most = MAX_DRAWS - MAX_DRAWS % policies
+    for draws in range(at_least, most, policies):
+        if find_power(detect, sd=sd, draws=draws, finalists=finalists, policies=policies) >= POWER:
             return draws
-    return MAX_DRAWS
+    return most
 
 
 def _find_power_at(shift: float, degrees: int, finalists: int) -> float:

@@ -152,7 +152,7 @@ def crash(session: Session, held: Claim, reason: str, *, counts: bool = True) ->
         target = kind.waiting
     ended: dict[str, Any] = {} if target is kind.waiting else {"finished_at": func.now()}
     _let_go(session, held, target, crashes=crashes, interruptions=interruptions, **ended)
-    reason = _storable(reason)
+    reason = storable(reason)
     facts = {"attempt": held.attempt, "reason": reason, "counts": counts}
     record(session, held.campaign_id, f"{kind.name}.crashed", held.id, **facts)
     record(session, held.campaign_id, f"{kind.name}.{target}", held.id, attempt=held.attempt)
@@ -166,7 +166,7 @@ def crash(session: Session, held: Claim, reason: str, *, counts: bool = True) ->
     return True
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """A driver's or a library's words may hold what the database does not store."""
     return text.replace("\x00", "\ufffd").encode(errors="replace").decode()[:MOST_REASON]
 

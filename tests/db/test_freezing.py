@@ -2,19 +2,22 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from psycopg.errors import RestrictViolation
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Campaign, Candidate, Finalist, Freeze, Seal
+from discovery_service.db.tables import Campaign, Candidate, Evaluation, Finalist, Freeze, Seal
 from discovery_service.domain.states import Purpose
 from tests import rows
 from tests.waiting import wait_for_blocked
 
 SEALED = "is sealed; its finalists are fixed"
+SETTING = {"beta": 0.1, "learning_rate": 0.001, "steps": 8}
 
 
 @pytest.fixture
@@ -26,13 +29,18 @@ def frozen(sessions: Sessions) -> tuple[Campaign, Freeze, Candidate]:
 
 
 def add_finalist(session: Session, freeze: Freeze, candidate: Candidate) -> None:
-    session.add(Finalist(freeze_id=freeze.id, candidate_id=candidate.id, role="finalist", setting={"beta": 0.1}))
+    session.add(Finalist(freeze_id=freeze.id, candidate_id=candidate.id, role="finalist", setting=SETTING))
     session.flush()
 
 
 def add_seal(session: Session, freeze: Freeze) -> None:
     session.add(Seal(freeze_id=freeze.id, digest=rows.sha256("finalists")))
     session.flush()
+
+
+def confirm(session: Session, campaign: Campaign, freeze: Freeze, candidate: Candidate, **values: Any) -> Evaluation:
+    columns = {"purpose": Purpose.CONFIRM, "seal_id": freeze.id, "setting": SETTING, "candidate": candidate} | values
+    return rows.add_evaluation(session, campaign, **columns)
 
 
 def test_a_finalist_after_the_seal_is_refused(sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]) -> None:
@@ -140,7 +148,7 @@ def test_a_confirming_evaluation_needs_a_seal(sessions: Sessions, frozen: tuple[
         rows.add_evaluation(session, campaign, candidate=candidate, purpose=Purpose.CONFIRM, seal_id=freeze.id)
     with sessions.begin() as session:
         add_seal(session, freeze)
-        rows.add_evaluation(session, campaign, candidate=candidate, purpose=Purpose.CONFIRM, seal_id=freeze.id)
+        confirm(session, campaign, freeze, candidate)
 
 
 def test_only_finalists_and_references_are_confirmed(
@@ -161,10 +169,23 @@ def test_a_finalist_is_confirmed_in_the_arena_it_was_frozen_for(
     with sessions() as session:
         add_finalist(session, freeze, finalist)
         add_seal(session, freeze)
-        confirm = {"purpose": Purpose.CONFIRM, "seal_id": freeze.id, "candidate": finalist}
         elsewhere = rows.find_or_add_arena(session, "fog:mini")
         with pytest.raises(IntegrityError, match="fk_evaluation_seal_id_arena_id"):
-            rows.add_evaluation(session, campaign, arena_id=elsewhere.id, **confirm)
+            confirm(session, campaign, freeze, finalist, arena_id=elsewhere.id)
+
+
+@pytest.mark.parametrize("changed", [{"beta": 0.2}, {"steps": 9}, {"more": 1}, {"steps": "8"}])
+def test_a_finalist_is_confirmed_at_the_setting_it_was_frozen_with(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate], changed: dict[str, Any]
+) -> None:
+    campaign, freeze, finalist = frozen
+    with sessions.begin() as session:
+        add_finalist(session, freeze, finalist)
+        add_seal(session, freeze)
+        # However its numbers are written, it is the same setting.
+        confirm(session, campaign, freeze, finalist, setting={"steps": 8.0, "learning_rate": 1e-3, "beta": 0.1})
+    with sessions() as session, pytest.raises(IntegrityError, match="fk_evaluation_seal_id_candidate_id_setting"):
+        confirm(session, campaign, freeze, finalist, setting=SETTING | changed)
 
 
 def test_only_a_confirming_evaluation_refers_to_a_seal(
@@ -175,3 +196,72 @@ def test_only_a_confirming_evaluation_refers_to_a_seal(
         add_seal(session, freeze)
         with pytest.raises(IntegrityError, match="ck_evaluation_confirm_is_sealed"):
             rows.add_evaluation(session, campaign, purpose=Purpose.SCREEN, seal_id=freeze.id)
+
+
+TRICKS = [
+    "INSERT INTO finalist (freeze_id, candidate_id, role, setting) VALUES ({freeze}, {other}, 'finalist', '{{}}')",
+    "INSERT INTO finalist (freeze_id, candidate_id, role, setting)"
+    " SELECT freeze_id, {other}, role, setting FROM finalist",
+    "WITH sealed AS (INSERT INTO seal (freeze_id, digest) SELECT {freeze}, '0' WHERE false RETURNING 1)"
+    " INSERT INTO finalist (freeze_id, candidate_id, role, setting) VALUES ({freeze}, {other}, 'reference', '{{}}')",
+    "INSERT INTO finalist (freeze_id, candidate_id, role, setting) VALUES ({freeze}, {finalist}, 'finalist', '{{}}')"
+    " ON CONFLICT DO NOTHING",
+    "SET CONSTRAINTS ALL DEFERRED; {confirm}",
+    "{confirm}",
+    "{confirm} ON CONFLICT DO NOTHING",
+]
+CONFIRM = (
+    "INSERT INTO evaluation (id, campaign_id, candidate_id, arena_id, base_policy, setting, setting_sha256, purpose,"
+    " draw, seal_id)"
+    " VALUES (gen_random_uuid(), {campaign}, {finalist}, {arena}, 0, '{{}}', '0', 'confirm', '0', {freeze})"
+)
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_no_statement_of_the_services_changes_what_is_sealed(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate], trick: str
+) -> None:
+    campaign, freeze, finalist = frozen
+    with sessions.begin() as session:
+        add_finalist(session, freeze, finalist)
+        add_seal(session, freeze)
+        other = rows.add_candidate(session, campaign)
+    ids = {"campaign": campaign, "freeze": freeze, "finalist": finalist, "other": other}
+    named = {name: f"'{row.id}'" for name, row in ids.items()} | {"arena": f"'{freeze.arena_id}'"}
+    statement = trick.format(**named, confirm=CONFIRM.format(**named))
+    refused = r"is sealed|fk_evaluation_seal_id_candidate_id_setting"
+    with sessions() as session, pytest.raises(IntegrityError, match=refused):
+        execute(session, *statement.split("; "))
+    assert_as_sealed(sessions, finalist)
+
+
+def test_rows_that_are_copied_in_are_refused_like_others(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]
+) -> None:
+    campaign, freeze, finalist = frozen
+    with sessions.begin() as session:
+        add_finalist(session, freeze, finalist)
+        add_seal(session, freeze)
+        other = rows.add_candidate(session, campaign)
+    with sessions() as session, pytest.raises(RestrictViolation, match=SEALED):
+        copy_finalist(session, freeze.id, other.id, "finalist", "{}")
+    assert_as_sealed(sessions, finalist)
+
+
+def execute(session: Session, *statements: str) -> None:
+    for each in statements:
+        session.connection().exec_driver_sql(each)
+
+
+def copy_finalist(session: Session, *columns: object) -> None:
+    driver = session.connection().connection.dbapi_connection
+    assert driver is not None
+    command = "COPY finalist (freeze_id, candidate_id, role, setting) FROM STDIN"
+    with driver.cursor() as cursor, cursor.copy(command) as copy:
+        copy.write_row(columns)
+
+
+def assert_as_sealed(sessions: Sessions, finalist: Candidate) -> None:
+    with sessions() as session:
+        (row,) = session.scalars(select(Finalist))
+        assert (row.candidate_id, row.setting) == (finalist.id, SETTING)

@@ -28,9 +28,20 @@ FORBIDDEN = [
     "DELETE FROM evaluation",
     "DELETE FROM lineage",
     "UPDATE lineage SET role = 'parent'",
-    "UPDATE evaluation SET setting = '{}'",
-    "UPDATE evaluation SET draw = 'another'",
-    "UPDATE evaluation SET purpose = 'screen', seal_id = NULL",
+    *(
+        f"UPDATE evaluation SET {column} = {column}"
+        for column in (
+            *("id", "campaign_id", "candidate_id", "arena_id", "base_policy", "setting", "setting_sha256", "purpose"),
+            *("draw", "salt", "seal_id", "created_at"),
+        )
+    ),
+    "INSERT INTO finalist SELECT * FROM finalist ON CONFLICT (freeze_id, candidate_id) DO UPDATE SET setting = '{}'",
+    'INSERT INTO "freeze" SELECT * FROM "freeze" ON CONFLICT (id) DO UPDATE SET plan = EXCLUDED.plan',
+    "MERGE INTO finalist USING finalist f ON finalist.candidate_id = f.candidate_id"
+    " WHEN MATCHED THEN UPDATE SET setting = '{}'",
+    'SELECT * FROM "freeze" FOR UPDATE',
+    "ALTER TABLE evaluation DROP CONSTRAINT fk_evaluation_seal_id_candidate_id_setting",
+    "ALTER TABLE finalist DROP CONSTRAINT pk_finalist",
     "UPDATE alembic_version SET version_num = '0000'",
     "CREATE TABLE mine (id integer)",
     "CREATE SCHEMA mine",

@@ -2,7 +2,15 @@ from dataclasses import asdict
 
 import pytest
 
-from discovery_service.domain.arenas import ARENAS, ArenaSize, arena_names, find_arena, find_document, hash_document
+from discovery_service.domain.arenas import (
+    ARENAS,
+    ArenaSize,
+    arena_names,
+    find_arena,
+    find_document,
+    hash_document,
+    list_base_policies,
+)
 from discovery_service.domain.families import Family
 
 CONTROLS = {"plain", "flips"}
@@ -46,3 +54,10 @@ def test_no_two_arenas_are_the_same_and_another_number_is_another_arena() -> Non
 def test_a_family_is_offered_only_its_own_arenas() -> None:
     assert arena_names(Family.PAIRWISE) == arena_names()
     assert arena_names(Family.MATCHING) == []
+
+
+def test_a_built_in_arena_has_three_base_policies_and_an_operators_one_for_each_model() -> None:
+    built_in = find_document("plain:mini")
+    assert built_in is not None
+    assert list_base_policies(built_in) == (0, 1, 2)
+    assert list_base_policies({"kind": "hf", "models": [{"path": "/a"}, {"path": "/b"}]}) == (0, 1)

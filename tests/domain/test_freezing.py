@@ -1,19 +1,24 @@
 """The freeze: who gets into it, and that its draws depend on it and on nothing else."""
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 
 from discovery_service.domain.freezing import (
+    ConfirmationPlan,
     Frozen,
     Role,
+    SdSource,
     check_spread,
     find_digest,
     list_confirm_draws,
     pick_best,
+    plan_confirmation,
 )
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.measuring import Setting, Stream
+from discovery_service.domain.power import count_draws, find_detectable
 from discovery_service.domain.states import Purpose
 
 SETTING = Setting(1.0, 1.5e-3, 120)
@@ -82,3 +87,36 @@ def test_every_base_policy_gets_as_many(policies: tuple[int, ...], count: int) -
 def test_a_policy_with_fewer_draws_than_others_or_with_one_is_refused(policies: tuple[int, ...], count: int) -> None:
     with pytest.raises(ValueError, match="must be a multiple"):
         check_spread(policies, count)
+
+
+def plan(**changes: Any) -> ConfirmationPlan:
+    given = {
+        "detect": 0.2,
+        "at_least": 12,
+        "sd": 0.2,
+        "sd_source": SdSource.CALIBRATION,
+        "finalists": 3,
+        "looked_at": 9,
+    }
+    return plan_confirmation(**given | {"base_policies": (0, 1, 2)} | changes)
+
+
+def test_a_plan_takes_as_many_draws_as_the_difference_needs_and_says_what_they_find() -> None:
+    found = plan()
+    assert found.draws == count_draws(0.2, sd=0.2, finalists=3)
+    assert found.detectable == find_detectable(sd=0.2, draws=found.draws, finalists=3)
+    assert found.detectable <= 0.2
+    assert found.level == pytest.approx(1 - 0.05 / 3)
+    hopeless = plan(sd=1.0)
+    assert (hopeless.draws, hopeless.detectable) == (60, find_detectable(sd=1.0, draws=60, finalists=3))
+    unknown = plan(sd=None, sd_source=SdSource.NOTHING)
+    assert (unknown.draws, unknown.detectable) == (12, None)
+
+
+@pytest.mark.parametrize(("policies", "at_least"), [(1, 9), (2, 9), (4, 12), (5, 12), (7, 60), (30, 12), (31, 12)])
+def test_a_plan_spreads_over_as_many_policies_as_an_arena_has(policies: int, at_least: int) -> None:
+    for sd in (0.01, 0.2, 2.0, None):
+        found = plan(base_policies=tuple(range(policies)), at_least=at_least, sd=sd)
+        check_spread(found.base_policies, found.draws)
+        assert min(at_least, 60 - policies) <= found.draws
+        assert found.draws <= max(60, 2 * policies)

@@ -32,14 +32,15 @@ def test_a_tenth_is_found_as_rarely_as_was_planned_for(sd: float, share: float) 
     assert find_power(0.1, sd=sd, draws=12, finalists=3) == pytest.approx(share, abs=0.005)
 
 
-@given(st.floats(0, 1), st.floats(0.05, 0.5), DRAWS, FINALISTS)
-def test_the_power_is_scipys(difference: float, sd: float, draws: int, finalists: int) -> None:
+@given(st.floats(0, 1), st.floats(0.05, 0.5), DRAWS, FINALISTS, st.integers(1, 4))
+def test_the_power_is_scipys(difference: float, sd: float, draws: int, finalists: int, policies: int) -> None:
     shift = difference / sd * draws**0.5
-    beyond = stats.t.ppf(1 - 0.025 / finalists, draws - 3)
+    beyond = stats.t.ppf(1 - 0.025 / finalists, draws - policies)
     # scipy's own is not a number in some far tails.
     if shift < 12:
-        expected = stats.nct.sf(beyond, draws - 3, shift)
-        assert find_power(difference, sd=sd, draws=draws, finalists=finalists) == pytest.approx(expected, abs=1e-7)
+        expected = stats.nct.sf(beyond, draws - policies, shift)
+        found = find_power(difference, sd=sd, draws=draws, finalists=finalists, policies=policies)
+        assert found == pytest.approx(expected, abs=1e-7)
 
 
 @given(DRAWS, FINALISTS)

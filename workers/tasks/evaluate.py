@@ -29,6 +29,7 @@ from workers.fleet import find_worker_id, wait_to_leave
 from workers.process import get_sessions, task_unit
 from workers.runtime.protocol import DrawMessage, Evaluate, SettingMessage
 from workers.slots import get_slots
+from workers.steps import take_step
 from workers.supervisor.outcome import Cancelled, Crashed, Failed, Limits, Measured, Outcome
 from workers.supervisor.runtime import Runtime, RuntimeLost
 
@@ -81,6 +82,8 @@ def train(evaluation_id: str) -> None:
             log.exception("evaluate.failed", id=str(held.id))
             with task_unit() as session:
                 crash(session, held, f"the evaluation failed: {type(error).__name__}: {error}")
+    # The slot is free again by now.
+    take_step(held.campaign_id, held.id)
 
 
 def _start(runtime: Runtime) -> Build | None:

@@ -1,11 +1,13 @@
-"""What beat sends: the sweep."""
+"""What beat sends: the sweep, with the steps of campaigns that nobody has taken."""
 
 import structlog
 from celery import shared_task
 
 from discovery_service.engine import sweep as engine_sweep
 from discovery_service.engine.dispatch import SWEEP_TASK
+from discovery_service.engine.verdicts import list_underway
 from workers.process import get_bell, task_unit
+from workers.steps import take_step
 
 log = structlog.get_logger(__name__)
 
@@ -15,5 +17,8 @@ def sweep() -> None:
     messages_waiting = get_bell().count_messages()
     with task_unit() as session:
         swept = engine_sweep.sweep(session, messages_waiting=messages_waiting)
+        underway = list_underway(session)
     if swept.expired or swept.rung:
         log.info("swept", expired=swept.expired, rung=swept.rung)
+    for campaign_id in underway:
+        take_step(campaign_id)

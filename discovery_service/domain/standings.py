@@ -1,0 +1,144 @@
+"""Standings as a projection: what the measurements of a loss and of its references say, and no more.
+
+A number of the screen has no verdict. Nothing is said of a confirmation before all of it is measured: whoever looks
+earlier looks more often than the level allows for.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from discovery_service.domain.confirming import Comparison, compare, stratify
+from discovery_service.domain.differences import Occasion, find_differences, pool_variance
+from discovery_service.domain.freezing import Role
+from discovery_service.domain.intervals import Interval, find_interval
+from discovery_service.domain.measuring import Setting
+from discovery_service.domain.screening import Spread, fit_spread, screen
+
+SHOWN = ("J", "attained", "score", "reward", "accuracy", "win_rate", "kl")
+"""Of the metrics of an arena, besides the one that counts."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a loss at one setting on the draws of one stage."""
+
+    setting: Setting
+    counts: str
+    """The metric by which losses are compared."""
+    metrics: Mapping[Occasion, Mapping[str, float | None]] = field(default_factory=dict)
+    failures: Mapping[Occasion, str] = field(default_factory=dict)
+    """A code where the candidate failed, or where we gave up."""
+
+    @property
+    def values(self) -> dict[Occasion, float]:
+        counted = {occasion: metrics.get(self.counts) for occasion, metrics in self.metrics.items()}
+        return {occasion: value for occasion, value in counted.items() if value is not None}
+
+    def is_measured(self, occasions: Collection[Occasion]) -> bool:
+        """On all of them, as an interval needs: those where it failed were the hard ones."""
+        return self.values.keys() == set(occasions)
+
+    def is_settled(self, occasions: Collection[Occasion]) -> bool:
+        """Measured or failed on all of them."""
+        return self.metrics.keys() | self.failures.keys() >= set(occasions)
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a row of the standings says."""
+
+    setting: Setting
+    draws: int
+    interval: Interval | None = None
+    verdict: str | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+def find_own_spread(library: Sequence[Trained], reference: Trained, occasions: Collection[Occasion]) -> Spread | None:
+    """Fitted to the campaign's own library, where nobody has calibrated. None where that says nothing of noise."""
+    if not reference.is_measured(occasions):
+        return None
+    variances = [
+        pool_variance(find_differences(each.values, reference.values))
+        for each in library
+        if each.is_measured(occasions)
+    ]
+    try:
+        return fit_spread(variances)
+    except ValueError:  # fewer than two that differ from the reference
+        return None
+
+
+def score_screen(
+    loss: Trained, reference: Trained | None, occasions: Collection[Occasion], spread: Spread | None
+) -> Score:
+    """Against the reference at its own best on the same draws; None for the reference itself.
+
+    Without a spread by the loss's own variance alone, which is a wide interval.
+    """
+    figures: dict[str, Any] = {"failed": _tell_failures(loss), "spread": None if spread is None else asdict(spread)}
+    if loss.is_measured(occasions):
+        figures["means"] = _find_means(loss, lambda values: find_interval(list(values.values())))
+    interval = None
+    if reference is not None and loss.is_measured(occasions) and reference.is_measured(occasions):
+        differences = list(find_differences(loss.values, reference.values).values())
+        interval = find_interval(differences) if spread is None else screen(differences, spread)
+    return Score(loss.setting, len(loss.values), interval, None, figures)
+
+
+def score_confirmation(
+    role: Role, loss: Trained, references: Mapping[str, Trained], occasions: Collection[Occasion], finalists: int
+) -> Score:
+    """Of a finalist against each reference, the first of which is the one that the verdict is about.
+
+    The others' intervals are not joint with it. A reference is shown by its means.
+    """
+    figures: dict[str, Any] = {"role": role.value, "failed": _tell_failures(loss)}
+    everybody = [loss, *references.values()]
+    if not all(each.is_settled(occasions) for each in everybody):
+        return Score(loss.setting, len(loss.values), figures=figures)
+    if loss.is_measured(occasions):
+        figures["means"] = _find_means(loss, stratify)
+    if role is Role.REFERENCE or not references:
+        return Score(loss.setting, len(loss.values), figures=figures)
+    found = {
+        name: compare(find_differences(loss.values, each.values), finalists)
+        for name, each in references.items()
+        if loss.is_measured(occasions) and each.is_measured(occasions)
+    }
+    figures["against"] = {name: _tell_comparison(each) for name, each in found.items()}
+    main = found.get(next(iter(references)))
+    if main is None:
+        return Score(loss.setting, len(loss.values), figures=figures)
+    return Score(loss.setting, len(loss.values), main.interval, main.verdict.value, figures)
+
+
+def _find_means(loss: Trained, estimate: Callable[[Mapping[Occasion, float]], Interval]) -> dict[str, Any]:
+    """Each metric that there is on all draws, with an interval of 95 % of its own."""
+    means = {}
+    for name in dict.fromkeys((loss.counts, *SHOWN)):
+        values = {at: value for at, metrics in loss.metrics.items() if (value := metrics.get(name)) is not None}
+        if len(values) == len(loss.metrics):
+            means[name] = asdict(estimate(values))
+    return means
+
+
+def _tell_comparison(found: Comparison) -> dict[str, Any]:
+    return {
+        "verdict": found.verdict.value,
+        "difference": found.interval.mean,
+        "lower": found.interval.low,
+        "upper": found.interval.high,
+        "draws": found.interval.draws,
+        "level": found.level,
+        "sd": found.sd,
+        "degrees": found.degrees,
+        "effects": {str(policy): effect for policy, effect in found.effects.items()},
+    }
+
+
+def _tell_failures(loss: Trained) -> list[dict[str, Any]]:
+    return [
+        {"base_policy": at.base_policy, "draw": at.draw, "code": code} for at, code in sorted(loss.failures.items())
+    ]

@@ -1,0 +1,94 @@
+"""The third stage: what was frozen is trained on draws that follow from the freeze, and compared with references."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Finalist, Freeze, Seal
+from discovery_service.domain.freezing import ConfirmationPlan, Role, list_confirm_draws
+from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.measuring import Setting
+from discovery_service.domain.stages import Wanted
+from discovery_service.domain.standings import Score, Trained, score_confirmation
+from discovery_service.engine.entries import Record, add_outcomes, select_outcomes
+from discovery_service.engine.freeze import read_plan
+from discovery_service.engine.schedule import schedule
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A frozen loss, with what its confirmation has measured so far."""
+
+    candidate_id: UUID
+    name: str
+    role: Role
+    wanted: tuple[Wanted, ...]
+    record: Record
+
+    @property
+    def is_settled(self) -> bool:
+        return all(each in self.record.measured or each in self.record.failures for each in self.wanted)
+
+    @property
+    def trained(self) -> Trained:
+        return self.record.trained(self.wanted[0].setting, self.wanted)
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    arena: Arena
+    plan: ConfirmationPlan
+    losses: Sequence[Confirmed]
+    """DPO first."""
+
+    @property
+    def is_settled(self) -> bool:
+        return all(each.is_settled for each in self.losses)
+
+
+def read_confirmation(session: Session, freeze: Freeze) -> Confirmation:
+    """Of a sealed freeze."""
+    plan = read_plan(freeze)
+    arena = session.get_one(Arena, freeze.arena_id)
+    digest = session.get_one(Seal, freeze.id).digest
+    seed = session.get_one(Campaign, freeze.campaign_id).spec["seed"]
+    draws = list_confirm_draws(arena.content_sha256, seed, digest, plan.base_policies, plan.draws)
+    query = (
+        select(Finalist, Candidate.name)
+        .join(Candidate, Candidate.id == Finalist.candidate_id)
+        .where(Finalist.freeze_id == freeze.id)
+        .order_by(Candidate.name != REFERENCE_LOSS, Candidate.name, Candidate.id)
+    )
+    losses = []
+    for finalist, name in session.execute(query):
+        setting = Setting(**finalist.setting)
+        wanted = tuple(Wanted(setting, policy, draw) for policy, draw in draws)
+        role, record = Role(finalist.role), Record(arena.spec)
+        losses.append(Confirmed(finalist.candidate_id, name, role, wanted, record))
+    records = {each.candidate_id: each.record for each in losses}
+    add_outcomes(session, select_outcomes().where(Evaluation.seal_id == freeze.id), records)
+    return Confirmation(arena, plan, losses)
+
+
+def schedule_confirmation(session: Session, freeze: Freeze, confirmation: Confirmation) -> int:
+    """What is not there yet; none of it could be before the seal."""
+    wanted = [
+        (loss.candidate_id, each)
+        for loss in confirmation.losses
+        for each in loss.record.list_missing([each for each in loss.wanted if each not in loss.record.measured])
+    ]
+    return schedule(session, freeze.campaign_id, freeze.arena_id, wanted, seal_id=freeze.id)
+
+
+def score_confirmed(confirmation: Confirmation) -> dict[UUID, Score]:
+    references = {loss.name: loss.trained for loss in confirmation.losses if loss.role is Role.REFERENCE}
+    occasions = [each.occasion for each in confirmation.losses[0].wanted]
+    return {
+        loss.candidate_id: score_confirmation(
+            loss.role, loss.trained, references, occasions, confirmation.plan.finalists
+        )
+        for loss in confirmation.losses
+    }

@@ -1,0 +1,137 @@
+"""The second stage: finalists and references are written down with their settings and sealed, before any confirmation.
+
+One freeze an arena. In a held-out arena it is of the same losses, at the settings to which they were tuned there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from discovery_service.db.tables import Arena, Campaign, Finalist, Freeze, Seal
+from discovery_service.domain.arenas import list_base_policies
+from discovery_service.domain.authors import Author
+from discovery_service.domain.campaign import CampaignSpec
+from discovery_service.domain.freezing import (
+    ConfirmationPlan,
+    Frozen,
+    Role,
+    SdSource,
+    find_digest,
+    pick_best,
+    plan_confirmation,
+)
+from discovery_service.domain.measuring import Setting
+from discovery_service.domain.screening import Spread
+from discovery_service.engine.entries import Entry, Field
+from discovery_service.engine.events import record
+from discovery_service.engine.screen import find_field_spread, find_library, is_screened, score_field
+from discovery_service.errors import Conflict
+
+
+class Chosen(NamedTuple):
+    role: Role
+    entry: Entry
+    setting: Setting
+
+
+def find_freeze(session: Session, campaign_id: UUID, arena_id: UUID, *, extension: int = 0) -> Freeze | None:
+    where = (Freeze.campaign_id == campaign_id, Freeze.arena_id == arena_id, Freeze.extension == extension)
+    return session.scalar(select(Freeze).where(*where))
+
+
+def freeze_search(session: Session, campaign: Campaign, spec: CampaignSpec, field: Field) -> Freeze | None:
+    """Of the search arena. None where there is no finalist. Conflict while somebody is not screened yet."""
+    if not is_screened(field):
+        raise Conflict("Some candidates are still tuned or screened; finalists are chosen once all have come as far.")
+    chosen = choose(field, spec.confirmation.finalists)
+    if chosen is None:
+        return None
+    return _freeze(session, campaign, spec, field.arena, chosen, field.looked_at, find_field_spread(field))
+
+
+def freeze_held_out(
+    session: Session, campaign: Campaign, spec: CampaignSpec, field: Field, search: Freeze
+) -> Freeze | None:
+    """Of the same losses, tuned in this arena. None where DPO or every finalist failed at every setting."""
+    if not is_screened(field):
+        raise Conflict("Some finalists are still tuned in this arena.")
+    roles = {each.candidate_id: Role(each.role) for each in list_frozen(session, search)}
+    tuned = [(entry, entry.course.tuning.chosen) for entry in field.entries]
+    chosen = [Chosen(roles[entry.candidate_id], entry, setting) for entry, setting in tuned if setting is not None]
+    has_finalist = any(each.role is Role.FINALIST for each in chosen)
+    if not has_finalist or not any(each.entry.is_reference for each in chosen):
+        return None
+    return _freeze(session, campaign, spec, field.arena, chosen, read_plan(search).looked_at, None)
+
+
+def list_frozen(session: Session, freeze: Freeze) -> Sequence[Finalist]:
+    return session.scalars(select(Finalist).where(Finalist.freeze_id == freeze.id)).all()
+
+
+def choose(field: Field, finalists: int) -> list[Chosen] | None:
+    """The proposed losses with the highest lower bounds, DPO, and the best other loss of the library by the same.
+
+    None where no proposed loss has an interval.
+    """
+    scores = score_field(field)
+    intervals = {key: score.interval for key, score in scores.items() if score.interval is not None}
+    by_id = {entry.candidate_id: entry for entry in field.entries}
+    proposed = {key: interval for key, interval in intervals.items() if not by_id[key].is_known}
+    library = {key: interval for key, interval in intervals.items() if by_id[key].author is Author.LIBRARY}
+    best = pick_best(proposed, finalists)
+    reference = field.reference
+    if not best or reference is None:
+        return None
+    references = [reference.candidate_id, *pick_best(library, 1)]
+    roles = [*((Role.FINALIST, key) for key in best), *((Role.REFERENCE, key) for key in references)]
+    return [Chosen(role, by_id[key], scores[key].setting) for role, key in roles]
+
+
+def _freeze(
+    session: Session,
+    campaign: Campaign,
+    spec: CampaignSpec,
+    arena: Arena,
+    chosen: Sequence[Chosen],
+    looked_at: int,
+    spread: Spread | None,
+) -> Freeze:
+    """`spread` is what the screen shows, for an arena that nobody has calibrated."""
+    library = find_library(arena)
+    if library is not None:
+        sd, source = library["sd"], SdSource.CALIBRATION
+    elif spread is not None:
+        sd, source = spread.sd, SdSource.OWN_SCREEN
+    else:
+        sd, source = None, SdSource.NOTHING
+    plan = plan_confirmation(
+        detect=spec.confirmation.detect,
+        at_least=spec.confirmation.min_draws,
+        sd=sd,
+        sd_source=source,
+        finalists=sum(each.role is Role.FINALIST for each in chosen),
+        looked_at=looked_at,
+        base_policies=list_base_policies(arena.spec),
+    )
+    frozen = Freeze(campaign_id=campaign.id, arena_id=arena.id, extension=0, plan=asdict(plan))
+    session.add(frozen)
+    session.flush()
+    for each in chosen:
+        columns = {"candidate_id": each.entry.candidate_id, "role": each.role.value}
+        session.add(Finalist(freeze_id=frozen.id, setting=each.setting.document(), **columns))
+    session.flush()
+    digest = find_digest(Frozen(each.role, each.entry.graph_sha256, each.setting) for each in chosen)
+    session.add(Seal(freeze_id=frozen.id, digest=digest))
+    finalists = [each.entry.name for each in chosen if each.role is Role.FINALIST]
+    record(session, campaign.id, "freeze.sealed", frozen.id, arena=arena.name, finalists=finalists)
+    session.flush()
+    return frozen
+
+
+def read_plan(freeze: Freeze) -> ConfirmationPlan:
+    stored = freeze.plan | {"base_policies": tuple(freeze.plan["base_policies"])}
+    return ConfirmationPlan(**stored | {"sd_source": SdSource(freeze.plan["sd_source"])})

@@ -1,0 +1,127 @@
+"""The way from accepted candidates to verdicts: tune and screen, freeze, confirm, in every arena, and the end.
+
+Each step is a function of the campaign's rows that may be run again at any time, by anybody, in any order of arrival.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Exists, select
+from sqlalchemy.orm import Session
+
+from discovery_service.db.tables import Arena, Campaign, Evaluation, Freeze, Round
+from discovery_service.domain.campaign import CampaignSpec
+from discovery_service.domain.freezing import Role
+from discovery_service.domain.outcomes import tell_discoveries, tell_no_finalist
+from discovery_service.domain.states import CampaignStatus, Purpose
+from discovery_service.domain.verdicts import Verdict
+from discovery_service.engine.arenas import get_arena
+from discovery_service.engine.campaigns import move
+from discovery_service.engine.confirm import Confirmation, read_confirmation, schedule_confirmation, score_confirmed
+from discovery_service.engine.entries import JUDGED, Field, read_field
+from discovery_service.engine.freeze import find_freeze, freeze_held_out, freeze_search, list_frozen
+from discovery_service.engine.screen import is_screened, is_search_over, schedule_missing, tune_and_screen
+from discovery_service.engine.standings import Board, project_screen, write_board
+
+
+def list_underway(session: Session) -> list[UUID]:
+    """The campaigns that `proceed` could move."""
+    query = select(Campaign.id).where(Campaign.status == CampaignStatus.RUNNING, _has_judged(Campaign.id))
+    return list(session.scalars(query.order_by(Campaign.id)))
+
+
+def _has_judged(campaign_id: Any) -> Exists:
+    return select(Round.id).where(Round.campaign_id == campaign_id, Round.status.in_(JUDGED)).exists()
+
+
+def proceed(session: Session, campaign_id: UUID, finished: UUID | None = None) -> None:
+    """Do whatever can be done next; nothing where the campaign does not run.
+
+    With the evaluation that has just finished, a candidate that is being tuned costs a look at itself alone.
+    """
+    # Locked before the look: of two workers that finish at once the second sees what the first one has committed.
+    locked = select(Campaign).where(Campaign.id == campaign_id).with_for_update(key_share=True)
+    campaign = session.scalars(locked, execution_options={"populate_existing": True}).one()
+    if campaign.status is not CampaignStatus.RUNNING or session.scalar(select(_has_judged(campaign_id))) is False:
+        return
+    spec = CampaignSpec.model_validate(campaign.spec)
+    last = None if finished is None else session.get_one(Evaluation, finished)
+    if last is not None and last.purpose is Purpose.TUNE and _goes_on_alone(session, campaign, spec, last):
+        return
+    frozen = _search(session, campaign, spec, last)
+    if frozen is None:
+        return
+    confirmation = _confirm(session, frozen)
+    held_out = [_hold_out(session, campaign, spec, name, frozen) for name in spec.held_out_arenas]
+    if confirmation.is_settled and all(held_out):
+        complete(session, campaign, confirmation)
+
+
+def _goes_on_alone(session: Session, campaign: Campaign, spec: CampaignSpec, last: Evaluation) -> bool:
+    """Whether the candidate is still on its way to where others matter: its round's halving, the screen, the end."""
+    search = get_arena(session, spec.arena)
+    arena = session.get_one(Arena, last.arena_id)
+    is_searched = arena.id == search.id and find_freeze(session, campaign.id, search.id) is None
+    if not is_searched:
+        return False
+    field = read_field(session, campaign.id, spec, arena, only=[last.candidate_id])
+    if not field.entries or field.entries[0].course.tuning.is_complete:
+        return False
+    return schedule_missing(session, campaign.id, field) > 0 or bool(field.entries[0].record.in_motion)
+
+
+def _search(session: Session, campaign: Campaign, spec: CampaignSpec, last: Evaluation | None) -> Freeze | None:
+    """Tune, screen and freeze in the search arena. None before that is done, and where the campaign ends without."""
+    arena = get_arena(session, spec.arena)
+    frozen = find_freeze(session, campaign.id, arena.id)
+    if frozen is not None:
+        if last is None or (last.arena_id == arena.id and last.purpose is not Purpose.CONFIRM):
+            project_screen(session, campaign.id, read_field(session, campaign.id, spec, arena))
+        return frozen
+    field = tune_and_screen(session, campaign.id, spec, arena)
+    project_screen(session, campaign.id, field)
+    if not (is_search_over(session, campaign.id) and is_screened(field)):
+        return None
+    frozen = freeze_search(session, campaign, spec, field)
+    if frozen is None:
+        move(session, campaign, CampaignStatus.COMPLETED, _tell_why_none(field))
+    return frozen
+
+
+def _hold_out(session: Session, campaign: Campaign, spec: CampaignSpec, name: str, search: Freeze) -> bool:
+    """Tune anew in a held-out arena, freeze and confirm there; whether that is done."""
+    arena = get_arena(session, name)
+    frozen = find_freeze(session, campaign.id, arena.id)
+    if frozen is None:
+        only = [each.candidate_id for each in list_frozen(session, search)]
+        field = read_field(session, campaign.id, spec, arena, only=only, is_held_out=True)
+        schedule_missing(session, campaign.id, field)
+        if not is_screened(field):
+            return False
+        frozen = freeze_held_out(session, campaign, spec, field, search)
+    return frozen is None or _confirm(session, frozen).is_settled
+
+
+def _confirm(session: Session, frozen: Freeze) -> Confirmation:
+    confirmation = read_confirmation(session, frozen)
+    schedule_confirmation(session, frozen, confirmation)
+    board = Board(frozen.arena_id, Purpose.CONFIRM, frozen.extension)
+    write_board(session, frozen.campaign_id, board, score_confirmed(confirmation))
+    return confirmation
+
+
+def complete(session: Session, campaign: Campaign, confirmation: Confirmation) -> None:
+    """The end of a campaign: what the confirmation in its search arena has found, if anything."""
+    scores, arena = score_confirmed(confirmation), confirmation.arena.name
+    finalists = [(loss.name, scores[loss.candidate_id]) for loss in confirmation.losses if loss.role is Role.FINALIST]
+    found = [(name, score.interval) for name, score in finalists if score.verdict == Verdict.BETTER and score.interval]
+    unjudged = [name for name, score in finalists if score.verdict is None]
+    reason = tell_discoveries(found, arena=arena, looked_at=confirmation.plan.looked_at, unjudged=unjudged)
+    move(session, campaign, CampaignStatus.COMPLETED, reason)
+
+
+def _tell_why_none(field: Field) -> str:
+    reference = field.reference
+    trained = reference.trained if reference is not None else None
+    is_measured = trained is not None and trained.is_measured(field.occasions)
+    return tell_no_finalist(arena=field.arena.name, looked_at=field.looked_at, is_reference_measured=is_measured)

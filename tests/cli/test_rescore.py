@@ -1,0 +1,32 @@
+"""`discovery rescore` on a database, without a server."""
+
+from sqlalchemy import delete, update
+
+from discovery_service.db.sessions import Sessions
+from discovery_service.db.tables import Standing
+from discovery_service.domain.states import Purpose
+from tests.cli.conftest import Command
+from tests.conftest import Database
+from tests.engine.playing import Play, table
+
+
+def test_the_command_tells_what_differed_and_mends_it(
+    sessions: Sessions, discovery: Command, database: Database
+) -> None:
+    play = Play(sessions, table({"cdpo": 0.5}), rounds=[("cdpo",)], library=("dpo", "ipo"))
+    play.run()
+    env = {"DISCOVERY__DB__URL": database.service_url}
+    ran = discovery("rescore", "--json", env=env)
+    assert (ran.code, ran.json["standings"], ran.json["differed"]) == (0, 6, 0)
+    with play.sessions.begin() as session:
+        session.execute(delete(Standing).where(Standing.stage == "confirm"))
+        session.execute(update(Standing).values(verdict="better than"))
+    damaged = discovery("rescore", str(play.campaign_id), env=env)
+    assert damaged.code == 1
+    assert "6 standings of 1 campaigns rebuilt; 6 differed" in damaged.out
+    assert str(play.campaign_id) in damaged.err
+    assert discovery("rescore", str(play.campaign_id), env=env).code == 0
+    unknown = discovery("rescore", str(play.worker_id), env=env)
+    assert (unknown.code, unknown.err.strip()) == (2, f"There is no campaign {play.worker_id}.")
+    assert play.standings(Purpose.CONFIRM)["cdpo"].verdict == "better than"
+    assert {row.verdict for row in play.standings(Purpose.SCREEN).values()} == {None}

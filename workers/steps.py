@@ -1,0 +1,32 @@
+"""The next step of a campaign, after whatever has just happened to it, in a transaction of its own.
+
+So a measurement is stored whatever becomes of the step, and a step that was lost is taken by the sweep.
+"""
+
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from discovery_service.db.sessions import passes_by_itself
+from discovery_service.engine.campaigns import pause_for
+from discovery_service.engine.claim import storable
+from discovery_service.engine.verdicts import proceed
+from workers.process import task_unit
+
+log = structlog.get_logger(__name__)
+
+
+def take_step(campaign_id: UUID, finished: UUID | None = None) -> None:
+    """`finished` is the evaluation that has just ended. A step that fails by our fault pauses the campaign."""
+    try:
+        with task_unit() as session:
+            proceed(session, campaign_id, finished)
+    except Exception as error:
+        if isinstance(error, DBAPIError) and passes_by_itself(error):
+            log.warning("step.left_to_the_sweep", campaign=str(campaign_id), error=str(error.orig))
+            return
+        log.exception("step.failed", campaign=str(campaign_id))
+        why = storable(f"{type(error).__name__}: {error}")
+        with task_unit() as session:
+            pause_for(session, campaign_id, f"The service failed at its next step: {why}. Nothing measured is lost.")
