@@ -66,7 +66,8 @@ class Bank:
         try:
             return self.outcomes[cell]
         except KeyError:
-            raise NotInBank(f"The bank has no training of {cell.loss} in {cell.arena} on {cell.draw}.") from None
+            draw = f"{cell.draw.purpose} {cell.draw.key}" + f", salt {cell.draw.salt}" * bool(cell.draw.salt)
+            raise NotInBank(f"The bank has no training of {cell.loss} in {cell.arena} on the draw {draw}.") from None
 
     def get_tuned(self, arena: str, loss: str) -> Tuned:
         try:

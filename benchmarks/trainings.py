@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from benchmarks.kept import Kept
-from benchmarks.planted import PLANTED, compile_trusted, library_source, planted_source
+from benchmarks.planted import compile_trusted, find_source
 from discovery_service.domain.arenas import find_document, hash_document
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import TRAINER, Draw, Setting
@@ -45,10 +45,9 @@ class Trainings:
         self._arenas = OpenArenas()
 
     def find(self, name: str, base_policy: int, loss: str, setting: Setting, draw: Draw) -> dict[str, Any]:
-        """What was measured of a loss of the library, or of the arena's planted winner."""
+        """What was measured of a loss of the library, of a variant, or of the arena's planted winner."""
         document = get_document(name)
-        source = planted_source(name.partition(":")[0]) if loss == PLANTED else library_source(loss)
-        graph = compile_trusted(source)
+        graph = compile_trusted(find_source(name, loss))
         key = {
             "arena": hash_document(document),
             "base_policy": base_policy,

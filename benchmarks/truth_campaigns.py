@@ -153,8 +153,8 @@ def _judge(
 def _find_effects(
     world: World, entry: Entry, contender: Contender, other: Entry, reference: Contender, salts: slice = slice(1)
 ) -> Effects | None:
-    assert contender.chosen is not None
-    assert reference.chosen is not None
+    if contender.chosen is None or reference.chosen is None:
+        return None
     own, theirs = world.find_means(entry, contender.chosen, salts), world.find_means(other, reference.chosen, salts)
     return None if own is None or theirs is None else {policy: own[policy] - theirs[policy] for policy in own}
 

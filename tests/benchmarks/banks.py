@@ -4,20 +4,20 @@ import random
 from collections.abc import Callable
 
 from benchmarks.bank_file import Bank, Cell, Outcome, Tuned
-from benchmarks.bank_plan import MAIN, list_cells, list_units
+from benchmarks.bank_plan import list_cells, list_units
 from benchmarks.planted import PLANTED
 from discovery_service.domain.measuring import Setting
 
 SETTINGS = tuple(Setting(beta, 1.5e-3, 120) for beta in (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0))
 FINALISTS = SETTINGS[2:4]
 Truth = Callable[[Cell], float | None]
-NOISE = 0.1
+"""None where the training failed."""
 
 
-def make_bank(truth: Truth, *, arenas: tuple[str, ...] = MAIN, seed: int = 0) -> Bank:
-    """J is the truth, plus what all losses have on a draw, plus noise of each training."""
+def make_bank(truth: Truth, *arenas: str, noise: float = 0.1, seed: int = 0) -> Bank:
+    """J is the truth, plus what all losses have in common on a draw, plus noise of each training."""
     rng = random.Random(seed)
-    shared: dict[tuple[object, ...], float] = {}
+    common: dict[tuple[str, int, str], float] = {}
     tuned, outcomes = {}, {}
     for unit in list_units():
         if unit.arena not in arenas:
@@ -26,15 +26,14 @@ def make_bank(truth: Truth, *, arenas: tuple[str, ...] = MAIN, seed: int = 0) ->
         for cell in list_cells(unit, tuned[unit.arena, unit.loss]):
             if cell in outcomes:
                 continue
-            of_draw = shared.setdefault((cell.arena, cell.base_policy, cell.draw.key), rng.gauss(0, 1))
-            j, noise = truth(cell), rng.gauss(0, NOISE)
-            reason = "It diverged." if j is None else None
-            outcomes[cell] = Outcome(None if j is None else j + of_draw + noise, 1.25, reason)
-    about = {"command": "a test", "build": {}, "arenas": {arena: arena for arena in arenas}}
+            of_draw = common.setdefault((cell.arena, cell.base_policy, cell.draw.key), rng.gauss(0, 1))
+            own, j = rng.gauss(0, noise), truth(cell)
+            outcomes[cell] = Outcome(None, 0.5, "It diverged.") if j is None else Outcome(j + of_draw + own, 1.25)
+    about = {"command": "a test", "build": {}, "arenas": {arena: f"hash of {arena}" for arena in arenas}}
     return Bank(about, tuned, outcomes)
 
 
-def nothing(cell: Cell) -> float:
+def nothing(_: Cell) -> float:
     return 0.0
 
 
