@@ -124,7 +124,7 @@ class Judged:
     """A finalist."""
 
     name: str
-    is_at_reference_setting: bool
+    is_at_setting_of_reference: bool
     comparison: Comparison
     truth: Effects | None
     """The bank's means; None of a loss that failed somewhere in the bank."""
@@ -165,9 +165,10 @@ def _count(finalists: Iterable[Judged]) -> Counts:
         verdict = each.comparison.verdict
         counts["finalists"] += 1
         counts[verdict] += 1
+        counts["finalists", each.is_at_setting_of_reference] += 1
         if verdict is Verdict.BETTER:
             counts["right"] += each.is_right
-            counts["better at another setting"] += not each.is_at_reference_setting
+            counts["better", each.is_at_setting_of_reference] += 1
         if each.truth is not None:
             counts["intervals"] += 1
             truth = fmean(each.truth.values())
@@ -229,9 +230,9 @@ def repeat(play: Play, world: World, campaigns: int, rng: random.Random) -> Coun
 class Sample:
     """How many campaigns are drawn of an arena, and how its bank is drawn anew for the intervals."""
 
-    campaigns: int = 2000
+    campaigns: int = 1000
     banks: int = 100
-    campaigns_of_bank: int = 100
+    campaigns_of_bank: int = 80
     seed: int = 0
 
 

@@ -54,7 +54,8 @@ def _tell_placebo(drawing: Drawing) -> dict[str, Any]:
         "discoveries": total["with better"],
         **find_share(drawing, "with better", "campaigns"),
         "verdicts_a_campaign": find_share(drawing, Verdict.BETTER, "campaigns"),
-        "discoveries_at_another_setting": total["better at another setting"],
+        "of_finalists_at_setting_of_dpo": find_share(drawing, ("better", True), ("finalists", True)),
+        "of_finalists_at_another": find_share(drawing, ("better", False), ("finalists", False)),
         "worse": find_share(drawing, "with worse", "campaigns"),
     }
 
@@ -183,10 +184,12 @@ def tabulate(figures: Mapping[str, Any]) -> str:
 def _tabulate_placebo(figures: Mapping[str, Any]) -> list[str]:
     told = figures["placebo"]
     rows = {**told["arenas"], "all": told} if told["arenas"] else {}
-    lines = [f"{'placebo':16}{'campaigns':>10}{'with a discovery':>24}{'verdicts a campaign':>24}{'with a worse':>24}"]
+    names = ("verdicts a campaign", "of finalists, same setting", "of finalists, another", "with a worse")
+    keys = ("verdicts_a_campaign", "of_finalists_at_setting_of_dpo", "of_finalists_at_another", "worse")
+    lines = [f"{'placebo':16}{'campaigns':>10}" + "".join(f"{name:>28}" for name in ("with a discovery", *names))]
     for arena, each in rows.items():
-        shares = (each, each["verdicts_a_campaign"], each["worse"])
-        lines.append(f"  {arena:14}{each['campaigns']:>10}" + "".join(f"{_percent(share):>24}" for share in shares))
+        shares = (each, *(each[key] for key in keys))
+        lines.append(f"  {arena:14}{each['campaigns']:>10}" + "".join(f"{_percent(share):>28}" for share in shares))
     return lines
 
 
