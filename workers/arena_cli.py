@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from discovery_service.cli.output import AsJson, print_json, print_table
-from discovery_service.domain.arenas import ARENAS, BASE_POLICIES, ArenaKind, ArenaSize, hash_document
+from discovery_service.domain.arenas import ARENAS, BASE_POLICIES, ArenaKind, ArenaSize
 from discovery_service.domain.described_arenas import describe_operators
-from discovery_service.domain.published import find_figures, published_path
+from discovery_service.domain.published import published_path
 from discovery_service.domain.states import Purpose
 from discovery_service.errors import UsageError
 
@@ -125,40 +125,57 @@ def build(
 
 @group.command()
 def calibrate(
-    names: Names = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME[:SIZE]|FILE]...", help="Without a size both. All built-in ones unless given."),
+    ] = None,
     *,
-    base_policy: BasePolicies = None,
+    loss: Annotated[
+        list[str] | None,
+        typer.Option(help="Of the library; repeatable. Else at size mini all, elsewhere ten of them."),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Also what has been measured already.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure optimum, noise and cost of built-in arenas, minutes of a core each; the figures stay in the package."""
-    from discovery_service.cli.arenas import print_figures
-    from discovery_service.settings import get_settings
-    from workers.arenas.calibrate import calibrate as measure
-    from workers.arenas.calibrate import publish
-    from workers.progress import progress_bar
+    """Measure what an arena can tell apart: its noise, and the tuned library on fresh draws.
+
+    Of a built-in one also optimum and cost; its figures stay in the package. Those of your own arena are written beside
+    its file, as NAME.calibration.json: `discovery arena import` sends them to the API. Minutes of a core at size mini,
+    an hour and more elsewhere.
+    """
+    from discovery_service.cli.arenas import print_calibration
+    from discovery_service.cli.output import say
+    from workers.calibrate.command import calibrate_built_in, calibrate_operators
 
     _prepare_device("cpu")
-    documents = _find_documents(names)
+    files, built_in = (
+        [each for each in names or () if _is_file(each)],
+        [each for each in names or () if not _is_file(each)],
+    )
+    documents = [] if files and not built_in else _find_documents(built_in)
     for document in documents:
         _check_built_in(document)
-    if not os.access(published_path().parent, os.W_OK):
+    if documents and not os.access(published_path().parent, os.W_OK):
         raise UsageError(f"The figures are kept in {published_path()}, where nothing can be written.")
-    wanted = [(document, each) for document in documents for each in find_base_policies(document, base_policy)]
-    measured: list[tuple[str, int, dict[str, Any]]] = []
-    with progress_bar(len(wanted)) as tell:
-        for document, policy in wanted:
-            name = document["name"]
-            tell(f"{name}, base policy {policy}", len(measured))
-            figures = None if again else find_figures(hash_document(document), policy)
-            if figures is None or figures.repeat_sd is None:
-                figures = measure(name, policy, get_settings().arena_cache)
-                publish(name, policy, figures)
-            measured.append((name, policy, asdict(figures)))
+    found = [calibrate_operators(prepare_file(Path(each)).document, loss or (), Path(each), say) for each in files]
+    found += calibrate_built_in(documents, loss or (), say, again=again)
     if as_json:
-        print_json([{"arena": name, "base_policy": policy, **figures} for name, policy, figures in measured])
-    else:
-        print_figures([(f"{name} {policy}", figures) for name, policy, figures in measured])
+        print_json(found)
+        return
+    for each in found:
+        print_calibration(each)
+
+
+@group.command("import")
+def import_calibration(
+    file: Annotated[Path, typer.Argument(help="What `discovery arena calibrate` wrote beside the arena's file.")],
+) -> None:
+    """Send the calibration of an arena of your own to the API, where campaigns in that very arena use it."""
+    from discovery_service.cli.arenas import send_calibration
+    from discovery_service.cli.spec_file import read_mapping
+
+    calibration = read_mapping(file, "calibration", "name, content_sha256 and library")
+    typer.echo(f"{send_calibration(calibration)['name']} is calibrated.")
 
 
 @group.command()

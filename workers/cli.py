@@ -5,18 +5,20 @@ What they run is imported when they run: every `discovery` command loads this mo
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from itertools import product
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from discovery_service.cli.exits import ExitCode
-from discovery_service.cli.output import AsJson, print_json, print_line, print_table, say
+from discovery_service.cli.output import AsJson, print_json, print_line, print_table, printable, say
 from discovery_service.domain.families import Family
+from discovery_service.domain.known_losses import REFERENCE_LOSS
 from workers import arena_cli
 from workers.kinds import WorkerKind
 
 GATE_EXITS = {"accepted": ExitCode.OK, "refused": ExitCode.REFUSED, "unavailable": ExitCode.JAIL_UNAVAILABLE}
+COMPARE_EXITS = {**GATE_EXITS, "compared": ExitCode.OK, "failed": ExitCode.ERROR, "crashed": ExitCode.ERROR}
 EVALUATE_EXITS = {**GATE_EXITS, "measured": ExitCode.OK, "failed": ExitCode.ERROR}
 
 
@@ -95,12 +97,11 @@ def evaluate(
     from workers.arena_cli import find_base_policies, find_document
     from workers.evaluate.command import evaluate as run
     from workers.evaluate.command import make_settings
-    from workers.evaluate.trainings import Training
 
     document = find_document(arena)
     (policy,) = find_base_policies(document, [base_policy])
     settings = make_settings(document, beta or (), lr or (), steps or ())
-    answer = run(source, document, policy, [Training(*each) for each in product(settings, range(draws))])
+    answer = run(source, document, policy, settings, draws)
     if as_json:
         print_json(answer)
     else:
@@ -128,6 +129,66 @@ def _tell_evaluation(answer: dict[str, Any]) -> None:
         typer.echo(f"On the reward-KL frontier, from near to far: {name_settings(answer['frontier'])}.")
 
 
+def compare(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="NAME|FILE...", help="Known losses and sources in Python; one may be -.")
+    ],
+    *,
+    arena: Annotated[str, typer.Option(help="As `discovery arena list` shows it, or the file of one of your own.")],
+    against: Annotated[str, typer.Option(metavar="NAME|FILE", help="What they are compared with.")] = REFERENCE_LOSS,
+    confirm: Annotated[
+        int | None,
+        typer.Option(
+            min=2, max=1000, help="Draws to confirm on, spread evenly over the base policies; 12 of three unless given."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another one confirms on other draws.")] = 0,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the differences into a PNG.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tune losses with the same effort, then say on fresh draws which are better than another one.
+
+    discovery compare ipo slic my_loss.py --arena terse --plot terse.png
+
+    Exit code 1 when what they are compared with fails or a training crashes; else as `gate`. When one of them is
+    refused, nothing is trained.
+    """
+    from workers.arena_cli import find_base_policies, find_document
+    from workers.compare.command import compare as run
+    from workers.compare.contest import find_place
+    from workers.compare.plot import check_plot
+    from workers.compare.plot import plot as draw
+
+    if plot is not None:
+        check_plot(plot)
+    document = find_document(arena)
+    answer = run(sources, against, find_place(document, find_base_policies(document, None), confirm, seed), say)
+    if as_json:
+        print_json(answer)
+    else:
+        _tell_comparison(answer)
+    if plot is not None and "claim" in answer:
+        draw(answer, plot)
+    raise typer.Exit(COMPARE_EXITS[answer["status"]])
+
+
+def _tell_comparison(answer: dict[str, Any]) -> None:
+    from workers.compare.sentences import tabulate, tell_losses
+    from workers.gate.command import tell
+
+    if answer["status"] == "crashed":
+        say(answer["message"])
+    elif "claim" not in answer:
+        for loss in answer["losses"]:
+            for line in tell({**loss["gate"], "name": loss["name"], "graph_text": None}):
+                print_line(f"{loss['name']} {line}")
+    else:
+        print_table(*tabulate(answer))
+        print_line("")
+        for line in (*tell_losses(answer), answer["claim"]):
+            print_line(printable(line))
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands, unless what workers execute is not installed, as in the API's image."""
     if find_spec("torch") is None:
@@ -136,4 +197,5 @@ def register(app: typer.Typer) -> None:
     app.command()(beat)
     app.command()(gate)
     app.command()(evaluate)
+    app.command()(compare)
     app.add_typer(arena_cli.group, name="arena")

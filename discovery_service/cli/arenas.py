@@ -3,8 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import typer
+
 from discovery_service.cli.connection import connect, find_access
-from discovery_service.cli.output import as_plain, print_fields, print_table, say
+from discovery_service.cli.libraries import tabulate_library, tell_agreement, tell_library
+from discovery_service.cli.output import as_plain, print_fields, print_table, printable, say
 from discovery_service.client import DiscoveryError, NotFound
 from discovery_service.domain.arenas import ARENAS, ArenaSize, arena_names
 from discovery_service.domain.campaign import tell_arenas
@@ -50,6 +53,14 @@ def register_arena(arena: Mapping[str, Any], contents: Mapping[str, Any]) -> Des
         return as_plain(client.arenas.create(arena=arena, contents=contents))
 
 
+def send_calibration(calibration: Mapping[str, Any]) -> Described:
+    """Of an operator's arena. UsageError where the file is no calibration."""
+    if missing := {"name", "content_sha256", "library"} - calibration.keys():
+        raise UsageError(f"This is no calibration: it has no {', '.join(sorted(missing))}.")
+    with connect() as client:
+        return as_plain(client.arenas.calibrate(**calibration))
+
+
 def print_arenas(arenas: list[Described]) -> None:
     print_table(
         ("name", "offers", "counts", "what it is"),
@@ -70,13 +81,25 @@ def print_arena(arena: Described) -> None:
             *_parameters(arena["document"]),
         ]
     )
-    policies = (arena["calibration"] or {}).get("base_policies")
-    if policies:
-        print_figures([(f"{arena['name']} {number}", figures) for number, figures in sorted(policies.items())])
+    if arena["calibration"]:
+        print_calibration(arena["calibration"])
 
 
-def print_figures(measured: list[tuple[str, Mapping[str, Any]]]) -> None:
-    """Of base policies, with standard errors."""
+def print_calibration(calibration: Mapping[str, Any]) -> None:
+    """All that is known of an arena by measuring."""
+    if calibration.get("base_policies"):
+        _print_figures(calibration["name"], calibration["base_policies"])
+    if calibration.get("library"):
+        print_table(*tabulate_library(calibration["library"]))
+        for sentence in tell_library(calibration["library"]):
+            typer.echo(printable(sentence))
+    if calibration.get("agreement"):
+        typer.echo(printable(tell_agreement(calibration["agreement"])))
+
+
+def _print_figures(name: str, policies: Mapping[str, Mapping[str, Any]]) -> None:
+    """With standard errors."""
+    measured = [(f"{name} {number}", figures) for number, figures in sorted(policies.items())]
     print_table(
         ("base policy", "J of itself", "J at best", "sd of repeats", "training s", "measuring s"),
         (

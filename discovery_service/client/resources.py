@@ -190,6 +190,11 @@ class Arenas:
     def read(self, name: str) -> Arena:
         return self._transport.ask(Arena, "GET", f"/v1/arenas/{quote(name, safe=':@')}")
 
+    def calibrate(self, name: str, *, content_sha256: str, library: Mapping[str, Any]) -> Arena:
+        """Keep what `discovery arena calibrate` measured of an operator's arena."""
+        body = {"content_sha256": content_sha256, "library": library}
+        return self._transport.ask(Arena, "PUT", f"/v1/arenas/{quote(name, safe=':@')}/calibration", json=body)
+
 
 class Candidates:
     def __init__(self, transport: Transport) -> None:

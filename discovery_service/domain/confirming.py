@@ -30,16 +30,22 @@ def find_level(finalists: int) -> float:
     return 1 - (1 - LEVEL) / finalists
 
 
+def stratify(values: Mapping[Occasion, float], level: float = LEVEL) -> Interval:
+    """Their mean, every base policy with the same weight, with the interval that draws leave: policies are given."""
+    variance, degrees = pool_variance(values)
+    groups = group_by_policy(values).values()
+    error = math.sqrt(variance * sum(1 / len(each) for each in groups)) / len(groups)
+    return bound(fmean(map(fmean, groups)), error, degrees, draws=len(values), level=level)
+
+
 def compare(differences: Mapping[Occasion, float], finalists: int) -> Comparison:
     """By the finalist's own variance, and every base policy with the same weight.
 
     The claim is about these policies: no term is in it for how others would differ.
     """
-    level = find_level(finalists)
+    level, effects = find_level(finalists), find_effects(differences)
     variance, degrees = pool_variance(differences)
-    groups, effects = group_by_policy(differences), find_effects(differences)
-    error = math.sqrt(variance * sum(1 / len(values) for values in groups.values())) / len(groups)
-    interval = bound(fmean(effects.values()), error, degrees, draws=len(differences), level=level)
+    interval = stratify(differences, level)
     return Comparison(
         verdict=read_verdict(interval, effects.values()),
         interval=interval,

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from discovery_service.domain.arenas import GOLD_REWARD, ArenaKind, ArenaSize, find_arena, hash_document
+from discovery_service.domain.arenas import GOLD_REWARD, ArenaKind, ArenaSize, ArenaSpec, find_arena, hash_document
+from discovery_service.domain.calibration import describe_agreement, is_without_spread
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.published import find_calibration
 from discovery_service.domain.user_arenas import counted_metric
@@ -17,23 +18,24 @@ def describe_built_in(name: str) -> dict[str, Any] | None:
     if spec is None:
         return None
     document = spec.document(ArenaSize(name.partition(":")[2]))
+    calibration = _find_calibration(spec, name)
     return {
         "name": name,
         "kind": ArenaKind.SYNTHETIC.value,
         "family": spec.family.value,
         "summary": spec.summary,
         "offers": [way.value for way in spec.offers],
-        "is_control": spec.is_control,
+        "is_control": spec.is_control or _is_without_spread(calibration) or False,
         "reward": GOLD_REWARD,
         "counts": counted_metric(document),
         "content_sha256": hash_document(document),
         "document": document,
-        "calibration": find_calibration(hash_document(document)),
+        "calibration": calibration,
     }
 
 
-def describe_operators(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What an operator registered. What a loss can win in it, nobody knows."""
+def describe_operators(document: Mapping[str, Any], calibration: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What an operator registered. What a loss can win in it, nobody knows; at most that known ones win nothing."""
     content_sha256 = hash_document(document)
     return {
         "name": pinned_name(document["name"], content_sha256),
@@ -41,13 +43,29 @@ def describe_operators(document: Mapping[str, Any]) -> dict[str, Any]:
         "family": document["family"],
         "summary": None,
         "offers": None,
-        "is_control": None,
+        "is_control": _is_without_spread(calibration),
         "reward": None,
         "counts": counted_metric(document),
         "content_sha256": content_sha256,
         "document": dict(document),
-        "calibration": None,
+        "calibration": calibration,
     }
+
+
+def _find_calibration(spec: ArenaSpec, name: str) -> dict[str, Any] | None:
+    """What is published of it; with a library in both sizes also how far they agree, as mini stands for base."""
+    entries = {f"{spec.name}:{size}": find_calibration(hash_document(spec.document(size))) for size in ArenaSize}
+    libraries = {each: entry["library"] for each, entry in entries.items() if entry and "library" in entry}
+    found = entries.pop(name)
+    if found is None or len(libraries) < len(ArenaSize):
+        return found
+    (other,) = entries
+    return {**found, "agreement": describe_agreement(other, libraries[name], libraries[other])}
+
+
+def _is_without_spread(calibration: Mapping[str, Any] | None) -> bool | None:
+    """True where no tuned loss can be told from another; else nobody knows."""
+    return True if calibration and "library" in calibration and is_without_spread(calibration["library"]) else None
 
 
 def find_start(document: Mapping[str, Any]) -> Setting:

@@ -21,14 +21,14 @@ def find_power(difference: float, *, sd: float, draws: int, finalists: int) -> f
     """How often a finalist is found better whose true difference is this."""
     if not sd > 0:
         raise ValueError(f"The standard deviation of a difference is above 0, not {sd}.")
-    return _find_power_at(difference / sd * math.sqrt(draws), draws, finalists)
+    return _find_power_at(difference / sd * math.sqrt(draws), draws - POLICIES, finalists)
 
 
-def find_detectable(*, sd: float, draws: int, finalists: int, power: float = POWER) -> float:
-    """The smallest true difference that is found with this power."""
+def find_detectable(*, sd: float, draws: int, finalists: int, power: float = POWER, policies: int = POLICIES) -> float:
+    """The smallest true difference that is found with this power, by draws spread evenly over so many base policies."""
     if not sd > 0:
         raise ValueError(f"The standard deviation of a difference is above 0, not {sd}.")
-    return _find_shift(draws, finalists, power) * sd / math.sqrt(draws)
+    return _find_shift(draws - policies, finalists, power) * sd / math.sqrt(draws)
 
 
 def count_draws(detect: float, *, sd: float, finalists: int, at_least: int = MIN_DRAWS) -> int:
@@ -44,20 +44,19 @@ def count_draws(detect: float, *, sd: float, finalists: int, at_least: int = MIN
     return MAX_DRAWS
 
 
-def _find_power_at(shift: float, draws: int, finalists: int) -> float:
+def _find_power_at(shift: float, degrees: int, finalists: int) -> float:
     """By the true difference in standard errors."""
-    degrees = draws - POLICIES
     return find_share_above(find_t(find_level(finalists), degrees), degrees, shift)
 
 
 @lru_cache(maxsize=256)
-def _find_shift(draws: int, finalists: int, power: float) -> float:
+def _find_shift(degrees: int, finalists: int, power: float) -> float:
     if not 0 < power < 1:
         raise ValueError(f"A power lies between 0 and 1, not {power}.")
     low, high = 0.0, 1.0
-    while _find_power_at(high, draws, finalists) < power:
+    while _find_power_at(high, degrees, finalists) < power:
         high *= 2
     for _ in range(50):
         middle = (low + high) / 2
-        low, high = (middle, high) if _find_power_at(middle, draws, finalists) < power else (low, middle)
+        low, high = (middle, high) if _find_power_at(middle, degrees, finalists) < power else (low, middle)
     return high

@@ -12,7 +12,8 @@ from discovery_service.domain.arenas import arena_names, find_arena, find_docume
 from discovery_service.domain.campaign import CampaignSpec, tell_arenas, tell_arenas_of
 from discovery_service.domain.described_arenas import pinned_name
 from discovery_service.domain.families import Family
-from discovery_service.errors import NotFound, Unprocessable, UnusableFields
+from discovery_service.domain.published import find_calibration
+from discovery_service.errors import Conflict, NotFound, Unprocessable, UnusableFields
 
 
 def add_arena(session: Session, document: dict[str, Any]) -> tuple[Arena, bool]:
@@ -35,10 +36,27 @@ def get_arena(session: Session, name: str) -> Arena:
     """The row to which an evaluation in the arena of a campaign's spec refers."""
     document = find_document(name)
     if document is not None:
-        return add_arena(session, document)[0]
+        built_in = add_arena(session, document)[0]
+        # A later version of the package may know more of the same arena.
+        built_in.calibration = find_calibration(built_in.content_sha256)
+        return built_in
     row = find_operators_arena(session, name)
     if row is None:
         raise NotFound(f"There is no arena {name}: it {tell_arenas(_names(session))}.")
+    return row
+
+
+def keep_calibration(session: Session, name: str, content_sha256: str, calibration: dict[str, Any]) -> Arena:
+    """Of an operator's arena. NotFound where there is none of that name, Conflict where it is none of that content."""
+    if find_document(name) is not None:
+        raise Conflict(f"{name} is built in: its figures come with the package.")
+    if find_operators_arena(session, name) is None:
+        raise NotFound(f"There is no arena {name}: it {tell_arenas(_names(session))}.")
+    query = select(Arena).where(Arena.name == name.partition("@")[0], Arena.content_sha256 == content_sha256)
+    row = session.scalar(query.with_for_update())
+    if row is None:
+        raise Conflict(f"No version of {name} has the content {content_sha256}: calibrate the one that is registered.")
+    row.calibration = calibration
     return row
 
 

@@ -27,6 +27,9 @@ _TAILS = {
     "not finite": "is not finite",
 }
 
+_ENDS = {"wrong": "ever more wrongly ordered", "right": "ever better ordered"}
+_NOT_IN_BF16 = "It is not finite everywhere in bfloat16."
+
 PASSPORT_USES = frozenset({*_USED, "beta"})
 """What a passport may say that a loss looks at."""
 PASSPORT_TAILS = frozenset(_TAILS)
@@ -38,6 +41,23 @@ def describe_passport(passport: Passport) -> list[str]:
     """One fact a sentence; z is beta times the margin, above 0 where the better answer has gained on the other."""
     told = [*_of_inputs(passport), *_of_curve(passport)]
     return [*told, *_of_size(passport.get("size"))]
+
+
+def describe_oddities(passport: Passport) -> list[str]:
+    """What its flags say, in the words of its description: no reason to refuse it, and good to know beside a score."""
+    flags = set(passport["flags"])
+    told: list[str] = []
+    if "rises_at_zero" in flags:
+        told += _of_slope(passport)
+    if flags & {"rises_at_zero", "hump"}:
+        told += _of_rises(passport)
+    if "jumps" in flags:
+        told += _of_jumps(passport)
+    if "unbounded_below" in flags:
+        told.append(_tell_end(passport, "right"))
+    if "not_finite_in_bf16" in flags:
+        told.append(_NOT_IN_BF16)
+    return told
 
 
 def _of_size(size: Mapping[str, int] | None) -> Iterator[str]:
@@ -64,7 +84,7 @@ def _of_inputs(passport: Passport) -> Iterator[str]:
     if passport["is_finite_in_bf16"] is None:
         yield "It cannot be computed in bfloat16."
     elif not passport["is_finite_in_bf16"]:
-        yield "It is not finite everywhere in bfloat16."
+        yield _NOT_IN_BF16
 
 
 def _of_curve(passport: Passport) -> Iterator[str]:
@@ -91,6 +111,10 @@ def _of_slope(passport: Passport) -> Iterator[str]:
 def _of_shape(passport: Passport) -> Iterator[str]:
     bends = "convex" if passport["is_convex"] else "not convex"
     yield f"It {'never rises with the margin' if passport['is_monotone'] else 'rises in places'} and is {bends}."
+    yield from (*_of_rises(passport), *_of_jumps(passport))
+
+
+def _of_rises(passport: Passport) -> Iterator[str]:
     for start, end in passport["rises"]:
         if start is None and end is None:
             yield "It rises everywhere."
@@ -98,19 +122,25 @@ def _of_shape(passport: Passport) -> Iterator[str]:
             yield f"It rises from z = {start:.4f} on."
         else:
             yield f"It rises up to z = {end:.4f}." if start is None else f"It rises for z in ({start:.4f}, {end:.4f})."
+
+
+def _of_jumps(passport: Passport) -> Iterator[str]:
     for place, height in passport["jumps"]:
         yield f"It jumps {'up' if height > 0 else 'down'} by {abs(height):.3g} at z = {place:.3g}."
 
 
 def _of_ends(passport: Passport) -> Iterator[str]:
-    for side, words in (("wrong", "ever more wrongly ordered"), ("right", "ever better ordered")):
-        tail = passport["tails"][side]
-        # Towards the wrong side z falls, so there a negative slope is a rising loss.
-        is_rising = tail["slope"] is not None and (tail["slope"] > 0) == (side == "right")
-        ending = _TAILS[tail["shape"]].format(direction="rises" if is_rising else "falls")
-        limit = passport["saturates"][side]
-        pushes = "" if limit is None else f", and beyond z = {limit:.3g} hardly pushes"
-        yield f"For pairs that are {words} it {ending}{pushes}."
+    yield from (_tell_end(passport, side) for side in _ENDS)
+
+
+def _tell_end(passport: Passport, side: str) -> str:
+    tail = passport["tails"][side]
+    # Towards the wrong side z falls, so there a negative slope is a rising loss.
+    is_rising = tail["slope"] is not None and (tail["slope"] > 0) == (side == "right")
+    ending = _TAILS[tail["shape"]].format(direction="rises" if is_rising else "falls")
+    limit = passport["saturates"][side]
+    pushes = "" if limit is None else f", and beyond z = {limit:.3g} hardly pushes"
+    return f"For pairs that are {_ENDS[side]} it {ending}{pushes}."
 
 
 def _listed(words: list[str]) -> str:

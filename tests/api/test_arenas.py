@@ -155,3 +155,46 @@ def test_the_sdk_registers_lists_and_reads(url: str, token: str, sessions: Sessi
     with sessions() as session:
         (row,) = session.scalars(select(Arena))
     assert (row.family, row.content_sha256, row.spec) == ("pairwise", made.content_sha256, made.document)
+
+
+def calibration(content_sha256: str, **changes: Any) -> dict[str, Any]:
+    between = {"mean": 0.7, "low": 0.6, "high": 0.8, "draws": 12}
+    loss = {"setting": {"beta": 1.0, "learning_rate": 1e-5, "steps": 10}, "failed": 0, "value": between}
+    library = {
+        "draws": 12,
+        "base_policies": [0],
+        "losses": {"dpo": loss | {"difference": None, "sd": None}, "ipo": loss | {"difference": between, "sd": 0.1}},
+        "level": 0.95,
+        "better": [],
+        "worse": [],
+        "spread": {"sd": 0.1, "degrees": 3.0},
+        "sd": 0.1,
+        "detectable": {"difference": 0.1, "draws": 12, "finalists": 3},
+        "steps": [{"steps": 5, "difference": between, "gains_less_than_noise": None}],
+    }
+    return {"content_sha256": content_sha256, "library": library | changes}
+
+
+def test_a_calibration_is_kept_with_the_very_version_that_was_measured(api: httpx2.Client) -> None:
+    old = api.post("/v1/arenas", json=body()).json()
+    new = api.post("/v1/arenas", json=body(data_sha256="1" * 64)).json()
+    answer = api.put("/v1/arenas/support/calibration", json=calibration(old["content_sha256"]))
+    assert (answer.status_code, answer.json()["name"]) == (200, old["name"])
+    read = api.get(f"/v1/arenas/{old['name']}").json()
+    assert read["calibration"]["library"]["sd"] == 0.1
+    assert read["is_control"] is True
+    assert api.get(f"/v1/arenas/{new['name']}").json()["calibration"] is None
+
+
+def test_a_calibration_of_something_else_is_refused(api: httpx2.Client) -> None:
+    made = api.post("/v1/arenas", json=body()).json()
+    assert api.put("/v1/arenas/moon/calibration", json=calibration(SHA)).status_code == 404
+    assert api.put("/v1/arenas/support/calibration", json=calibration("f" * 64)).status_code == 409
+    assert api.put("/v1/arenas/panel:mini/calibration", json=calibration(SHA)).status_code == 409
+    senseless = calibration(made["content_sha256"], spread={"sd": 0.0, "degrees": 3.0})
+    assert api.put("/v1/arenas/support/calibration", json=senseless).status_code == 422
+
+
+def test_only_an_admin_calibrates(url: str, sessions: Sessions) -> None:
+    with client_of(url, make_key(sessions, Scope.CAMPAIGNS_READ, Scope.CAMPAIGNS_WRITE)) as client:
+        assert client.put("/v1/arenas/support/calibration", json=calibration(SHA)).status_code == 403

@@ -14,7 +14,7 @@ from tests.arenas.conftest import LoadPolicy, OpenMini
 from tests.arenas.training import OPTIMISATION
 from workers.arenas import calibrate
 from workers.arenas.cache import Cache, hash_recipe
-from workers.arenas.calibrate import find_best, find_optimum, measure_repeats, publish
+from workers.arenas.calibrate import find_best, find_optimum, measure_repeats
 from workers.arenas.policies import describe_policy, list_shipped
 from workers.arenas.synthetic import read_recipe, read_world
 
@@ -56,7 +56,7 @@ def test_order_and_sampling_make_some_noise_and_not_much(open_mini: OpenMini) ->
 @pytest.mark.parametrize("name", arena_names())
 def test_of_every_arena_optimum_noise_and_cost_are_known(name: str, base_policy: int) -> None:
     figures = find_figures(hash_document(find_document(name)), base_policy)
-    assert figures is not None, "python -m workers.arenas.calibrate measures what is missing"
+    assert figures is not None, "discovery arena calibrate measures what is missing"
     assert None not in (figures.repeat_sd, figures.repeat_sd_se, figures.training_s, figures.measuring_s)
 
 
@@ -77,25 +77,6 @@ def test_what_is_published_of_the_first_base_policies_is_near_the_prototype() ->
         figures = find_figures(hash_document(find_document(f"{name}:mini")), 0)
         assert figures.j_ref == pytest.approx(j_ref, abs=0.2)
         assert figures.j_best == pytest.approx(j_best, abs=0.25)
-
-
-def test_publishing_keeps_the_others_and_forgets_arenas_that_are_no_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "published.json"
-    path.write_text('{"arenas": {"gone": {"name": "old:mini", "base_policies": {}}}}')
-    for module in (published, calibrate):
-        monkeypatch.setattr(module, "published_path", lambda: path)
-    try:
-        publish("plain:mini", 0, FIGURES)
-        publish("plain:mini", 2, FIGURES)
-        publish("fog:base", 1, FIGURES)
-        assert find_figures(hash_document(find_document("plain:mini")), 0) == FIGURES
-        assert find_figures(hash_document(find_document("fog:base")), 1) == FIGURES
-        assert find_figures(hash_document(find_document("fog:base")), 0) is None
-        assert "gone" not in path.read_text()
-    finally:
-        published.read_published.cache_clear()
 
 
 def test_attained_runs_from_the_reference_to_the_optimum() -> None:

@@ -1,5 +1,7 @@
 """`discovery arena`: the built-in ones without a server, an operator's from its file to a campaign that names it."""
 
+import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,9 @@ import pytest
 import torch
 
 from discovery_service.domain.arenas import ArenaSize, arena_names
+from discovery_service.domain.calibration import Tuned, describe_library
+from discovery_service.domain.differences import Occasion
+from discovery_service.domain.measuring import Setting
 from discovery_service.domain.published import read_published
 from tests.arenas.hf.tiny import make_rows, save_folder, write_rows
 from tests.cli.conftest import Command, Ran
@@ -194,24 +199,59 @@ def test_a_base_policy_that_there_is_not_is_refused(discovery: Command, file: Pa
     assert "has no base policy 7" in ran.err
 
 
-def test_an_operators_arena_has_no_optimum_to_be_measured(discovery: Command, file: Path) -> None:
-    ran = discovery("arena", "calibrate", file)
-    assert ran.code == 2
-    assert "nobody knows the optimum" in ran.err
+class FewLosses:
+    """What a calibration measures of the library, at once and without training."""
+
+    def __init__(self) -> None:
+        self.measured: list[str] = []
+
+    def __call__(self, document: Any, names: list[str], base_policies: Any, _: Any) -> dict[str, Any]:
+        self.measured.append(document["name"])
+        chance = random.Random(0)
+        occasions = [Occasion(base_policies[number % len(base_policies)], str(number)) for number in range(12)]
+        setting = Setting(1.0, 1e-3, 10)
+        library = {name: Tuned(setting, {at: chance.gauss(1, 0.1) for at in occasions}) for name in names}
+        return {**describe_library(library), "steps": []}
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> FewLosses:
+    few = FewLosses()
+    monkeypatch.setattr("workers.calibrate.command.measure_library", few)
+    return few
 
 
 def test_what_is_calibrated_is_published_and_not_measured_again(
-    discovery: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    discovery: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: FewLosses
 ) -> None:
-    for module in ("discovery_service.domain.published", "workers.arenas.calibrate"):
+    for module in ("discovery_service.domain.published", "workers.calibrate.publishing"):
         monkeypatch.setattr(f"{module}.published_path", lambda: tmp_path / "published.json")
     for name, few in {"PROMPTS": 8, "SAMPLES": 4, "REPEATS": {ArenaSize.MINI: 1}}.items():
         monkeypatch.setattr(f"workers.arenas.calibrate.{name}", few)
     read_published.cache_clear()
-    (figures,) = discovery("arena", "calibrate", "plain:mini", "--base-policy", 0, "--json").json
-    assert figures["j_best"] > figures["j_ref"]
-    monkeypatch.setattr("workers.arenas.calibrate.calibrate", lambda *_: pytest.fail("it was measured again"))
-    again = discovery("arena", "calibrate", "plain:mini", "--base-policy", 0)
-    assert f"{figures['j_best']:.3f}" in again.out
-    assert f"{figures['j_best']:.3f}" in discovery("arena", "show", "plain", "--pairs", 0).out
+    (told,) = discovery("arena", "calibrate", "plain:mini", "--json").json
+    assert all(told["base_policies"][each]["j_best"] > told["base_policies"][each]["j_ref"] for each in "012")
+    again = discovery("arena", "calibrate", "plain:mini")
+    assert library.measured == ["plain:mini"]
+    shown = discovery("arena", "show", "plain", "--pairs", 0)
+    for ran in (again, shown):
+        assert f"{told['base_policies']['0']['j_best']:.3f}" in ran.out
+        assert "less dpo's" in ran.out
+        assert "A control" in ran.out
     read_published.cache_clear()
+
+
+def test_of_an_operators_arena_the_library_is_measured_and_written_beside_its_file(
+    discovery: Command, file: Path, library: FewLosses
+) -> None:
+    (told,) = discovery("arena", "calibrate", file, "--loss", "ipo", "--loss", "slic", "--json").json
+    assert told["library"]["losses"].keys() == {"dpo", "ipo", "slic"}
+    written = file.with_suffix(".calibration.json")
+    assert json.loads(written.read_text()) == told
+    assert library.measured == ["support"]
+
+
+def test_a_file_that_is_no_calibration_is_not_sent(discovery: Command, file: Path) -> None:
+    ran = discovery("arena", "import", file)
+    assert ran.code == 2
+    assert "no content_sha256, library" in ran.err

@@ -9,7 +9,7 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discovery_service.domain.confirming import compare, find_level
+from discovery_service.domain.confirming import compare, find_level, stratify
 from discovery_service.domain.differences import Occasion
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.verdicts import Verdict, read_verdict
@@ -126,3 +126,14 @@ def test_an_interval_that_touches_zero_or_has_no_width_decides_nothing(
     low: float | None, high: float | None, verdict: Verdict
 ) -> None:
     assert read_verdict(Interval(0.2, low, high, 9), [0.2, 0.2, 0.2]) is verdict
+
+
+def test_that_base_policies_differ_widens_no_interval() -> None:
+    near = [[0.9, 1.0, 1.1], [0.9, 1.0, 1.1], [0.9, 1.0, 1.1]]
+    apart = [[value + 5 * policy for value in values] for policy, values in enumerate(near)]
+    here, there = stratify(_place(near)), stratify(_place(apart))
+    assert here.low is not None
+    assert there.low is not None
+    assert there.mean == pytest.approx(here.mean + 5)
+    assert there.mean - there.low == pytest.approx(here.mean - here.low)
+    assert there.mean - there.low == pytest.approx(0.1 * 2.4469 / 3, rel=1e-4)

@@ -9,7 +9,14 @@ from scipy import stats
 
 from discovery_service.domain.confirming import compare
 from discovery_service.domain.differences import Occasion
-from discovery_service.domain.power import MAX_DRAWS, MIN_DRAWS_OF_DEMO, count_draws, find_detectable, find_power
+from discovery_service.domain.power import (
+    MAX_DRAWS,
+    MIN_DRAWS_OF_DEMO,
+    POWER,
+    count_draws,
+    find_detectable,
+    find_power,
+)
 
 DRAWS = st.integers(3, 20).map(lambda n: 3 * n)
 FINALISTS = st.integers(1, 3)
@@ -89,3 +96,16 @@ def test_without_noise_or_with_a_power_that_cannot_be_there_is_no_answer() -> No
             find_detectable(sd=sd, draws=12, finalists=1, power=power)
     with pytest.raises(ValueError, match="above 0"):
         find_power(0.1, sd=0.0, draws=12, finalists=1)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 4), st.integers(2, 6), FINALISTS)
+def test_fewer_base_policies_leave_more_degrees_of_freedom(policies: int, each: int, finalists: int) -> None:
+    draws = policies * each
+    found = find_detectable(sd=1.0, draws=draws, finalists=finalists, policies=policies)
+    degrees = draws - policies
+    beyond = stats.t.ppf(1 - 0.025 / finalists, degrees)
+    shift = found * draws**0.5
+    # scipy's own is not a number in some far tails.
+    if shift < 12:
+        assert stats.nct.sf(beyond, degrees, shift) == pytest.approx(POWER, abs=1e-6)

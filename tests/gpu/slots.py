@@ -41,7 +41,7 @@ def provoke_faults(device: Device, cache: Path) -> list[Fault]:
     command = (sys.executable, "-I", str(Path(toy.__file__)), "--device", device.name, "--cache", str(cache))
     with Runtime(command, make_environment(device, MachineSettings())) as slot:
         return [
-            _provoke(slot, device, "memory runs out", "fill_tensors", _is_out_of_memory),
+            _provoke(slot, device, "memory runs out", "fill_tensors", _has_run_out_of_memory),
             _provoke(slot, device, "the context is poisoned", "poison", _has_crashed),
         ]
 
@@ -66,8 +66,9 @@ def _evaluate(slot: Runtime, device: Device, *faults: Mapping[str, Any]) -> Outc
     return slot.evaluate(order, Limits(AMPLE.evaluation_s, AMPLE.stall_s, memory_bytes), stop=Event())
 
 
-def _is_out_of_memory(outcome: Outcome) -> bool:
-    return isinstance(outcome, Failed) and outcome.code == "memory"
+def _has_run_out_of_memory(outcome: Outcome) -> bool:
+    """By our doing, because no loss computes where it ran out."""
+    return isinstance(outcome, Crashed) and "memory" in outcome.reason
 
 
 def _has_crashed(outcome: Outcome) -> bool:

@@ -22,7 +22,7 @@ def results(*losses: Examined, fault: Fault | None = None) -> Results:
         Machine("A card", "A processor", "2.13.0", "13.0"),
         losses or (FINE,),
         Surveyed(9, {"aten.cumsum.default": "cumsum_cuda_kernel does not have a deterministic implementation"}, {}, []),
-        [fault or Fault("memory runs out", "failed (memory)", True, True)],
+        [fault or Fault("memory runs out", "crashed (no memory)", True, True)],
         {"mini": (900.0, 2400.0)},
     )
 
@@ -44,7 +44,7 @@ def test_with_the_processor_in_the_cards_place_all_is_as_it_should_be(
     assert command.main(["--device", "cpu", "--quick"]) == 0
     page = capsys.readouterr().err
     assert "All is as it should be." in page
-    assert "| memory runs out | failed (memory) | yes |" in page
+    assert "| memory runs out | crashed (" in page
     assert "| the context is poisoned | crashed (" in page
     assert "1 of 1 trainings give the same bits twice" in page
     assert not (tmp_path / "gpu.md").exists()
@@ -65,7 +65,10 @@ def test_the_page_of_the_docs_is_one_that_the_check_writes() -> None:
         (results(Examined("dpo", repeats=False)), "dpo: does not repeat its bits"),
         (results(Examined("aot", trouble="no deterministic version")), "aot: no deterministic version"),
         (results(fault=Fault("memory runs out", "crashed (x)", False, True)), "memory runs out: crashed (x)"),
-        (results(fault=Fault("memory runs out", "failed (memory)", True, False)), "memory runs out: the slot is lost"),
+        (
+            results(fault=Fault("memory runs out", "crashed (no memory)", True, False)),
+            "memory runs out: the slot is lost",
+        ),
     ],
 )
 def test_whatever_is_not_as_it_should_be_is_told(found: Results, said: str) -> None:

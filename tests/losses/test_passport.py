@@ -1,7 +1,7 @@
 import pytest
 
 from discovery_service.domain.families import Family
-from discovery_service.losses.passport import describe_passport
+from discovery_service.losses.passport import describe_oddities, describe_passport
 from tests.jail.probes import losses
 from tests.losses.eager import KNOWN, known, of_margin
 from workers.jail.examine import examine_loss
@@ -63,3 +63,16 @@ def test_every_sentence_is_one(name: str) -> None:
 def test_the_scores_of_other_families_are_named() -> None:
     assert "the auxiliary scores" in sentences(losses.modpo, Family.AUXILIARY)[0]
     assert "the rewards" in sentences(losses.within_groups, Family.MATCHING)[0]
+
+
+def test_what_is_odd_about_a_loss_is_said_in_the_same_words() -> None:
+    for name in KNOWN:
+        passport = examine_loss(known(name), Family.PAIRWISE).passport
+        odd = describe_oddities(passport)
+        assert bool(odd) == bool(passport["flags"])
+        assert set(odd) <= set(describe_passport(passport))
+    lrml = describe_oddities(examine_loss(known("lrml"), Family.PAIRWISE).passport)
+    assert lrml == [
+        "At z = 0 it is 0.847 and rises, with slope +0.784: training first lowers the margin.",
+        "It rises for z in (-0.1186, 0.0720).",
+    ]

@@ -17,9 +17,10 @@ from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import TRAINER
 from discovery_service.domain.states import Purpose
 from discovery_service.losses.described import list_described
-from tests.losses.graphs import PAIR, GraphMaker
+from tests.losses.graphs import PAIR, GraphMaker, margin, sigmoid
 from tests.runtime.toy import document
 from tests.waiting import is_alive, wait_until
+from workers.runtime.memory import SLACK_BYTES
 from workers.runtime.protocol import LINE_BYTES, DrawMessage, Evaluate, SettingMessage
 from workers.runtime.series import MOST_POINTS
 from workers.supervisor.outcome import Crashed, Failed, Limits, Measured, Outcome
@@ -75,6 +76,12 @@ def failed(slot: Runtime, *faults: dict[str, Any], **changes: Any) -> Failed:
 
 def find_version(package: str) -> str | None:
     return metadata.version(package) if find_spec(package) else None
+
+
+def read_sizes(pid: int | None) -> dict[str, int]:
+    """Of a process in bytes, by the kernel's names."""
+    fields = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in fields if words[-1] == "kB"}
 
 
 def figures(outcome: Measured) -> tuple[Any, ...]:
@@ -135,25 +142,52 @@ def test_a_graph_that_this_runtime_does_not_know_is_our_fault(slot: Runtime, cha
     assert outcome.reason.startswith("This runtime does not know the loss's graph: ")
 
 
-@pytest.mark.parametrize("do", ["fill_tensors", "fill_lists"])
-def test_memory_without_end_ends_as_failed_before_the_machine_has_none(slot: Runtime, do: str) -> None:
-    before = measured(slot).metrics["pid"]
-    outcome = failed(slot, {"do": do, "at": "take", "step": 3})
-    assert outcome.code == "memory"
-    # It says so itself: only thus is what it was asked for freed before the supervisor has to kill it.
-    assert "stopped" not in outcome.message
-    assert measured(slot).metrics["pid"] != before
-
-
-@pytest.mark.parametrize("at", ["open", "measure"])
+@pytest.mark.parametrize(
+    ("do", "at", "said"),
+    [
+        ("fill_tensors", "open", "allocate memory"),
+        ("fill_tensors", "take", "allocate memory"),
+        ("fill_lists", "take", "MemoryError"),
+        ("fill_tensors", "measure", "allocate memory"),
+    ],
+)
 def test_memory_that_runs_out_where_no_loss_computes_is_our_fault_and_takes_the_process_along(
-    slot: Runtime, at: str
+    slot: Runtime, do: str, at: str, said: str
 ) -> None:
     before = measured(slot).metrics["pid"]
-    outcome = evaluate(slot, order({"do": "fill_tensors", "at": at}))
+    outcome = evaluate(slot, order({"do": do, "at": at}))
     assert isinstance(outcome, Crashed)
-    assert "allocate memory" in outcome.reason
+    # It says so itself, before the supervisor has to kill it.
+    assert said in outcome.reason
+    assert "DISCOVERY__WORKER__MEMORY_BYTES" in outcome.reason
     assert measured(slot).metrics["pid"] != before
+
+
+def make_large_loss() -> dict[str, Any]:
+    """Keeps 15 matrices of rows by rows for its gradient, just within the bounds of a graph for 2048 rows."""
+    maker = GraphMaker(PAIR)
+    z = margin(maker)
+    matrix = maker.node("aten.outer.default", z, z)
+    for _ in range(14):
+        matrix = sigmoid(matrix)
+    return maker.returning(z + maker.node("aten.mean.dim", matrix, [1]))
+
+
+def test_memory_that_a_loss_takes_while_it_computes_itself_is_the_candidates_doing(tmp_path: Path) -> None:
+    once = SettingMessage(beta=0.5, learning_rate=0.0001, steps=1)
+    asked = order(graph=make_large_loss(), rows=2048).model_copy(update={"setting": once})
+    with Runtime(command(tmp_path), ENVIRONMENT) as fresh:
+        before = fresh.start().pid
+        # The loss takes 250 MiB; the rest of the training, in the same batch, 15.
+        limit = read_sizes(before)["VmRSS"] + SLACK_BYTES + 100 * MIB
+        tight = Limits(evaluation_s=1000, stall_s=1000, memory_bytes=limit)
+        outcome = evaluate(fresh, asked.model_copy(update={"memory_bytes": limit}), tight)
+        assert isinstance(outcome, Failed), outcome
+        assert (outcome.code, "build smaller tensors" in outcome.message) == ("memory", True)
+        small = evaluate(fresh, order(rows=2048).model_copy(update={"memory_bytes": limit}), tight)
+        assert isinstance(small, Measured), small
+        assert small.metrics["pid"] != before
+        assert isinstance(evaluate(fresh, asked), Measured)
 
 
 @pytest.mark.parametrize(
@@ -263,6 +297,16 @@ def test_a_line_that_is_no_order_ends_it_with_a_sentence(bare: Bare, line: bytes
     status, errors = bare.end()
     assert status == 2
     assert why in errors.splitlines()[-1]
+
+
+@pytest.mark.parametrize("at", ["take", "measure"])
+def test_an_allocation_is_refused_before_the_process_holds_what_its_supervisor_allows(bare: Bare, at: str) -> None:
+    bare.write(order({"do": "fill_tensors", "at": at}).model_copy(update={"memory_bytes": GIB}).encode())
+    while (answer := json.loads(bare.read()))["say"] == "progress":
+        pass
+    assert (answer["say"], answer["is_out_of_memory"]) == ("broken", True)
+    # Nobody looked at it on the way, but the kernel keeps the most that it held.
+    assert GIB // 2 < read_sizes(bare.process.pid)["VmHWM"] < GIB
 
 
 def test_it_ends_when_its_stdin_closes(bare: Bare) -> None:

@@ -20,9 +20,9 @@ from tests.losses.sources import function, is_one_sentence
 from tests.runtime.scoring import Scorer, Scoring
 from workers.jail.compiler import compile_source
 from workers.runtime.divergence import FARTHEST, PATIENCE, Diverged, Watch
-from workers.runtime.graph import Program
+from workers.runtime.graph import BINDINGS, Program
 from workers.runtime.optimisation import Optimisation
-from workers.runtime.trainer import LOOK, Trained, train
+from workers.runtime.trainer import LOOK, LossOutOfMemory, Trained, train
 
 # As in a runtime; layers of 16 are ten times slower where threads wait for one another.
 torch.set_num_threads(1)
@@ -347,12 +347,43 @@ def test_what_fails_in_the_gradient_of_a_loss_is_the_loss_s_fault() -> None:
 
 
 @pytest.mark.parametrize("in_policy", [False, True])
+def test_a_card_that_fails_is_for_the_caller_to_judge(in_policy: bool) -> None:
+    with pytest.raises(RuntimeError, match="CUBLAS_STATUS_EXECUTION_FAILED"):
+        _train_with(RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED"), in_policy=in_policy)
+
+
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("out of memory"), RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED")]
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4194304 bytes."),
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"),
+    ],
 )
-def test_a_card_that_is_full_or_fails_is_for_the_caller_to_judge(error: RuntimeError, in_policy: bool) -> None:
-    with pytest.raises(type(error), match=str(error)):
-        _train_with(error, in_policy=in_policy)
+def test_memory_that_runs_out_in_the_gradient_of_a_loss_is_the_loss_s_fault_and_in_a_policy_s_for_the_caller_to_judge(
+    error: Exception,
+) -> None:
+    with pytest.raises(LossOutOfMemory):
+        _train_with(error, in_policy=False)
+    with pytest.raises(type(error)) as caught:
+        _train_with(error, in_policy=True)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory.")])
+def test_memory_that_runs_out_in_an_operation_of_a_loss_is_the_loss_s_fault(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(value: Tensor) -> Tensor:
+        if value.is_meta:
+            return torch.nn.functional.logsigmoid(value)
+        raise error
+
+    loss = compiled(DPO)
+    monkeypatch.setitem(BINDINGS, "aten.log_sigmoid.default", fail)  # type: ignore[arg-type]
+    with pytest.raises(LossOutOfMemory):
+        train(Scoring(), Program(loss.graph), Family.PAIRWISE, SETTING, OPTIMISATION)
 
 
 def test_a_loss_is_given_all_inputs_of_its_family() -> None:

@@ -2,7 +2,7 @@
 
 A policy of a few weights on rows of numbers: it learns, and repeats. A document may carry `faults`, each a dict: `do`
 names a function below, `at` where it happens (open, take, measure), `step` from which one on, counted from 0, `size`
-how many bytes; with `once`, a file's path, only for the first process that comes there.
+how many bytes; with `once`, a file's path, only for the first process that comes there. `rows` is how many a batch has.
 """
 
 import ctypes
@@ -134,6 +134,7 @@ class Toy:
 
     def __init__(self, document: Mapping[str, Any], device: "torch.device") -> None:
         self._faults, self.device = document.get("faults", []), device
+        self._rows = document.get("rows", ROWS)
         self._opened: dict[tuple[Any, ...], None] = {}
         self.kept: list[bytes] = []
 
@@ -167,13 +168,13 @@ class Toy:
         first, second = self._random(2 * self._taken), self._random(2 * self._taken + 1)
         is_first = (first @ self._target > second @ self._target)[:, None]
         rows = {"chosen": torch.where(is_first, first, second), "rejected": torch.where(is_first, second, first)}
-        length = torch.full((ROWS,), 5.0, device=self.device)
+        length = torch.full((self._rows,), 5.0, device=self.device)
         inputs = {
             "reference_chosen_logps": -length,
             "reference_rejected_logps": -length,
             "chosen_lengths": length,
             "rejected_lengths": length,
-            "annotator": torch.zeros(ROWS, dtype=torch.int64, device=self.device),
+            "annotator": torch.zeros(self._rows, dtype=torch.int64, device=self.device),
         }
         return Batch(inputs, rows)
 
@@ -198,7 +199,7 @@ class Toy:
         import torch
 
         generator = torch.Generator().manual_seed(self._seed + number)
-        return torch.randn(ROWS, WIDTH, generator=generator).to(self.device)
+        return torch.randn(self._rows, WIDTH, generator=generator).to(self.device)
 
     def _act(self, at: str, step: int) -> None:
         for each in self._faults:

@@ -25,6 +25,7 @@ SCRIPTED = str(Path(__file__).parent / "scripted.py")
 AMPLE = Limits(evaluation_s=1000, stall_s=1000, memory_bytes=2 << 30)
 TRAINING = ("say", "training")
 DONE = ("done",)
+MORE_MEMORY = "set DISCOVERY__WORKER__MEMORY_BYTES, or a smaller batch in the arena"
 
 
 def runtime(*mode: str) -> Runtime:
@@ -165,16 +166,29 @@ def test_a_stopped_process_is_noticed_long_before_any_limit(slot: Runtime) -> No
     assert process_of(slot) != before
 
 
-def test_memory_without_end_is_the_candidates_doing_in_training_alone(slot: Runtime) -> None:
+@pytest.mark.parametrize("stage", ["building", "training", "measuring"])
+def test_a_process_that_is_seen_beyond_its_memory_is_our_fault_and_is_told_what_to_set(
+    slot: Runtime, stage: str
+) -> None:
     little = Limits(evaluation_s=1000, stall_s=1000, memory_bytes=200 << 20)
     before = process_of(slot)
-    outcome = act(slot, TRAINING, ("hold", 400 << 20), ("idle",), limits=little)
-    assert isinstance(outcome, Failed)
-    assert outcome.code == "memory"
+    told = reason(act(slot, ("say", stage), ("hold", 400 << 20), ("idle",), limits=little))
+    assert told == f"{stage} takes more memory than an evaluation may: {MORE_MEMORY}"
     assert process_of(slot) != before
-    for stage in ("building", "measuring"):
-        told = reason(act(slot, ("say", stage), ("hold", 400 << 20), ("idle",), limits=little))
-        assert told == f"{stage} takes more memory than an evaluation may"
+
+
+@pytest.mark.parametrize(
+    ("mode", "remedy"),
+    [
+        pytest.param((), MORE_MEMORY, id="cpu"),
+        pytest.param(
+            ("card",), "set fewer slots with DISCOVERY__WORKER__SLOTS, or a smaller batch in the arena", id="card"
+        ),
+    ],
+)
+def test_memory_that_the_runtime_calls_ours_is_told_with_what_to_set(mode: tuple[str, ...], remedy: str) -> None:
+    with runtime(*mode) as slot:
+        assert reason(act(slot, TRAINING, ("breaks", True, True))) == f"The card is hot: {remedy}"
 
 
 def test_no_loss_is_blamed_for_what_a_card_takes_of_the_machines_own_memory() -> None:
@@ -220,16 +234,18 @@ def test_memory_is_tried_again_once_and_not_at_all_where_the_process_was_fresh(s
         assert len(told) == expected
 
 
-def test_a_process_that_dies_of_a_failed_allocation_had_no_memory(slot: Runtime) -> None:
-    outcome = act(slot, TRAINING, ("raises", "MemoryError"))
-    assert isinstance(outcome, Failed)
-    assert outcome.code == "memory"
-
-
-def test_one_that_aborts_over_a_failed_allocation_had_no_memory(slot: Runtime) -> None:
-    outcome = act(slot, TRAINING, ("die", signal.SIGABRT, "terminate called after throwing 'std::bad_alloc'"))
-    assert isinstance(outcome, Failed)
-    assert outcome.code == "memory"
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(("raises", "MemoryError"), id="raises"),
+        pytest.param(("die", signal.SIGABRT, "terminate called after throwing 'std::bad_alloc'"), id="aborts"),
+    ],
+)
+def test_a_process_that_dies_of_a_failed_allocation_had_no_memory_and_cannot_say_whose(
+    slot: Runtime, last: Any
+) -> None:
+    told = reason(act(slot, TRAINING, last))
+    assert told == f"training takes more memory than an evaluation may: {MORE_MEMORY}"
 
 
 def test_one_that_somebody_kills_is_our_fault_whatever_it_said_of_memory(slot: Runtime) -> None:

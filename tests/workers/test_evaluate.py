@@ -90,7 +90,6 @@ def test_whatever_a_training_does_is_classified_and_the_slot_takes_the_next_one(
     expected = {
         trainings.add({"do": "nan", "at": "take", "step": 40}): (FAILED, "non_finite", 40),
         trainings.add({"do": "compute", "at": "take", "step": 3}): (FAILED, "time", None),
-        trainings.add({"do": "fill_tensors", "at": "take", "step": 3}): (FAILED, "memory", None),
         trainings.add({"do": "write_to_stdout", "at": "take", "step": 3}): (SUCCEEDED, None, 0),
         trainings.add(once("die")): (SUCCEEDED, None, 1),
         trainings.add(once("stop")): (SUCCEEDED, None, 1),
@@ -109,15 +108,19 @@ def test_whatever_a_training_does_is_classified_and_the_slot_takes_the_next_one(
     assert len(trainings.measurements()) == sum(status is SUCCEEDED for status, _, _ in expected.values())
 
 
+@pytest.mark.parametrize(
+    ("do", "reason"),
+    [("die", "the runtime's process ended by SIGKILL"), ("fill_tensors", "set DISCOVERY__WORKER__MEMORY_BYTES")],
+)
 def test_one_that_crashes_each_time_is_abandoned_and_pauses_its_campaign_with_the_reason(
-    fleet: Fleet, trainings: Trainings
+    fleet: Fleet, trainings: Trainings, do: str, reason: str
 ) -> None:
-    fleet.start_evaluate(slots=1)
-    (row,) = trainings.settle(trainings.add({"do": "die", "at": "take"}))
+    fleet.start_evaluate(slots=1, memory_bytes=2 << 30)
+    (row,) = trainings.settle(trainings.add({"do": do, "at": "take"}))
     assert (row.status, row.attempt, row.crashes) == (EvaluationStatus.ABANDONED, 3, 3)
     campaign = trainings.get_campaign()
     assert campaign.status is CampaignStatus.PAUSED
-    assert "the runtime's process ended by SIGKILL" in (campaign.status_reason or "")
+    assert reason in (campaign.status_reason or "")
     assert trainings.count_charged() == 0
 
 

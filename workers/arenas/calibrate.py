@@ -1,35 +1,30 @@
-"""Measures what is published of the built-in arenas: `python -m workers.arenas.calibrate [NAME:SIZE ...]`.
+"""Measures what is published of a base policy in a built-in arena: its optimum, its noise and its cost.
 
 The optimum is that of a base policy for prompts of a certain kind, J_best = E_x[log E_{y ~ ref(.|x)} exp r], lambda
-being 1: arenas that only their annotators tell apart share it, and it is kept in the cache. What has been measured
-already stays, so that a run that was ended goes on where it stopped. Minutes of one core each at size base.
+being 1: arenas that only their annotators tell apart share it, and it is kept in the cache. Minutes of one core each at
+size base.
 """
 
-import argparse
-import json
 import math
 import statistics
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import product
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from discovery_service.domain.arenas import BASE_POLICIES, ArenaSize, World, arena_names, find_document, hash_document
+from discovery_service.domain.arenas import ArenaSize, World, arena_names, find_document
 from discovery_service.domain.described_arenas import find_start
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Draw, Setting, Stream
-from discovery_service.domain.published import Figures, find_figures, published_path, read_published
+from discovery_service.domain.published import Figures
 from discovery_service.domain.states import Purpose
 from discovery_service.losses.described import list_described
 from discovery_service.losses.graph import read_graph
-from discovery_service.settings import get_settings
 from workers.arenas.arena import Arena
-from workers.arenas.cache import Cache, Tensors, hash_tensors, locked
+from workers.arenas.cache import Cache, Tensors, hash_tensors
 from workers.arenas.machine import describe_machine
 from workers.arenas.opening import open_arena
 from workers.arenas.pairs import make_evaluation_prompts
@@ -154,36 +149,11 @@ def calibrate_noise(name: str, base_policy: int, cache_dir: Path, figures: Figur
     )
 
 
-def calibrate(name: str, base_policy: int, cache_dir: Path) -> Figures:
-    """Everything about the built-in arena NAME:SIZE."""
-    return calibrate_noise(name, base_policy, cache_dir, calibrate_optimum(name, base_policy, cache_dir))
-
-
 def get_document(name: str) -> dict[str, Any]:
     document = find_document(name)
     if document is None:
         raise ValueError(f"There is no built-in arena {name}: it is one of {', '.join(arena_names())}.")
     return document
-
-
-def publish(name: str, base_policy: int, figures: Figures) -> None:
-    """Into the package's own file, beside what is there and what others publish at the same time."""
-    with locked(published_path().with_suffix(".lock")):
-        read_published.cache_clear()
-        published = _add(read_published(), name, base_policy, figures)
-        partial = published_path().with_suffix(".partial")
-        partial.write_text(json.dumps(published, indent=1, sort_keys=True) + "\n")
-        partial.replace(published_path())
-        read_published.cache_clear()
-
-
-def _add(published: dict[str, Any], name: str, base_policy: int, figures: Figures) -> dict[str, Any]:
-    """Without arenas that are no more."""
-    known = {hash_document(get_document(each)) for each in arena_names()}
-    arenas = {key: each for key, each in published["arenas"].items() if key in known}
-    entry = arenas.setdefault(hash_document(get_document(name)), {"name": name, "base_policies": {}})
-    entry["base_policies"][str(base_policy)] = asdict(figures) | {"machine": describe_machine()}
-    return {"command": "python -m workers.arenas.calibrate", "arenas": arenas}
 
 
 def _sample_rewards(model: Any, world: World) -> Tensors:
@@ -204,26 +174,3 @@ def _log_mean_exp(rewards: Tensor) -> Tensor:
 
 def _estimate(values: Tensor) -> Estimate:
     return Estimate(float(values.mean()), float(values.std()) / math.sqrt(len(values)))
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME:SIZE", help="which arenas; all unless given")
-    parser.add_argument("--again", action="store_true", help="also what has been measured already")
-    arguments = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    wanted = arguments.names or sorted(arena_names(), key=lambda each: each.endswith(ArenaSize.BASE))
-    cache_dir = get_settings().arena_cache
-    # All optima come first: they cost less, and no measurement says what it attained without.
-    for name, base_policy in product(wanted, BASE_POLICIES):
-        known = find_figures(hash_document(get_document(name)), base_policy)
-        if known is None or arguments.again:
-            publish(name, base_policy, calibrate_optimum(name, base_policy, cache_dir))
-    for base_policy, name in product(BASE_POLICIES, wanted):
-        known = find_figures(hash_document(get_document(name)), base_policy)
-        if known is not None and (known.repeat_sd is None or arguments.again):
-            publish(name, base_policy, calibrate_noise(name, base_policy, cache_dir, known))
-
-
-if __name__ == "__main__":
-    main()

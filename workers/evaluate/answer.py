@@ -1,14 +1,14 @@
 """What became of trainings, for machines and for people."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from discovery_service.domain.frontier import find_frontier
 from discovery_service.domain.intervals import Interval, find_interval
 from discovery_service.domain.published import add_attained
-from workers.evaluate.trainings import Training
 from workers.supervisor.outcome import Cancelled, Crashed, Failed, Measured, Outcome
+from workers.trainings import Training
 
 Document = dict[str, Any]
 
@@ -16,11 +16,11 @@ SHOWN = ("J", "score", "reward", "accuracy", "kl", "attained", "win_rate")
 """In this order behind the one that counts, where an arena has them."""
 
 
-def describe_outcome(arena: Mapping[str, Any], base_policy: int, training: Training, outcome: Outcome) -> Document:
-    described: Document = {"draw": training.number, "setting": training.setting.document()}
+def describe_outcome(arena: Mapping[str, Any], training: Training, outcome: Outcome) -> Document:
+    described: Document = {"setting": training.setting.document()}
     match outcome:
         case Measured():
-            metrics = add_attained(outcome.metrics, arena, base_policy)
+            metrics = add_attained(outcome.metrics, arena, training.base_policy)
             return described | {"metrics": metrics, "failure": None, "device_s": outcome.device_s}
         case Failed():
             failure = {"code": outcome.code, "message": outcome.message, "step": outcome.step}
@@ -42,7 +42,7 @@ def summarise(measurements: Sequence[Document]) -> list[Document]:
         of_setting = [each for each in measurements if each["setting"] == setting]
         measured = [each["metrics"] for each in of_setting if each["metrics"]]
         failed = len(of_setting) - len(measured)
-        intervals = _find_intervals(measured)
+        intervals = find_intervals(measured)
         if failed:
             intervals = {name: replace(each, low=None, high=None) for name, each in intervals.items()}
         metrics = {name: asdict(interval) for name, interval in intervals.items()}
@@ -62,13 +62,17 @@ def trace_frontier(summary: Sequence[Document]) -> list[Document]:
     return [whole[number]["setting"] for number in find_frontier(points)]
 
 
-def _find_intervals(measured: Sequence[Mapping[str, float | None]]) -> dict[str, Interval]:
+def find_intervals(
+    measured: Sequence[Mapping[str, float | None]],
+    interval_of: Callable[[Sequence[float]], Interval] = find_interval,
+) -> dict[str, Interval]:
+    """Of each metric that all of them have."""
     found = {}
     for name in measured[0] if measured else ():
         values = [each[name] for each in measured]
         known = [value for value in values if value is not None]
         if len(known) == len(values):
-            found[name] = find_interval(known)
+            found[name] = interval_of(known)
     return found
 
 
@@ -76,8 +80,12 @@ def tell_failures(measurements: Sequence[Document]) -> Iterator[str]:
     for each in measurements:
         failure = each["failure"]
         if failure is not None and failure["code"] != "cancelled":
-            step = "" if failure["step"] is None else f" at step {failure['step']}"
-            yield f"draw {each['draw']} {failure['code']}{step}: {failure['message']}"
+            yield f"draw {each['draw']} {tell_failure(failure)}"
+
+
+def tell_failure(failure: Document) -> str:
+    step = "" if failure["step"] is None else f" at step {failure['step']}"
+    return f"{failure['code']}{step}: {failure['message']}"
 
 
 def tabulate(answer: Document) -> tuple[list[str], list[list[str]]]:
@@ -87,7 +95,7 @@ def tabulate(answer: Document) -> tuple[list[str], list[list[str]]]:
     rows = [
         [f"{each['setting'][part]:g}" for part in ("beta", "learning_rate", "steps")]
         + [f"{each['draws']}, {each['failed']} failed" if each["failed"] else str(each["draws"])]
-        + [_tell(each["metrics"].get(name)) for name in names]
+        + [tell_interval(each["metrics"].get(name)) for name in names]
         for each in answer["summary"]
     ]
     return ["beta", "learning rate", "steps", "draws", *names], rows
@@ -101,7 +109,7 @@ def name_settings(settings: Sequence[Document]) -> str:
     )
 
 
-def _tell(interval: Document | None) -> str:
+def tell_interval(interval: Document | None) -> str:
     if interval is None:
         return ""
     if interval["low"] is None:

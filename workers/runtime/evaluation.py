@@ -1,8 +1,9 @@
 """One job of a runtime, from the order to its answer: open the arena, train, measure, and say what came of it.
 
-Whose doing an error is: a loss that diverges, is refused or takes more memory than the job may in training is `Failed`;
-whatever fails while the arena is opened or the policy measured is ours, `Broken`. Where memory ran out, or on a card
-anything of ours failed, the process is lost.
+Whose doing an error is: a loss that diverges, is refused or takes more memory than there is where it computes itself is
+`Failed`; whatever else fails is ours, `Broken`: opening the arena, measuring the policy, and in training what is not
+the loss's own, as batches and policy that do not fit into memory. Where memory ran out, or on a card anything of ours
+failed, the process is lost.
 """
 
 import math
@@ -23,14 +24,14 @@ from workers.runtime.optimisation import Optimisation
 from workers.runtime.protocol import Broken, Done, Evaluate, Failed, Message, Progress, Stage
 from workers.runtime.repeatable import repeatable
 from workers.runtime.series import thin
-from workers.runtime.trainer import Trained, train
+from workers.runtime.trainer import LossOutOfMemory, Trained, train
 from workers.runtime.warm import WarmArenas
 
 Tell = Callable[[Message], None]
 Answer = Done | Failed | Broken
 
 TELL_EVERY_S = 0.2
-_NO_MEMORY = "The training takes more memory than an evaluation may: build smaller tensors."
+_NO_MEMORY = "The loss takes more memory than an evaluation may: build smaller tensors."
 _WHAT_FAILS = {
     Stage.BUILDING: "The arena cannot be opened: ",
     Stage.TRAINING: "",
@@ -83,19 +84,18 @@ def _train(order: Evaluate, program: Program, task: Task, stages: "_Stages") -> 
 
 
 def _judge(job: str, stage: Stage, error: Exception, device: torch.device) -> Answer:
-    # A graph's program takes whatever its operations raise for the loss's fault, a failed allocation on a CPU too.
-    is_memory = is_out_of_memory(error) or (isinstance(error, Refused) and is_out_of_memory(error.__cause__))
-    if stage is Stage.TRAINING and (failed := _judge_training(job, error, is_memory)) is not None:
+    if stage is Stage.TRAINING and (failed := _judge_training(job, error)) is not None:
         return failed
+    is_memory = is_out_of_memory(error)
     # On a card nobody can tell an error of the code from a context that is poisoned, in which nothing runs any more.
     is_lost = is_memory or device.type != "cpu" or isinstance(error, torch.AcceleratorError)
     message = f"{_WHAT_FAILS[stage]}{_tell(error)}"
     return Broken(job=job, message=message, is_out_of_memory=is_memory, is_lost=is_lost)
 
 
-def _judge_training(job: str, error: Exception, is_memory: bool) -> Failed | None:
+def _judge_training(job: str, error: Exception) -> Failed | None:
     """None where it is not the candidate's doing."""
-    if is_memory:
+    if isinstance(error, LossOutOfMemory):
         return Failed(job=job, code="memory", message=_NO_MEMORY, is_out_of_memory=True)
     if isinstance(error, Refused):
         refusal = error.refusals[0]
@@ -110,7 +110,7 @@ def _judge_training(job: str, error: Exception, is_memory: bool) -> Failed | Non
 
 def _tell(error: Exception) -> str:
     first = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}"[:500]
+    return f"{type(error).__name__}: {first}".removesuffix(": ")[:500]
 
 
 class _Stages:

@@ -8,20 +8,23 @@ import torch
 
 _MARKS = ("out of memory", "can't allocate memory", "bad_alloc", "bad allocation", "ALLOC_FAILED")
 _KIB = 1024
+SLACK_BYTES = 64 << 20
+"""How far below the supervisor's limit the process's own is. What was mapped before and is touched only now (41 MiB in
+a warm process), and code that is first read while something fails, take memory that nobody can refuse."""
 
 
 @contextmanager
 def memory_limit(limit_bytes: int | None) -> Iterator[None]:
     """Make allocations fail beyond what the process may hold in all; the supervisor's own watch kills it only then.
 
-    The kernel counts what is mapped, not what is touched; so the limit is on what is added from now on.
+    The kernel counts what is mapped, not what is touched; so the limit is on what is added from now on, less the slack.
     """
     if limit_bytes is None:
         yield
         return
     status = _read_status()
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = status["VmData"] + max(0, limit_bytes - status["VmRSS"])
+    wanted = status["VmData"] + max(0, limit_bytes - status["VmRSS"] - SLACK_BYTES)
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
     try:
         yield

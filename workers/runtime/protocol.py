@@ -22,7 +22,7 @@ class ProtocolError(Exception):
 
 
 class Stage(StrEnum):
-    """Of a job. Only training is the candidate's: building and measuring are done by code and with data of ours."""
+    """Of a job. Only in training can the candidate be at fault: building and measuring are code and data of ours."""
 
     BUILDING = "building"
     TRAINING = "training"

@@ -5,7 +5,8 @@ So what fails in its gradient is told from what fails in the model's. Nothing he
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ from workers.arenas.arena import Task
 from workers.runtime.divergence import Diverged, Watch
 from workers.runtime.faults import is_of_device
 from workers.runtime.graph import Program
+from workers.runtime.memory import is_out_of_memory
 from workers.runtime.optimisation import Optimisation
 from workers.runtime.repeatable import repeatable
 from workers.runtime.series import describe, measure_reference
@@ -26,6 +28,10 @@ from workers.runtime.series import describe, measure_reference
 LOOK = 10
 """Steps between two looks at what was written down; each look makes an accelerator finish what it was given. Until
 then a step that is not finite changes no weight."""
+
+
+class LossOutOfMemory(Exception):
+    """Memory ran out where the loss itself computes. Anywhere else in a training it is ours."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,8 @@ def train(
 ) -> Trained:
     """Trains the task's policy in place; on_step hears how many steps are done.
 
-    Raises Diverged or Refused, which are the candidate's doing. Memory that is out, and an accelerator that fails,
-    raise torch's own errors.
+    Raises Diverged, Refused or LossOutOfMemory, which are the candidate's doing. Memory that runs out in the policy's
+    or the optimiser's part, and an accelerator that fails, raise torch's own errors.
     """
     with repeatable():
         training = _Training(task, program, family, setting, optimisation)
@@ -88,8 +94,10 @@ class _Training:
         said = {name: each.float() for name, each in said.items()}
         leaves = {name: each.detach().requires_grad_() for name, each in said.items()}
         inputs = {**batch.inputs, **leaves, "beta": self._beta, "progress": self._progress[step]}
-        loss = self._program(inputs).mean()
-        slopes = _find_slopes(loss, leaves)
+        with _blame_the_loss_for_memory():
+            loss = self._program(inputs).mean()
+            slopes = _find_slopes(loss, leaves)
+        # What the loss kept for its gradient is free: memory that runs out from here on is not its.
         torch.autograd.backward([said[name] for name in slopes], list(slopes.values()))
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._optimisation.clip)
         loss = loss.detach().float()
@@ -124,6 +132,17 @@ class _Training:
         if not torch.isfinite(torch.nn.utils.get_total_norm(self._parameters)):
             step = self._setting.steps - 1
             raise Diverged("non_finite", "The policy's weights are no numbers any more at the end.", step, self.series)
+
+
+@contextmanager
+def _blame_the_loss_for_memory() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        # What an operation of a graph raises on a CPU, a failed allocation too, comes as a refusal that it caused.
+        if is_out_of_memory(error) or (isinstance(error, Refused) and is_out_of_memory(error.__cause__)):
+            raise LossOutOfMemory from error
+        raise
 
 
 def _find_slopes(loss: Tensor, leaves: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -2,7 +2,8 @@
 
 Torch-free. It owns the limits, hears a cancellation within a tick, and starts a fresh process after one that died,
 hung, was cancelled or ran out of memory. Memory that runs out in a process that had worked before is judged by what
-happens in a fresh one: what is warm there must count for nobody.
+happens in a fresh one: what is warm there must count for nobody. It is the candidate's doing only where the process
+says so itself: from outside nobody can tell what took it, and a loss's graph is bounded before it runs.
 """
 
 import time
@@ -22,6 +23,9 @@ TICK_S = 0.1
 STOPPED_FOR_S = 2.0
 # What an interpreter or the C++ library says last when an allocation fails where nobody expects it.
 _MEMORY_MARKS = ("MemoryError", "bad_alloc", "allocate memory")
+
+_MORE_MEMORY = "set DISCOVERY__WORKER__MEMORY_BYTES, or a smaller batch in the arena"
+_MORE_OF_THE_CARD = "set fewer slots with DISCOVERY__WORKER__SLOTS, or a smaller batch in the arena"
 
 OnProgress = Callable[[Progress], object]
 
@@ -180,7 +184,10 @@ class _Job:
             case Broken():
                 self.is_out_of_memory = answer.is_out_of_memory
                 self.leaves_a_sound_process = not (answer.is_lost or self.is_out_of_memory)
-                return self._crashed(answer.message)
+                if not self.is_out_of_memory:
+                    return self._crashed(answer.message)
+                remedy = _MORE_OF_THE_CARD if self._is_on_card else _MORE_MEMORY
+                return self._crashed(f"{answer.message.rstrip('.')}: {remedy}")
 
     def _follow(self, progress: Progress) -> None:
         if self._stage is Stage.BUILDING and progress.stage is not Stage.BUILDING:
@@ -221,8 +228,8 @@ class _Job:
             return self._out_of_memory()
         return self._crashed(f"the runtime's process ended {how}")
 
-    def _out_of_memory(self) -> Outcome:
-        """Of the machine; a card's own is told by the runtime."""
+    def _out_of_memory(self) -> Crashed:
+        """Of the machine, as seen from outside; a card's own is told by the runtime."""
         self.is_out_of_memory = True
         if self._is_on_card:
             # A driver holds gigabytes there, and a loss computes nothing in it.
@@ -230,13 +237,7 @@ class _Job:
                 "the process of a card takes more of this machine's own memory than it may:"
                 " set DISCOVERY__WORKER__MEMORY_BYTES"
             )
-        if self._stage is not Stage.TRAINING:
-            return self._crashed(f"{self._stage} takes more memory than an evaluation may")
-        return Failed(
-            "memory",
-            "The training takes more memory than an evaluation may: build smaller tensors.",
-            device_s=self._device_s(),
-        )
+        return self._crashed(f"{self._stage} takes more memory than an evaluation may: {_MORE_MEMORY}")
 
     def _crashed(self, reason: str) -> Crashed:
         return Crashed(reason.rstrip("."), self._child.log)

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Response, status
 
 from discovery_service.api.dependencies import Admin, Reader, Unit, admitted
-from discovery_service.api.schemas.arenas import ArenaCreate, ArenaList, ArenaRead
+from discovery_service.api.schemas.arenas import ArenaCalibration, ArenaCreate, ArenaList, ArenaRead
 from discovery_service.api.schemas.problems import ALWAYS, problems
 from discovery_service.db.queries import find_operators_arena, list_operators_arenas
 from discovery_service.db.tables import Arena
@@ -57,5 +57,12 @@ def read(name: Name, unit: Unit, _: Reader) -> ArenaRead:
     return _read(row)
 
 
+@router.put("/{name}/calibration", response_model=ArenaRead, responses=problems(404, 408, 409, 413, 422, 429))
+def calibrate(name: Name, body: ArenaCalibration, unit: Unit, _: Admin) -> ArenaRead:
+    """Keep what was measured of an operator's arena. Campaigns in it use the figures from now on."""
+    calibration = {"name": name, "library": body.library.model_dump(mode="json")}
+    return _read(engine.keep_calibration(unit, name, body.content_sha256, calibration))
+
+
 def _read(row: Arena) -> ArenaRead:
-    return ArenaRead.model_validate({**describe_operators(row.spec), "calibration": row.calibration})
+    return ArenaRead.model_validate(describe_operators(row.spec, row.calibration))

@@ -1,12 +1,12 @@
 """Arenas over the wire: the built-in ones and an operator's, what each offers and what is known of it."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from discovery_service.domain.arenas import GOLD_REWARD, ArenaKind
-from discovery_service.domain.campaign import Strict, example
+from discovery_service.domain.campaign import MAX_COUNT, Strict, Text, example
 from discovery_service.domain.families import Family
 from discovery_service.domain.user_arenas import (
     EXAMPLE,
@@ -37,6 +37,29 @@ class ArenaCreate(Strict):
         return self
 
 
+Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+
+_LIBRARY: dict[str, Any] = {
+    "draws": 12,
+    "base_policies": [0],
+    "losses": {
+        "ipo": {
+            "setting": {"beta": 0.25, "learning_rate": 1e-5, "steps": 100},
+            "failed": 0,
+            "value": {"mean": 0.71, "low": 0.69, "high": 0.73, "draws": 12},
+            "difference": {"mean": 0.01, "low": -0.02, "high": 0.04, "draws": 12},
+            "sd": 0.04,
+        }
+    },
+    "level": 0.975,
+    "better": [],
+    "worse": [],
+    "spread": {"sd": 0.04, "degrees": 5.0},
+    "sd": 0.05,
+    "detectable": {"difference": 0.06, "draws": 12, "finalists": 3},
+    "steps": [],
+}
 _READ: dict[str, Any] = {
     "name": "panel:mini",
     "kind": "synthetic",
@@ -55,6 +78,71 @@ _READ: dict[str, Any] = {
 }
 
 
+class Between(Strict):
+    """A mean with its interval."""
+
+    mean: Number
+    low: Number | None
+    high: Number | None
+    draws: int = Field(ge=1, le=MAX_COUNT)
+
+
+class SettingOfLoss(Strict):
+    beta: Number
+    learning_rate: Number
+    steps: int = Field(ge=1, le=MAX_COUNT)
+
+
+class LossAtItsBest(Strict):
+    setting: SettingOfLoss | None
+    failed: int = Field(ge=0, le=MAX_COUNT, description="On so many of the draws.")
+    value: Between | None = Field(description="Of the metric that counts; null where a training failed.")
+    difference: Between | None = Field(description="Less that of DPO; null for DPO itself.")
+    sd: Number | None = Field(description="Of that difference over draws.")
+
+
+class SpreadOfLosses(Strict):
+    sd: Positive
+    degrees: Positive
+
+
+class Detectable(Strict):
+    difference: Positive
+    draws: int = Field(ge=1, le=MAX_COUNT)
+    finalists: int = Field(ge=1, le=MAX_COUNT)
+
+
+class OtherSteps(Strict):
+    steps: int = Field(ge=1, le=MAX_COUNT)
+    difference: Between | None
+    gains_less_than_noise: bool | None
+
+
+class Library(Strict):
+    """The known losses at their best in one arena, on draws that all share."""
+
+    draws: int = Field(ge=1, le=MAX_COUNT)
+    base_policies: list[Annotated[int, Field(ge=0, le=MAX_COUNT)]] = Field(min_length=1, max_length=100)
+    losses: dict[Annotated[Text, Field(max_length=100)], LossAtItsBest] = Field(max_length=1000)
+    level: Positive
+    better: list[Annotated[Text, Field(max_length=100)]]
+    worse: list[Annotated[Text, Field(max_length=100)]]
+    spread: SpreadOfLosses = Field(description="What the interval of a screen borrows.")
+    sd: Positive = Field(description="Of the difference of a tuned loss and DPO over draws.")
+    detectable: Detectable
+    steps: list[OtherSteps]
+
+
+class ArenaCalibration(Strict):
+    """What `discovery arena import` sends: the file that `discovery arena calibrate` wrote."""
+
+    model_config = example(content_sha256=EXAMPLE_SHA256, library=_LIBRARY)
+
+    content_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """Of the arena as it was measured: a changed one is another."""
+    library: Library
+
+
 class ArenaRead(BaseModel):
     model_config = example(**_READ)
 
@@ -63,12 +151,16 @@ class ArenaRead(BaseModel):
     family: Family
     summary: str | None
     offers: list[str] | None = Field(description="The ways to beat DPO in it; null where nobody knows.")
-    is_control: bool | None = Field(description="Whether it offers none, so that a winner in it is a false one.")
+    is_control: bool | None = Field(
+        description="Whether nothing can be won in it, so that a winner is a false one; null where nobody knows."
+    )
     reward: str | None = Field(description="What an answer is worth; null where nobody knows.")
     counts: Literal["J", "accuracy", "score"] = Field(description="The metric by which losses are compared in it.")
     content_sha256: str
     document: dict[str, Any] = Field(description="All that decides what a training in it measures.")
-    calibration: dict[str, Any] | None = Field(description="What was measured of it: optimum, noise, cost.")
+    calibration: dict[str, Any] | None = Field(
+        description="What was measured of it: optimum, noise, cost, the tuned library."
+    )
 
 
 class ArenaList(BaseModel):

@@ -1,0 +1,68 @@
+"""What the tuned library tells of an arena, as people read it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from discovery_service.domain.calibration import is_without_spread
+from discovery_service.domain.known_losses import REFERENCE_LOSS
+
+Library = Mapping[str, Any]
+_COLUMNS = ("loss", "beta", "learning rate", "steps", "value", f"less {REFERENCE_LOSS}'s", "sd of that")
+
+
+def tabulate_library(library: Library) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+    """The best first; those that failed somewhere have no interval and come last."""
+    losses = sorted(library["losses"].items(), key=lambda each: -each[1]["value"]["mean"] if each[1]["value"] else 0.0)
+    losses.sort(key=lambda each: each[1]["value"] is None)
+    return _COLUMNS, [_tabulate(name, loss, library["draws"]) for name, loss in losses]
+
+
+def _tabulate(name: str, loss: Mapping[str, Any], draws: int) -> tuple[object, ...]:
+    setting = loss["setting"] or {}
+    sizes = (setting.get(part) for part in ("beta", "learning_rate", "steps"))
+    value = _tell(loss["value"]) if loss["value"] else _tell_failure(loss, draws)
+    difference = _tell(loss["difference"], signed=True) if loss["difference"] else None
+    return (name, *(None if each is None else f"{each:g}" for each in sizes), value, difference, loss["sd"])
+
+
+def _tell_failure(loss: Mapping[str, Any], draws: int) -> str:
+    return "could not be tuned" if loss["setting"] is None else f"failed on {loss['failed']} of {draws} draws"
+
+
+def _tell(interval: Mapping[str, Any], *, signed: bool = False) -> str:
+    form = "+.3f" if signed else ".3f"
+    return f"{interval['mean']:{form}} [{interval['low']:{form}}, {interval['high']:{form}}]"
+
+
+def tell_library(library: Library) -> Iterator[str]:
+    """What it means for whoever compares losses in this arena."""
+    detectable, spread = library["detectable"], library["spread"]
+    yield (
+        f"A tuned loss differs from {REFERENCE_LOSS} with a standard deviation of {library['sd']:.3f} over draws;"
+        f" {detectable['draws']} draws find a difference of {detectable['difference']:.3f} with 80 % power,"
+        f" {detectable['finalists']} finalists together. A screen borrows a standard deviation of {spread['sd']:.3f}"
+        f" with {spread['degrees']:.1f} degrees of freedom."
+    )
+    for words in ("better", "worse"):
+        names = ", ".join(library[words]) or "none"
+        yield f"Of {len(library['losses'])} known losses {words} than {REFERENCE_LOSS}, corrected for all: {names}."
+    if is_without_spread(library):
+        yield "A control: no tuned loss can be told from another one here."
+    yield from map(_tell_steps, library["steps"])
+
+
+def tell_agreement(agreement: Mapping[str, Any]) -> str:
+    """Between the sizes of an arena."""
+    low, high = agreement["low"], agreement["high"]
+    interval = "" if low is None else f" [{low:.2f}, {high:.2f}]"
+    return (
+        f"It ranks {agreement['losses']} known losses as {agreement['with']} does with Kendall's tau"
+        f" {agreement['tau']:.2f}{interval}."
+    )
+
+
+def _tell_steps(steps: Mapping[str, Any]) -> str:
+    if steps["difference"] is None:
+        return f"With {steps['steps']} steps {REFERENCE_LOSS} failed."
+    beside = {None: "", True: ": less than the noise", False: ": more than the noise"}[steps["gains_less_than_noise"]]
+    return f"With {steps['steps']} steps {REFERENCE_LOSS} gains {_tell(steps['difference'], signed=True)}{beside}."

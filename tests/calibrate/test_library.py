@@ -1,0 +1,84 @@
+"""The library in an arena: all tuned alike, measured on the same fresh draws, and told."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from discovery_service.domain.measuring import Stream
+from discovery_service.domain.states import Purpose
+from discovery_service.errors import UsageError
+from tests.compare.slots import SETTING, graph, measured, scripted
+from tests.runtime import toy
+from workers.calibrate.command import USUAL, choose_losses
+from workers.calibrate.library import count_trainings, list_draws, measure_library
+from workers.runtime.protocol import Evaluate
+from workers.supervisor.outcome import Crashed, Failed, Outcome
+from workers.trainings import Loss, Trainings, TrainingsBroke
+
+ARENA = toy.document(setting=SETTING)
+NAMES = ["dpo", "ipo", "slic"]
+IPO = Loss.of(graph("ipo")).graph.document()
+
+
+def merit(order: Evaluate) -> Outcome:
+    own = random.Random(f"{order.draw.key} {json.dumps(order.graph)}").gauss(0, 0.03)
+    steps = 0.5 if order.setting.steps == 2 * SETTING["steps"] else 0.0
+    return measured((1.0 if order.graph == IPO else 0.0) + own + steps - abs(order.setting.beta - 2) / 10)
+
+
+def run(answer: Any = merit, names: list[str] = NAMES) -> tuple[dict[str, Any], list[Evaluate]]:
+    slots, orders = scripted(answer)
+    trainings = Trainings(ARENA, slots, lambda _doing, _done: None)
+    return measure_library(ARENA, names, (0, 1, 2), trainings), orders
+
+
+def test_all_are_measured_at_their_best_on_the_same_draws_that_no_campaign_has() -> None:
+    told, orders = run()
+    fresh = [each for each in orders if each.draw.purpose is Purpose.CALIBRATE]
+    tuning = [each for each in orders if each.draw.purpose is Purpose.TUNE]
+    assert len(fresh) + len(tuning) == len(orders) == count_trainings(ARENA, NAMES)
+    at_plan = [each for each in fresh if each.setting.steps == SETTING["steps"]]
+    drawn = {json.dumps(each.graph): [] for each in at_plan}  # type: ignore[var-annotated]
+    for each in at_plan:
+        drawn[json.dumps(each.graph)].append((each.base_policy, each.draw.key))
+        assert each.setting.beta == 2
+    assert len({tuple(sorted(each)) for each in drawn.values()}) == 1
+    assert told["losses"]["dpo"]["setting"]["beta"] == 2
+
+
+def test_what_is_told_is_of_the_arena() -> None:
+    told, _ = run()
+    assert (told["better"], told["worse"]) == (["ipo"], [])
+    assert [(each["steps"], each["difference"]["mean"]) for each in told["steps"]] == [(4, 0), (16, 0.5)]
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+
+
+def test_a_loss_that_cannot_be_tuned_costs_no_further_training_and_is_told() -> None:
+    def answer(order: Evaluate) -> Outcome:
+        return Failed("diverged", "The loss grew beyond all bounds.", 7) if order.graph == IPO else merit(order)
+
+    told, orders = run(answer, ["dpo", "ipo", "slic", "cdpo"])
+    assert told["losses"]["ipo"]["setting"] is told["losses"]["ipo"]["value"] is None
+    assert not any(each.graph == IPO and each.draw.purpose is Purpose.CALIBRATE for each in orders)
+
+
+def test_a_crash_of_ours_calibrates_nothing() -> None:
+    with pytest.raises(TrainingsBroke, match="no fault of the loss"):
+        run(lambda _: Crashed("the card is hot", ""))
+
+
+@pytest.mark.parametrize("policies", [(0,), (0, 1), (0, 1, 2)])
+def test_draws_are_fresh_and_spread_evenly(policies: tuple[int, ...]) -> None:
+    draws = list_draws(policies)
+    assert len({draw.seed(Stream.LABELS) for _, draw in draws}) == len(draws) == 12
+    assert {sum(policy == each for policy, _ in draws) for each in policies} == {12 // len(policies)}
+
+
+def test_where_trainings_take_a_second_it_is_the_whole_library() -> None:
+    mini, base = ({"kind": "synthetic", "family": "pairwise", "name": f"plain:{size}"} for size in ("mini", "base"))
+    assert len(choose_losses(mini, ())) > len(choose_losses(base, ())) == len(USUAL)
+    assert choose_losses(mini, ["slic"]) == ["dpo", "slic"]
+    with pytest.raises(UsageError, match="moon is no known loss"):
+        choose_losses(mini, ["moon"])

@@ -1,0 +1,77 @@
+"""What is said of a comparison is what was found, and no number stands without its interval."""
+
+import pytest
+
+from tests.compare.answers import BETTER, SAME, WORSE, answer, failed, loss
+from workers.compare.sentences import tabulate, tell_claim, tell_losses, tell_verdict
+
+
+def of(told: dict) -> str:  # type: ignore[type-arg]
+    return tell_verdict(told, answer(told))
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        (loss("mine", 0.43, BETTER), "better than dpo by +0.430 [+0.330, +0.530]"),
+        (loss("mine", -0.43, WORSE), "worse than dpo by -0.430 [-0.530, -0.330]"),
+        (
+            loss("mine", -0.01, SAME),
+            "not distinguishable from dpo: -0.010 [-0.110, +0.090]; this many draws would have found a difference of"
+            " 0.110 with 80 % power",
+        ),
+        (
+            loss("mine", 0.2, SAME, effects={"0": 0.4, "1": 0.21, "2": -0.01}),
+            "not distinguishable from dpo: +0.200 [+0.100, +0.300] over all, but not better under base policy 2",
+        ),
+        (
+            loss("mine", 0.0, SAME, sd=0.0, detectable=None),
+            "not distinguishable from dpo: the difference is +0.000 on each draw alike",
+        ),
+        (
+            loss("mine", 0.0, SAME, sd=0.0, detectable=None, same_as="dpo"),
+            "not distinguishable from dpo: they are one loss, their graphs are equal",
+        ),
+        (failed("mine"), "failed on 1 of 12 draws, the first time diverged at step 7: The loss grew"),
+        (loss("dpo", role="reference"), "what the others are compared with"),
+    ],
+)
+def test_each_verdict_in_a_sentence(told: dict, says: str) -> None:  # type: ignore[type-arg]
+    assert of(told) == says
+
+
+def test_the_claim_names_what_it_covers() -> None:
+    several = tell_claim(answer(*(loss(str(n), 0.0, SAME) for n in range(5))))
+    assert several == (
+        "This holds for the base policies 0, 1 and 2 of terse:mini and says nothing of others. 5 losses were compared"
+        " with dpo, each in an interval of 99 %, so that all of them hold together with 95 %. The draws on which"
+        " settings were tuned are none of those on which losses were compared."
+    )
+    alone = tell_claim(answer(loss("mine", 0.0, SAME), base_policies=[0], level=0.95, arena="support"))
+    assert alone.startswith("This holds for the base policy 0 of support and says nothing of others. One loss was")
+    assert "in an interval of 95 %." in alone
+
+
+def test_the_table_has_the_reference_and_every_mean_with_its_interval() -> None:
+    columns, rows = tabulate(answer(loss("mine", 0.43, BETTER), failed("bad")))
+    assert columns == [
+        *("loss", "beta", "learning rate", "steps", "J", "attained", "reward", "kl", "J less dpo's", "verdict")
+    ]
+    assert rows[0][-2:] == ["", "reference"]
+    assert rows[1][:5] == ["mine", "0.5", "0.0005", "120", "1.200 [1.100, 1.300]"]
+    assert rows[1][-2:] == ["+0.430 [+0.330, +0.530]", "better than"]
+    assert rows[2][4:] == ["", "", "", "", "", "failed"]
+
+
+def test_what_is_odd_about_a_loss_stands_below_its_verdict() -> None:
+    odd = loss("lrml", -0.3, WORSE, warnings=["It rises for z in (-0.1186, 0.0720)."], sentence="worse than dpo")
+    twin = loss("copy", -0.3, WORSE, same_as="lrml", sentence="worse than dpo")
+    told = answer(odd, twin)
+    told["losses"][0]["sentence"] = "what the others are compared with"
+    assert list(tell_losses(told)) == [
+        "dpo: what the others are compared with.",
+        "lrml: worse than dpo.",
+        "  It rises for z in (-0.1186, 0.0720).",
+        "copy: worse than dpo.",
+        "  It is the same loss as lrml: their graphs are equal.",
+    ]

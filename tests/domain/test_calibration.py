@@ -1,0 +1,107 @@
+"""What a tuned library tells of an arena, on values whose truth is known."""
+
+import json
+import random
+from collections.abc import Mapping
+
+import pytest
+
+from discovery_service.domain.calibration import (
+    Tuned,
+    describe_agreement,
+    describe_library,
+    describe_steps,
+    is_without_spread,
+    read_spread,
+)
+from discovery_service.domain.differences import Occasion
+from discovery_service.domain.measuring import Setting
+from discovery_service.domain.power import find_detectable
+
+SETTING = Setting(1.0, 1.5e-3, 120)
+OCCASIONS = [Occasion(draw % 3, str(draw)) for draw in range(12)]
+NOISE = {"dpo": 0.0, "ipo": 0.05, "slic": 0.1, "cdpo": 0.03, "exp": 0.2}
+
+
+def library(gains: Mapping[str, float] | None = None, seed: int = 0) -> dict[str, Tuned]:
+    """Losses that share the draws' own ups and downs, with noise of their own beside."""
+    chance = random.Random(seed)
+    common = {at: chance.gauss(1, 0.3) for at in OCCASIONS}
+    gains = gains or {}
+    return {
+        name: Tuned(SETTING, {at: common[at] + gains.get(name, 0.0) + chance.gauss(0, sd) for at in OCCASIONS})
+        for name, sd in NOISE.items()
+    }
+
+
+def test_only_losses_that_differ_from_dpo_are_said_to() -> None:
+    assert is_without_spread(describe_library(library()))
+    told = describe_library(library({"ipo": 0.5, "slic": -0.5}))
+    assert (told["better"], told["worse"]) == (["ipo"], ["slic"])
+    assert not is_without_spread(told)
+
+
+def test_of_many_arenas_without_spread_few_are_said_to_have_some() -> None:
+    told = [describe_library(library(seed=seed)) for seed in range(200)]
+    assert sum(not is_without_spread(each) for each in told) <= 20
+
+
+def test_noise_is_that_of_the_differences_and_what_is_found_follows_from_it() -> None:
+    told = describe_library(library())
+    assert told["sd"] == pytest.approx((sum(sd**2 for sd in NOISE.values()) / 4) ** 0.5, rel=0.5)
+    assert told["losses"]["cdpo"]["sd"] < told["losses"]["exp"]["sd"] / 3
+    assert told["detectable"]["difference"] == pytest.approx(
+        find_detectable(sd=told["sd"], draws=12, finalists=3), abs=1e-3
+    )
+    assert 0.03 < read_spread(told).sd < 0.2
+
+
+def test_no_number_stands_without_its_interval() -> None:
+    told = describe_library(library())
+    for name, loss in told["losses"].items():
+        assert loss["value"]["low"] < loss["value"]["mean"] < loss["value"]["high"]
+        assert (loss["difference"] is None) == (name == "dpo")
+
+
+def test_a_loss_that_failed_somewhere_is_told_and_not_compared() -> None:
+    failing = library()
+    failing["ipo"] = Tuned(SETTING, {**failing["ipo"].values, OCCASIONS[3]: None})
+    failing["aot"] = Tuned(None, {})
+    told = describe_library(failing)
+    assert [told["losses"][name]["failed"] for name in ("ipo", "aot", "slic")] == [1, 0, 0]
+    assert told["losses"]["ipo"]["difference"] is told["losses"]["aot"]["value"] is None
+    assert told["level"] == pytest.approx(1 - 0.05 / 3)
+
+
+def test_without_dpo_nothing_can_be_said() -> None:
+    failing = library()
+    failing["dpo"] = Tuned(SETTING, {**failing["dpo"].values, OCCASIONS[0]: None})
+    with pytest.raises(ValueError, match="DPO failed"):
+        describe_library(failing)
+
+
+def test_two_arenas_agree_as_far_as_they_rank_alike() -> None:
+    gains = {"ipo": 1.0, "slic": -1.0, "cdpo": 2.0, "exp": -2.0}
+    here = describe_library(library(gains, seed=1))
+    there = describe_library(library(gains, seed=2))
+    against = describe_library(library({name: -gain for name, gain in gains.items()}, seed=3))
+    assert describe_agreement("there", here, there)["tau"] == 1
+    assert describe_agreement("against", here, against)["tau"] == -1
+
+
+def test_other_numbers_of_steps_are_told_beside_the_noise() -> None:
+    planned = library()["dpo"]
+    more: dict[Occasion, float | None] = {at: (value or 0.0) + 0.1 for at, value in planned.values.items()}
+    failed: dict[Occasion, float | None] = {**more, OCCASIONS[0]: None}
+    told = describe_steps(planned, {60: failed, 240: more}, noise=0.05)
+    assert [each["steps"] for each in told] == [60, 240]
+    assert [each["gains_less_than_noise"] for each in told] == [None, False]
+    assert told[0]["difference"] is None
+    assert told[1]["difference"]["mean"] == pytest.approx(0.1)
+    for noise, expected in ((0.2, True), (None, None)):
+        assert describe_steps(planned, {240: more}, noise)[0]["gains_less_than_noise"] is expected
+
+
+def test_it_can_be_published() -> None:
+    told = describe_library(library())
+    assert json.loads(json.dumps(told, allow_nan=False)) == told

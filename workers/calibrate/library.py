@@ -1,0 +1,92 @@
+"""The library at its best in an arena: each loss tuned by the plan, then measured on fresh draws that all share."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from discovery_service.domain.arenas import hash_document
+from discovery_service.domain.calibration import Tuned, describe_library, describe_steps
+from discovery_service.domain.differences import Occasion
+from discovery_service.domain.families import Family
+from discovery_service.domain.freezing import check_spread
+from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.measuring import Draw, Setting
+from discovery_service.domain.power import MIN_DRAWS
+from discovery_service.domain.published import find_figures
+from discovery_service.domain.states import Purpose
+from discovery_service.domain.tuning_plans import TuningPlan, find_plan
+from discovery_service.domain.user_arenas import counted_metric
+from discovery_service.losses.described import list_described
+from discovery_service.losses.graph import read_graph
+from workers.compare.tuning import find_value, tune
+from workers.supervisor.outcome import Outcome
+from workers.trainings import Loss, Training, Trainings, refuse_crashed
+
+Document = Mapping[str, Any]
+Outcomes = Mapping[Training, Outcome]
+
+
+def list_draws(base_policies: Sequence[int]) -> list[tuple[int, Draw]]:
+    """Which no campaign has, spread evenly over the base policies."""
+    check_spread(base_policies, MIN_DRAWS)
+    return [
+        (base_policies[number % len(base_policies)], Draw(Purpose.CALIBRATE, str(number)))
+        for number in range(MIN_DRAWS)
+    ]
+
+
+def count_trainings(document: Document, names: Sequence[str]) -> int:
+    return len(names) * (find_plan(document).trainings + MIN_DRAWS) + len(_list_steps(find_plan(document))) * MIN_DRAWS
+
+
+def measure_library(
+    document: Document, names: Sequence[str], base_policies: Sequence[int], trainings: Trainings
+) -> dict[str, Any]:
+    """The document that is published. Raises TrainingsBroke, and ValueError where DPO failed."""
+    plan, counts, draws = find_plan(document), counted_metric(document), list_draws(base_policies)
+    described = list_described(Family(document["family"]))
+    losses = {name: Loss.of(read_graph(described[name].graph)) for name in names}
+    told = {loss: name for name, loss in losses.items()}
+    settings = {loss: each.progress.chosen for loss, each in tune(trainings, told, plan, counts).items()}
+    wanted = {loss: _list_trainings(loss, setting, draws, told[loss]) for loss, setting in settings.items()}
+    reference = losses[REFERENCE_LOSS]
+    with_steps = dict(_vary_steps(reference, settings[reference], plan, draws))
+    outcomes = trainings.run([each for some in (*wanted.values(), *with_steps.values()) for each in some])
+    refuse_crashed(outcomes)
+    library = {
+        name: Tuned(settings[loss], _find_values(wanted[loss], outcomes, counts)) for name, loss in losses.items()
+    }
+    steps = {steps: _find_values(each, outcomes, counts) for steps, each in with_steps.items()}
+    return {
+        **describe_library(library),
+        "steps": describe_steps(library[REFERENCE_LOSS], steps, _find_noise(document, base_policies)),
+    }
+
+
+def _list_trainings(
+    loss: Loss, setting: Setting | None, draws: Sequence[tuple[int, Draw]], label: str
+) -> list[Training]:
+    """None of a loss that could not be tuned."""
+    return [] if setting is None else [Training(loss, policy, setting, draw, label) for policy, draw in draws]
+
+
+def _list_steps(plan: TuningPlan) -> tuple[int, ...]:
+    return plan.start.steps // 2, plan.start.steps * 2
+
+
+def _vary_steps(
+    reference: Loss, tuned: Setting | None, plan: TuningPlan, draws: Sequence[tuple[int, Draw]]
+) -> Iterator[tuple[int, list[Training]]]:
+    """Half and twice as many as the plan's, at the setting that serves the reference best."""
+    for steps in _list_steps(plan):
+        setting = None if tuned is None else Setting(tuned.beta, tuned.learning_rate, steps)
+        yield steps, _list_trainings(reference, setting, draws, f"{REFERENCE_LOSS}, {steps} steps")
+
+
+def _find_values(wanted: Sequence[Training], outcomes: Outcomes, counts: str) -> dict[Occasion, float | None]:
+    return {Occasion(each.base_policy, each.draw.key): find_value(outcomes[each], counts) for each in wanted}
+
+
+def _find_noise(document: Document, base_policies: Sequence[int]) -> float | None:
+    """The greatest A/A noise that is published of the arena; None where nobody has measured it."""
+    found = [find_figures(hash_document(document), each) for each in base_policies]
+    return max((each.repeat_sd for each in found if each is not None and each.repeat_sd is not None), default=None)

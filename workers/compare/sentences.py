@@ -1,0 +1,117 @@
+"""A comparison in words and in a table; no number without its interval."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from discovery_service.domain.freezing import Role
+from discovery_service.domain.intervals import LEVEL
+from discovery_service.domain.power import POWER
+from discovery_service.domain.verdicts import Verdict
+from workers.evaluate.answer import tell_failure, tell_interval
+
+Document = Mapping[str, Any]
+_SHOWN = ("attained", "reward", "kl")
+_SIZES = ("beta", "learning_rate", "steps")
+
+
+def tell_verdict(loss: Document, comparison: Document) -> str:
+    """Of one loss, without its name."""
+    against = comparison["against"]
+    if loss["status"] == "untuned":
+        return f"could not be tuned: each of its trainings failed, the first one {_tell_first_failure(loss)}"
+    if loss["status"] == "failed":
+        return f"failed on {loss['failed']} of {comparison['draws']} draws, the first time {_tell_first_failure(loss)}"
+    if loss["role"] == Role.REFERENCE:
+        return "what the others are compared with"
+    if loss["verdict"] is None:
+        return f"{loss['status']}, and compared with nothing: {against} failed"
+    return _tell_difference(loss, comparison)
+
+
+def _tell_difference(loss: Document, comparison: Document) -> str:
+    against, verdict, difference = comparison["against"], loss["verdict"], loss["difference"]
+    if loss["same_as"] == against:
+        return f"{verdict} {against}: they are one loss, their graphs are equal"
+    if not loss["sd"]:
+        return f"{verdict} {against}: the difference is {difference['mean']:+.3f} on each draw alike"
+    if verdict != Verdict.NOT_DISTINGUISHABLE:
+        return f"{verdict} {against} by {tell_difference(difference)}"
+    if difference["low"] > 0:
+        policies = ", ".join(each for each, effect in loss["effects"].items() if effect <= 0)
+        return (
+            f"{verdict} {against}: {tell_difference(difference)} over all, but not better under base policy {policies}"
+        )
+    return (
+        f"{verdict} {against}: {tell_difference(difference)}; this many draws would have found a"
+        f" difference of {loss['detectable']:.3f} with {tell_level(POWER)} power"
+    )
+
+
+def tell_difference(difference: Document) -> str:
+    return f"{difference['mean']:+.3f} [{difference['low']:+.3f}, {difference['high']:+.3f}]"
+
+
+def tell_claim(comparison: Document) -> str:
+    """What the verdicts cover, and what went into them."""
+    policies = [str(each) for each in comparison["base_policies"]]
+    which = f"base policies {_listed(policies)}" if len(policies) > 1 else f"base policy {policies[0]}"
+    against, level = comparison["against"], tell_level(comparison["level"])
+    finalists = len(comparison["losses"]) - 1
+    corrected = f"One loss was compared with {against}, in an interval of {level}"
+    if finalists > 1:
+        corrected = (
+            f"{finalists} losses were compared with {against}, each in an interval of {level}, so that all of them hold"
+            f" together with {tell_level(LEVEL)}"
+        )
+    return (
+        f"This holds for the {which} of {comparison['arena']} and says nothing of others. {corrected}. The draws on"
+        " which settings were tuned are none of those on which losses were compared."
+    )
+
+
+def tell_level(level: float) -> str:
+    return f"{100 * level:.4g} %"
+
+
+def tell_setting(setting: Document) -> str:
+    return f"β {setting['beta']:g}, rate {setting['learning_rate']:g}, {setting['steps']} steps"
+
+
+def tabulate(comparison: Document) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows: a loss each, at its best setting, with means and 95 % intervals."""
+    losses = comparison["losses"]
+    known = {name for loss in losses for name in loss["metrics"]}
+    names = [name for name in dict.fromkeys((comparison["counts"], *_SHOWN)) if name in known]
+    rows = [
+        [loss["name"]]
+        + [f"{loss['setting'][size]:g}" if loss["setting"] else "" for size in _SIZES]
+        + [tell_interval(loss["metrics"].get(name)) for name in names]
+        + [tell_difference(loss["difference"]) if loss["difference"] else "", loss["verdict"] or loss["status"]]
+        for loss in losses
+    ]
+    rows[0][-1] = Role.REFERENCE.value if losses[0]["status"] == "confirmed" else rows[0][-1]
+    head = ["loss", "beta", "learning rate", "steps", *names, f"{comparison['counts']} less {comparison['against']}'s"]
+    return [*head, "verdict"], rows
+
+
+def tell_losses(comparison: Document) -> Iterator[str]:
+    """Line by line: of each loss its verdict, then what is odd about it."""
+    for loss in comparison["losses"]:
+        yield f"{loss['name']}: {loss['sentence']}."
+        if loss["same_as"] not in (None, comparison["against"]):
+            yield f"  It is the same loss as {loss['same_as']}: their graphs are equal."
+        yield from (f"  {warning}" for warning in loss["warnings"])
+
+
+def _tell_first_failure(loss: Document) -> str:
+    failure = next(each["failure"] for each in _confirmed_first(loss["trainings"]) if each["failure"])
+    return tell_failure(failure).rstrip(".")
+
+
+def _confirmed_first(trainings: Sequence[Document]) -> list[Document]:
+    """A failure while it was tuned is not why a tuned loss has no interval."""
+    return sorted(trainings, key=lambda each: each["purpose"] != "confirm")
+
+
+def _listed(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,56 @@
+"""What a person names at the terminal, known losses and files, through the gate together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from discovery_service.domain.families import Family
+from discovery_service.domain.known_losses import KNOWN_LOSSES
+from discovery_service.errors import UsageError
+from discovery_service.losses.known import list_known
+from workers.gate.answer import answer_of, unavailable
+from workers.gate.archives import library_archive
+from workers.gate.command import read_source
+from workers.gate.process import make_jail
+from workers.gate.road import Passed, Submission, pass_gate
+from workers.supervisor.jail import Jail, JailUnavailable
+
+_TOLD = ("status", "code", "message", "line", "refusals", "graph_sha256", "formula", "isolation")
+
+
+@dataclass(frozen=True)
+class Judged:
+    answer: dict[str, Any]
+    """What the gate says of it."""
+    passed: Passed | None
+    """Of an accepted one, what there is to train."""
+
+    def summary(self) -> dict[str, Any]:
+        """What of it other commands repeat; `discovery gate` tells it whole."""
+        return {name: self.answer[name] for name in _TOLD}
+
+
+def find_submission(source: str, family: Family) -> Submission:
+    """A known loss by its name, else what is in the file. UsageError when there is neither."""
+    if source in KNOWN_LOSSES[family]:
+        text = next(known.text for known in list_known(family) if known.name == source)
+        return Submission(text, family, name=source)
+    if source.isidentifier() and not Path(source).exists():
+        known = ", ".join(KNOWN_LOSSES[family])
+        raise UsageError(f"{source} is neither a file nor a known loss of the family {family}: those are {known}.")
+    return Submission(read_source(source), family)
+
+
+def judge(submissions: Sequence[Submission]) -> list[Judged]:
+    """Each by itself, in one jail, which takes seconds to open."""
+    with make_jail() as jail:
+        return [_judge(jail, each) for each in submissions]
+
+
+def _judge(jail: Jail, submission: Submission) -> Judged:
+    try:
+        verdict = pass_gate(jail, submission, library_archive(submission.family))
+    except JailUnavailable as error:
+        return Judged(unavailable(jail.isolation, str(error)).document(), None)
+    return Judged(answer_of(verdict).document(), verdict.passed if verdict.is_accepted else None)
