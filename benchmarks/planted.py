@@ -7,6 +7,7 @@ draws gave; in the arenas of the prototype the settings of its table.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from discovery_service.domain.arenas import ARENAS, World
 from discovery_service.domain.families import Family
@@ -17,6 +18,7 @@ from workers.jail.compiler import compile_source
 
 PLANTED = "planted"
 """The name of an arena's winner among losses of the library."""
+VARIANTS = Path(__file__).parent / "losses"
 _PAIR = "policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps"
 _GAP = "(reference_chosen_logps - reference_rejected_logps)"
 _TEMPLATE = """
@@ -70,6 +72,19 @@ WINNERS: dict[str, Callable[[World], str]] = {
 def planted_source(arena: str) -> str:
     """Of a variant the form is that of the arena it comes from."""
     return WINNERS[arena.partition("-")[0]](ARENAS[arena].world)
+
+
+def list_variants() -> list[str]:
+    """Losses that a search would come up with, in files of their names."""
+    return sorted(path.stem for path in VARIANTS.glob("*.py"))
+
+
+def find_source(arena: str, loss: str) -> str:
+    """Of a loss of the library, of a variant, or of the winner that was planted in this arena of any size."""
+    if loss == PLANTED:
+        return planted_source(arena.partition(":")[0])
+    variant = VARIANTS / f"{loss}.py"
+    return variant.read_text(encoding="utf-8") if variant.exists() else library_source(loss)
 
 
 def library_source(name: str) -> str:

@@ -80,7 +80,7 @@ def follow_plan(
         is_first_draw_done=is_first_draw_done,
         first_best=None if best == _WORST else best,
         is_complete=is_complete,
-        chosen=_choose_setting(values),
+        chosen=choose_setting(values),
         curve=tuple(Tried(each, values.get(each, (measured[Training(each, 0)],))) for each in curve),
     )
 
@@ -149,7 +149,7 @@ def _substitute(walk: Walk, taken: Sequence[Point]) -> Point:
     return next(near for point in taken for near in walk.list_neighbours(point) if near not in taken)
 
 
-def _choose_setting(values: Mapping[Setting, Sequence[float | None]]) -> Setting | None:
+def choose_setting(values: Mapping[Setting, Sequence[float | None]]) -> Setting | None:
     """The best mean. One that failed on a draw is chosen only where all did, and then the one that failed least."""
 
     def merit(setting: Setting) -> tuple[int, Fraction]:

@@ -1,0 +1,140 @@
+"""A campaign drawn anew from the bank, judged by the functions that judge the service's own.
+
+Tune and screen draws are of the first base policy, confirming draws of all three, each redrawn with replacement from a
+part of the bank that the others do not touch. The first stage of tuning, seven settings on one draw, is what really
+happened; which of the two settings it left is chosen, is redrawn.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from discovery_service.domain.confirming import Comparison, compare
+from discovery_service.domain.differences import Occasion
+from discovery_service.domain.freezing import pick_best
+from discovery_service.domain.intervals import Interval
+from discovery_service.domain.measuring import Setting
+from discovery_service.domain.power import MIN_DRAWS, POLICIES
+from discovery_service.domain.screening import Spread, screen
+from discovery_service.domain.tuning import choose_setting
+
+FINALISTS = 3
+TUNE_DRAWS = SCREEN_DRAWS = 3
+CONFIRM_DRAWS = MIN_DRAWS
+_TUNE = slice(0, TUNE_DRAWS)
+_SCREEN = slice(TUNE_DRAWS, TUNE_DRAWS + SCREEN_DRAWS)
+_CONFIRM = slice(TUNE_DRAWS + SCREEN_DRAWS, None)
+
+Values = tuple[float | None, ...]
+"""J at each of a loss's settings on one draw; None where it failed."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A loss in the bank."""
+
+    settings: tuple[Setting, ...]
+    """What went on to the last stage of tuning."""
+    values: tuple[Sequence[Values], ...]
+    """By salt, the empty one first, and place."""
+
+
+@dataclass(frozen=True)
+class World:
+    """An arena as the bank has it. A part lists places, numbers into the values of every entry."""
+
+    arena: str
+    spread: Spread
+    reference: Entry
+    entries: Mapping[str, Entry]
+    tune: Sequence[int]
+    screen: Sequence[int]
+    confirm: Mapping[int, Sequence[int]]
+    """By base policy."""
+
+    def resample(self, rng: random.Random) -> "World":
+        """The arena of another bank with as many draws, for the bootstrap. Its spread stays the published one."""
+
+        def again(part: Sequence[int]) -> list[int]:
+            return rng.choices(part, k=len(part))
+
+        confirm = {policy: again(part) for policy, part in self.confirm.items()}
+        return replace(self, tune=again(self.tune), screen=again(self.screen), confirm=confirm)
+
+    def find_means(self, entry: Entry, at: int, salts: slice = slice(1)) -> dict[int, float] | None:
+        """The truth of a setting by base policy; None where it failed on some draw."""
+        means = {}
+        for policy, part in self.confirm.items():
+            values = [each[place][at] for each in entry.values[salts] for place in part]
+            known = [value for value in values if value is not None]
+            if len(known) < len(values):
+                return None
+            means[policy] = fmean(known)
+        return means
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The draws of a campaign, the same for all its losses."""
+
+    places: Sequence[int]
+    occasions: Sequence[Occasion]
+    """Of the confirming ones. A draw that came twice is two."""
+
+
+def draw_campaign(world: World, rng: random.Random) -> Drawn:
+    places = [*rng.choices(world.tune, k=TUNE_DRAWS), *rng.choices(world.screen, k=SCREEN_DRAWS)]
+    occasions = []
+    for policy, part in sorted(world.confirm.items()):
+        drawn = rng.choices(part, k=CONFIRM_DRAWS // POLICIES)
+        occasions += [Occasion(policy, str(number)) for number in range(len(drawn))]
+        places += drawn
+    return Drawn(places, occasions)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A loss in a campaign, with what it has on each of its draws."""
+
+    settings: tuple[Setting, ...]
+    values: Sequence[Values]
+    chosen: int | None
+    """None where every training failed."""
+
+    @property
+    def setting(self) -> Setting | None:
+        return None if self.chosen is None else self.settings[self.chosen]
+
+    def take(self, span: slice) -> list[float | None]:
+        return [] if self.chosen is None else [each[self.chosen] for each in self.values[span]]
+
+
+def enter(settings: tuple[Setting, ...], values: Sequence[Values]) -> Contender:
+    """Tunes it."""
+    tuned = {setting: [each[at] for each in values[_TUNE]] for at, setting in enumerate(settings)}
+    chosen = choose_setting(tuned)
+    return Contender(settings, values, None if chosen is None else settings.index(chosen))
+
+
+def find_gains(contender: Contender, reference: Contender, span: slice) -> list[float] | None:
+    """None where either failed on some draw: then there is no estimate, as those it failed on were the hard ones."""
+    pairs = list(zip(contender.take(span), reference.take(span), strict=False))
+    gains = [own - other for own, other in pairs if own is not None and other is not None]
+    return gains if pairs and len(gains) == len(pairs) else None
+
+
+def screen_all(contenders: Mapping[str, Contender], reference: Contender, spread: Spread) -> dict[str, Interval]:
+    """Of those that have an estimate."""
+    gains = {name: find_gains(each, reference, _SCREEN) for name, each in contenders.items()}
+    return {name: screen(each, spread) for name, each in gains.items() if each is not None}
+
+
+def confirm(contender: Contender, reference: Contender, drawn: Drawn) -> Comparison | None:
+    """None of one that failed on a draw."""
+    gains = find_gains(contender, reference, _CONFIRM)
+    return None if gains is None else compare(dict(zip(drawn.occasions, gains, strict=True)), FINALISTS)
+
+
+def freeze(screened: Mapping[str, Interval]) -> list[str]:
+    return pick_best(screened, FINALISTS)

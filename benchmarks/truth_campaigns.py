@@ -1,0 +1,266 @@
+"""Kinds of re-drawn campaigns of which the right answer is known, and what is counted in them.
+
+Twelve candidates, four rounds of three, as in the campaigns that a language model ran on the prototype.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+from benchmarks.planted import PLANTED
+from benchmarks.redrawn import (
+    CONFIRM_DRAWS,
+    FINALISTS,
+    Contender,
+    Drawn,
+    Entry,
+    Values,
+    World,
+    confirm,
+    draw_campaign,
+    enter,
+    freeze,
+    screen_all,
+)
+from discovery_service.domain.confirming import Comparison
+from discovery_service.domain.intervals import LEVEL, Interval
+from discovery_service.domain.power import find_detectable
+from discovery_service.domain.students_t import find_t
+from discovery_service.domain.verdicts import Verdict, read_verdict
+
+CANDIDATES = 12
+SIZEABLE = 1.5
+"""Times the smallest detectable difference: a gain that is to be found."""
+GAINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
+"""At which the power is told."""
+_COPY = "copy of DPO"
+
+Counts = Counter[Any]
+Effects = Mapping[int, float]
+Play = Callable[[World, random.Random], Counts]
+
+
+def play_placebo(world: World, rng: random.Random) -> Counts:
+    """All candidates are DPO, each with pairs, labels and order of its own, and so is what they are compared with.
+
+    Of the trainings that the bank has on a draw one is the reference's and each candidate has one of the others, all
+    drawn anew, so that none is favoured. No candidate has the reference's own training, which would be a difference of
+    exactly 0 that no campaign has. The others being two, candidates share trainings: their differences correlate by
+    .75, where those of losses with trainings of their own correlate by .5 through the reference alone. Several
+    finalists are then called better in one campaign instead of in several: the share of such campaigns comes out too
+    low, the number of such verdicts a campaign does not, and is no less than the share would be.
+    """
+    drawn = draw_campaign(world, rng)
+    entry = world.reference
+    salts = range(len(entry.values))
+    own = [rng.choice(salts) for _ in drawn.places]
+    others = [[salt for salt in salts if salt != taken] for taken in own]
+    reference = enter(entry.settings, _pick(entry, own, drawn))
+    contenders = {
+        f"{_COPY} {number}": enter(entry.settings, _pick(entry, [rng.choice(left) for left in others], drawn))
+        for number in range(CANDIDATES)
+    }
+
+    def find_truth(name: str) -> Effects | None:
+        return _find_effects(world, entry, contenders[name], entry, reference, salts=slice(len(entry.values)))
+
+    screened = screen_all(contenders, reference, world.spread)
+    return _count(_judge(contenders, reference, drawn, screened, find_truth))
+
+
+def _pick(entry: Entry, salts: Sequence[int], drawn: Drawn) -> list[Values]:
+    return [entry.values[salt][place] for salt, place in zip(salts, drawn.places, strict=True)]
+
+
+def play_planted(world: World, rng: random.Random) -> Counts:
+    """The candidates are the planted winner, other losses that the campaign's library lacks, and copies of DPO."""
+    drawn = draw_campaign(world, rng)
+    reference = enter(world.reference.settings, _pick(world.reference, [0] * len(drawn.places), drawn))
+    contenders = {
+        loss: enter(entry.settings, _pick(entry, [0] * len(drawn.places), drawn))
+        for loss, entry in world.entries.items()
+    }
+    while len(contenders) < CANDIDATES:
+        copied = _copy(world.reference, drawn, rng)
+        contenders[f"{_COPY} {len(contenders)}"] = enter(world.reference.settings, copied)
+
+    def find_truth(name: str) -> Effects | None:
+        entry = world.entries.get(name, world.reference)
+        return _find_effects(world, entry, contenders[name], world.reference, reference)
+
+    screened = screen_all(contenders, reference, world.spread)
+    counts = _count(_judge(contenders, reference, drawn, screened, find_truth))
+    truth = find_truth(PLANTED)
+    if truth is not None:
+        gain, comparison = fmean(truth.values()), confirm(contenders[PLANTED], reference, drawn)
+        _count_winner(counts, world, comparison, PLANTED in freeze(screened), gain)
+        if comparison is not None and PLANTED in screened:
+            _count_power(counts, comparison, screened, gain)
+    return counts
+
+
+def _copy(entry: Entry, drawn: Drawn, rng: random.Random) -> list[Values]:
+    """As far from the reference as another training with DPO is, to either side by chance, for neither is the better.
+
+    Taken as it is, its mean over the few draws of the bank would be its truth, and not 0.
+    """
+    copied = []
+    for place in drawn.places:
+        other, side = rng.choice(entry.values[1:])[place], rng.choice((-1, 1))
+        copied.append(
+            tuple(
+                None if mine is None or its is None else mine + side * (its - mine)
+                for mine, its in zip(entry.values[0][place], other, strict=True)
+            )
+        )
+    return copied
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A finalist."""
+
+    name: str
+    is_at_setting_of_reference: bool
+    comparison: Comparison
+    truth: Effects | None
+    """The bank's means; None of a loss that failed somewhere in the bank."""
+
+    @property
+    def is_right(self) -> bool:
+        """To be called better: no copy of DPO is, and nothing else that is not under every base policy."""
+        return not self.name.startswith(_COPY) and self.truth is not None and min(self.truth.values()) > 0
+
+
+def _judge(
+    contenders: Mapping[str, Contender],
+    reference: Contender,
+    drawn: Drawn,
+    screened: Mapping[str, Interval],
+    find_truth: Callable[[str], Effects | None],
+) -> Iterator[Judged]:
+    """The finalists, but for one that failed while it was confirmed: it has no verdict."""
+    for name in freeze(screened):
+        comparison = confirm(contenders[name], reference, drawn)
+        if comparison is not None:
+            is_same = contenders[name].setting == reference.setting
+            yield Judged(name, is_same, comparison, find_truth(name))
+
+
+def _find_effects(
+    world: World, entry: Entry, contender: Contender, other: Entry, reference: Contender, salts: slice = slice(1)
+) -> Effects | None:
+    if contender.chosen is None or reference.chosen is None:
+        return None
+    own, theirs = world.find_means(entry, contender.chosen, salts), world.find_means(other, reference.chosen, salts)
+    return None if own is None or theirs is None else {policy: own[policy] - theirs[policy] for policy in own}
+
+
+def _count(finalists: Iterable[Judged]) -> Counts:
+    counts: Counts = Counter(campaigns=1)
+    for each in finalists:
+        verdict = each.comparison.verdict
+        counts["finalists"] += 1
+        counts[verdict] += 1
+        counts["finalists", each.is_at_setting_of_reference] += 1
+        if verdict is Verdict.BETTER:
+            counts["right"] += each.is_right
+            counts["better", each.is_at_setting_of_reference] += 1
+        if each.truth is not None:
+            counts["intervals"] += 1
+            truth = fmean(each.truth.values())
+            counts["covered"] += _holds(each.comparison.interval, truth)
+            counts["covered alone"] += _holds(_at_95(each.comparison), truth)
+    counts["with better"] = counts[Verdict.BETTER] > 0
+    counts["with worse"] = counts[Verdict.WORSE] > 0
+    return counts
+
+
+def _holds(interval: Interval, value: float) -> bool:
+    return interval.low is not None and interval.high is not None and interval.low <= value <= interval.high
+
+
+def _at_95(comparison: Comparison) -> Interval:
+    """The same interval, were this the only finalist."""
+    interval, degrees = comparison.interval, comparison.degrees
+    assert interval.high is not None
+    half = (interval.high - interval.mean) * find_t(LEVEL, degrees) / find_t(comparison.level, degrees)
+    return replace(interval, low=interval.mean - half, high=interval.mean + half)
+
+
+def _count_winner(counts: Counts, world: World, comparison: Comparison | None, is_finalist: bool, gain: float) -> None:
+    """Whether the planted loss is found, and whether it had to be."""
+    detectable = find_detectable(sd=world.spread.sd, draws=CONFIRM_DRAWS, finalists=FINALISTS)
+    is_found = is_finalist and comparison is not None and comparison.verdict is Verdict.BETTER
+    counts.update({"winners": 1, "gain": gain, "winner a finalist": is_finalist, "winner found": is_found})
+    if gain >= SIZEABLE * detectable:
+        counts.update({"sizeable": 1, "sizeable found": is_found})
+    if comparison is not None:
+        counts.update({"variances": 1, "variance": comparison.sd**2})
+
+
+def _count_power(counts: Counts, comparison: Comparison, screened: Mapping[str, Interval], gain: float) -> None:
+    """Were its true gain another one: what lacks is added to each of its differences, screened and confirmed."""
+    for wanted in GAINS:
+        more = wanted - gain
+        counts["asked", wanted] += 1
+        if PLANTED in freeze({**screened, PLANTED: _shift(screened[PLANTED], more)}):
+            effects = [effect + more for effect in comparison.effects.values()]
+            is_found = read_verdict(_shift(comparison.interval, more), effects) is Verdict.BETTER
+            counts.update({("chosen", wanted): 1, ("found", wanted): is_found})
+
+
+def _shift(interval: Interval, more: float) -> Interval:
+    assert interval.low is not None
+    assert interval.high is not None
+    return replace(interval, mean=interval.mean + more, low=interval.low + more, high=interval.high + more)
+
+
+def repeat(play: Play, world: World, campaigns: int, rng: random.Random) -> Counts:
+    counts: Counts = Counter()
+    for _ in range(campaigns):
+        counts.update(play(world, rng))
+    return counts
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How many campaigns are drawn of an arena, and how its bank is drawn anew for the intervals."""
+
+    campaigns: int = 1000
+    banks: int = 100
+    campaigns_of_bank: int = 80
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What was counted of an arena."""
+
+    total: Counts
+    banks: Sequence[Counts]
+    """With as many draws as the bank, drawn from it with replacement, each the truth of its own campaigns."""
+
+
+def sample(play: Play, world: World, plan: Sample) -> Drawing:
+    rng = random.Random(f"{plan.seed} {play.__name__} {world.arena}")
+    total = repeat(play, world, plan.campaigns, rng)
+    banks = [repeat(play, world.resample(rng), plan.campaigns_of_bank, rng) for _ in range(plan.banks)]
+    return Drawing(total, banks)
+
+
+def add_up(drawings: Iterable[Drawing]) -> Drawing:
+    """Of several arenas: their banks are drawn independently."""
+    known = list(drawings)
+    banks = [_sum(counts) for counts in zip(*(each.banks for each in known), strict=True)]
+    return Drawing(_sum(each.total for each in known), banks)
+
+
+def _sum(counts: Iterable[Counts]) -> Counts:
+    total: Counts = Counter()
+    for each in counts:
+        total.update(each)
+    return total
