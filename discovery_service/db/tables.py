@@ -214,16 +214,22 @@ class Freeze(Keyed, Base):
 
 
 class Finalist(Base):
-    """A loss with its setting, as it will be confirmed; a reference is one of those it is compared with."""
+    """A loss at a setting, as it will be confirmed; a reference is one of those it is compared with.
+
+    DPO is a reference at each setting between which its tuning chose; a finalist is one at a single setting.
+    """
 
     __tablename__ = "finalist"
     __table_args__ = (
         CheckConstraint("role IN ('finalist', 'reference')", name="role_known"),
+        CheckConstraint("rank = 0 OR (rank > 0 AND role = 'reference')", name="rank_of_reference"),
         UniqueConstraint("freeze_id", "candidate_id", "setting"),
     )
 
     freeze_id: Mapped[UUID] = mapped_column(ForeignKey("freeze.id"), primary_key=True)
     candidate_id: Mapped[UUID] = mapped_column(ForeignKey("candidate.id"), primary_key=True, index=True)
+    rank: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, server_default="0")
+    """Among its settings; the one that its tuning chose has 0."""
     role: Mapped[str]
     setting: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,4 +1,8 @@
-"""The confirmation of a finalist: its difference to a reference on fresh draws, stratified by base policy."""
+"""The confirmation of a finalist: its difference to a reference on fresh draws, stratified by base policy.
+
+DPO, the reference of verdicts, is met at each setting between which its tuning chose: a wrong choice there would be a
+gain for everybody that is compared with it, while a finalist's own costs itself alone.
+"""
 
 import math
 from collections.abc import Mapping
@@ -7,6 +11,7 @@ from statistics import fmean
 
 from discovery_service.domain.differences import Occasion, find_effects, group_by_policy, pool_variance
 from discovery_service.domain.intervals import LEVEL, Interval, bound
+from discovery_service.domain.measuring import Setting
 from discovery_service.domain.verdicts import Verdict, read_verdict
 
 
@@ -21,6 +26,24 @@ class Comparison:
     degrees: float
     effects: Mapping[int, float]
     """The mean difference under each base policy."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """A finalist against a reference at each of its settings."""
+
+    verdict: Verdict
+    hardest: Setting
+    """Of the reference's, the one whose comparison counts and is shown."""
+    comparisons: Mapping[Setting, Comparison]
+
+    @property
+    def counting(self) -> Comparison:
+        return self.comparisons[self.hardest]
+
+    @property
+    def others(self) -> dict[Setting, Comparison]:
+        return {setting: each for setting, each in self.comparisons.items() if setting != self.hardest}
 
 
 def find_level(finalists: int) -> float:
@@ -54,3 +77,23 @@ def compare(differences: Mapping[Occasion, float], finalists: int) -> Comparison
         degrees=degrees,
         effects=effects,
     )
+
+
+def compare_with_all(differences: Mapping[Setting, Mapping[Occasion, float]], finalists: int) -> Match:
+    """By the differences to the reference at each of its settings, on the same draws.
+
+    "Better" means better than it at every one, each at the same level: that needs no further correction, as it is said
+    only where the hardest to beat is beaten too (intersection-union test, Berger 1982). "Worse" means worse than the
+    hardest alone, the one with the lowest lower bound. Where the loss is the reference itself, without any spread of
+    the difference, that setting counts.
+    """
+    found = {setting: compare(each, finalists) for setting, each in differences.items()}
+    hardest = min(found, key=lambda setting: (found[setting].sd > 0, _find_low(found[setting])))
+    verdict = found[hardest].verdict
+    if verdict is Verdict.BETTER and not all(each.verdict is Verdict.BETTER for each in found.values()):
+        verdict = Verdict.NOT_DISTINGUISHABLE
+    return Match(verdict, hardest, found)
+
+
+def _find_low(found: Comparison) -> float:
+    return -math.inf if found.interval.low is None else found.interval.low

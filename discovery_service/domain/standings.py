@@ -8,13 +8,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from discovery_service.domain.confirming import Comparison, compare, stratify
+from discovery_service.domain.confirming import Comparison, Match, compare_with_all, stratify
 from discovery_service.domain.differences import Occasion, find_differences, pool_variance
 from discovery_service.domain.freezing import Role
 from discovery_service.domain.intervals import Interval, find_interval
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.screening import Spread, fit_spread, screen
 
+ABANDONED = "abandoned"
+"""Among the codes of failures: three crashes, which are our own fault."""
 SHOWN = ("J", "attained", "score", "reward", "accuracy", "win_rate", "kl")
 """Of the metrics of an arena, besides the one that counts."""
 
@@ -87,31 +89,58 @@ def score_screen(
     return Score(loss.setting, len(loss.values), interval, None, figures)
 
 
+Reference = Sequence[Trained]
+"""At each setting with which it was frozen, the chosen one first."""
+
+
 def score_confirmation(
-    role: Role, loss: Trained, references: Mapping[str, Trained], occasions: Collection[Occasion], finalists: int
+    loss: Trained, references: Mapping[str, Reference], occasions: Collection[Occasion], finalists: int
 ) -> Score:
     """Of a finalist against each reference, the first of which is the one that the verdict is about.
 
-    The others' intervals are not joint with it. A reference is shown by its means.
+    The others' intervals are not joint with it.
     """
-    figures: dict[str, Any] = {"role": role.value, "failed": _tell_failures(loss)}
-    everybody = [loss, *references.values()]
+    figures: dict[str, Any] = {"role": Role.FINALIST.value, "failed": _tell_failures(loss)}
+    everybody = [loss, *(each for reference in references.values() for each in reference)]
     if not all(each.is_settled(occasions) for each in everybody):
         return Score(loss.setting, len(loss.values), figures=figures)
-    if loss.is_measured(occasions):
-        figures["means"] = _find_means(loss, stratify)
-    if role is Role.REFERENCE or not references:
-        return Score(loss.setting, len(loss.values), figures=figures)
-    found = {
-        name: compare(find_differences(loss.values, each.values), finalists)
-        for name, each in references.items()
-        if loss.is_measured(occasions) and each.is_measured(occasions)
-    }
-    figures["against"] = {name: _tell_comparison(each) for name, each in found.items()}
-    main = found.get(next(iter(references)))
+    if not loss.is_measured(occasions):
+        return Score(loss.setting, len(loss.values), figures=figures | {"against": {}})
+    matches = {name: _match(loss, each, occasions, finalists) for name, each in references.items()}
+    figures["means"] = _find_means(loss, stratify)
+    figures["against"] = {name: _tell_match(each) for name, each in matches.items() if each is not None}
+    main = next(iter(matches.values()), None)
     if main is None:
         return Score(loss.setting, len(loss.values), figures=figures)
-    return Score(loss.setting, len(loss.values), main.interval, main.verdict.value, figures)
+    return Score(loss.setting, len(loss.values), main.counting.interval, main.verdict.value, figures)
+
+
+def score_reference(reference: Reference, occasions: Collection[Occasion]) -> Score:
+    """By its means alone, once it is settled: at the chosen setting, and beside it at the others."""
+    is_settled = all(each.is_settled(occasions) for each in reference)
+
+    def tell(trained: Trained) -> dict[str, Any]:
+        told: dict[str, Any] = {"failed": _tell_failures(trained)}
+        is_shown = is_settled and trained.is_measured(occasions)
+        return told | {"means": _find_means(trained, stratify)} if is_shown else told
+
+    chosen, *others = reference
+    figures = {"role": Role.REFERENCE.value, **tell(chosen)}
+    if others:
+        figures["others"] = [{"setting": each.setting.document(), **tell(each)} for each in others]
+    return Score(chosen.setting, len(chosen.values), figures=figures)
+
+
+def _match(loss: Trained, reference: Reference, occasions: Collection[Occasion], finalists: int) -> Match | None:
+    """None where the reference failed at its chosen setting; another one at which it failed is not compared with.
+
+    One at which we gave up might have been the hardest, and nothing is said without it.
+    """
+    is_given_up = any(ABANDONED in each.failures.values() for each in reference)
+    if is_given_up or not reference[0].is_measured(occasions):
+        return None
+    met = [each for each in reference if each.is_measured(occasions)]
+    return compare_with_all({each.setting: find_differences(loss.values, each.values) for each in met}, finalists)
 
 
 def _find_means(loss: Trained, estimate: Callable[[Mapping[Occasion, float]], Interval]) -> dict[str, Any]:
@@ -122,6 +151,13 @@ def _find_means(loss: Trained, estimate: Callable[[Mapping[Occasion, float]], In
         if len(values) == len(loss.metrics):
             means[name] = asdict(estimate(values))
     return means
+
+
+def _tell_match(match: Match) -> dict[str, Any]:
+    """The comparison that counts with the verdict on all, and the others beside it."""
+    told = {"setting": match.hardest.document(), **_tell_comparison(match.counting), "verdict": match.verdict.value}
+    beside = [{"setting": at.document(), **_tell_comparison(each)} for at, each in match.others.items()]
+    return told | {"others": beside} if beside else told
 
 
 def _tell_comparison(found: Comparison) -> dict[str, Any]:

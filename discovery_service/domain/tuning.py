@@ -40,10 +40,15 @@ class Progress:
     first_best: float | None
     """The best value on the first draw so far, by which a round is halved. None where all failed."""
     is_complete: bool
-    chosen: Setting | None
-    """Of a complete plan; None where every training failed."""
+    settings: tuple[Setting, ...]
+    """Of a complete plan, those between which it chose, the chosen one first. Another one that failed on a draw is left
+    out; none where every training failed."""
     curve: tuple[Tried, ...]
     """What was tried, by learning rate, steps and beta."""
+
+    @property
+    def chosen(self) -> Setting | None:
+        return next(iter(self.settings), None)
 
 
 def follow_plan(
@@ -80,7 +85,7 @@ def follow_plan(
         is_first_draw_done=is_first_draw_done,
         first_best=None if best == _WORST else best,
         is_complete=is_complete,
-        chosen=choose_setting(values),
+        settings=rank_settings(values),
         curve=tuple(Tried(each, values.get(each, (measured[Training(each, 0)],))) for each in curve),
     )
 
@@ -149,13 +154,15 @@ def _substitute(walk: Walk, taken: Sequence[Point]) -> Point:
     return next(near for point in taken for near in walk.list_neighbours(point) if near not in taken)
 
 
-def choose_setting(values: Mapping[Setting, Sequence[float | None]]) -> Setting | None:
-    """The best mean. One that failed on a draw is chosen only where all did, and then the one that failed least."""
+def rank_settings(values: Mapping[Setting, Sequence[float | None]]) -> tuple[Setting, ...]:
+    """By their means, the chosen one first. One that failed on a draw is in it only where all did: the one that failed
+    least, alone."""
 
     def merit(setting: Setting) -> tuple[int, Fraction]:
         succeeded = [value for value in values[setting] if value is not None]
         # Without rounding: among as many values the greatest sum has the best mean.
         return len(succeeded), sum(map(Fraction, succeeded), Fraction())
 
-    best = max(values, key=merit, default=None)
-    return None if best is None or merit(best)[0] == 0 else best
+    ranked = sorted(values, key=merit, reverse=True)
+    whole = tuple(each for each in ranked if merit(each)[0] == len(values[each]))
+    return whole or tuple(each for each in ranked[:1] if merit(each)[0] > 0)

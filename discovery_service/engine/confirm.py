@@ -1,18 +1,20 @@
 """The third stage: what was frozen is trained on draws that follow from the freeze, and compared with references."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Finalist, Freeze, Seal
+from discovery_service.domain.differences import Occasion
 from discovery_service.domain.freezing import ConfirmationPlan, Role, list_confirm_draws
 from discovery_service.domain.known_losses import REFERENCE_LOSS
-from discovery_service.domain.measuring import Setting
+from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.stages import Wanted
-from discovery_service.domain.standings import Score, Trained, score_confirmation
+from discovery_service.domain.standings import Score, Trained, score_confirmation, score_reference
 from discovery_service.engine.entries import Record, add_outcomes, select_outcomes
 from discovery_service.engine.freeze import read_plan
 from discovery_service.engine.schedule import schedule
@@ -25,22 +27,29 @@ class Confirmed:
     candidate_id: UUID
     name: str
     role: Role
-    wanted: tuple[Wanted, ...]
+    wanted: Mapping[Setting, Sequence[Wanted]]
+    """At each setting with which it was frozen, the chosen one first."""
     record: Record
 
     @property
-    def is_settled(self) -> bool:
-        return all(each in self.record.measured or each in self.record.failures for each in self.wanted)
+    def needed(self) -> list[Wanted]:
+        return list(chain.from_iterable(self.wanted.values()))
 
     @property
-    def trained(self) -> Trained:
-        return self.record.trained(self.wanted[0].setting, self.wanted)
+    def is_settled(self) -> bool:
+        return all(each in self.record.measured or each in self.record.failures for each in self.needed)
+
+    @property
+    def trained(self) -> list[Trained]:
+        return [self.record.trained(setting, wanted) for setting, wanted in self.wanted.items()]
 
 
 @dataclass(frozen=True)
 class Confirmation:
     arena: Arena
     plan: ConfirmationPlan
+    draws: Sequence[tuple[int, Draw]]
+    """With the base policy of each."""
     losses: Sequence[Confirmed]
     """DPO first."""
 
@@ -60,17 +69,18 @@ def read_confirmation(session: Session, freeze: Freeze) -> Confirmation:
         select(Finalist, Candidate.name)
         .join(Candidate, Candidate.id == Finalist.candidate_id)
         .where(Finalist.freeze_id == freeze.id)
-        .order_by(Candidate.name != REFERENCE_LOSS, Candidate.name, Candidate.id)
+        .order_by(Candidate.name != REFERENCE_LOSS, Candidate.name, Candidate.id, Finalist.rank)
     )
     losses = []
-    for finalist, name in session.execute(query):
-        setting = Setting(**finalist.setting)
-        wanted = tuple(Wanted(setting, policy, draw) for policy, draw in draws)
-        role, record = Role(finalist.role), Record(arena.spec)
-        losses.append(Confirmed(finalist.candidate_id, name, role, wanted, record))
+    for candidate_id, group in groupby(session.execute(query), key=lambda row: row.Finalist.candidate_id):
+        rows = list(group)
+        settings = [Setting(**row.Finalist.setting) for row in rows]
+        wanted = {setting: [Wanted(setting, policy, draw) for policy, draw in draws] for setting in settings}
+        role, record = Role(rows[0].Finalist.role), Record(arena.spec)
+        losses.append(Confirmed(candidate_id, rows[0].name, role, wanted, record))
     records = {each.candidate_id: each.record for each in losses}
     add_outcomes(session, select_outcomes().where(Evaluation.seal_id == freeze.id), records)
-    return Confirmation(arena, plan, losses)
+    return Confirmation(arena, plan, draws, losses)
 
 
 def schedule_confirmation(session: Session, freeze: Freeze, confirmation: Confirmation) -> int:
@@ -78,17 +88,18 @@ def schedule_confirmation(session: Session, freeze: Freeze, confirmation: Confir
     wanted = [
         (loss.candidate_id, each)
         for loss in confirmation.losses
-        for each in loss.record.list_missing([each for each in loss.wanted if each not in loss.record.measured])
+        for each in loss.record.list_missing([each for each in loss.needed if each not in loss.record.measured])
     ]
     return schedule(session, freeze.campaign_id, freeze.arena_id, wanted, seal_id=freeze.id)
 
 
 def score_confirmed(confirmation: Confirmation) -> dict[UUID, Score]:
     references = {loss.name: loss.trained for loss in confirmation.losses if loss.role is Role.REFERENCE}
-    occasions = [each.occasion for each in confirmation.losses[0].wanted]
-    return {
-        loss.candidate_id: score_confirmation(
-            loss.role, loss.trained, references, occasions, confirmation.plan.finalists
-        )
-        for loss in confirmation.losses
-    }
+    occasions = [Occasion(policy, draw.key) for policy, draw in confirmation.draws]
+
+    def score(loss: Confirmed) -> Score:
+        if loss.role is Role.REFERENCE:
+            return score_reference(loss.trained, occasions)
+        return score_confirmation(loss.trained[0], references, occasions, confirmation.plan.finalists)
+
+    return {loss.candidate_id: score(loss) for loss in confirmation.losses}

@@ -18,13 +18,11 @@ from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
 from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.published import add_attained
 from discovery_service.domain.stages import Course, Wanted, follow_course, list_missing
-from discovery_service.domain.standings import Trained
+from discovery_service.domain.standings import ABANDONED, Trained
 from discovery_service.domain.states import CandidateStatus, EvaluationStatus, Purpose, RoundStatus
 from discovery_service.domain.tuning_plans import TuningPlan, find_plan
 from discovery_service.domain.user_arenas import counted_metric
 
-ABANDONED = "abandoned"
-"""Among the codes of failures: three crashes, which are our own fault."""
 NO_VALUE = "no_value"
 """A measurement in which the metric that counts is absent."""
 JUDGED = (RoundStatus.EVALUATING, RoundStatus.CLOSED)

@@ -1,6 +1,7 @@
 """The second stage: finalists and references are written down with their settings and sealed, before any confirmation.
 
-One freeze an arena. In a held-out arena it is of the same losses, at the settings to which they were tuned there.
+DPO at each setting between which its tuning chose, everybody else at the chosen one. One freeze an arena. In a held-out
+arena it is of the same losses, at the settings to which they were tuned there.
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,8 @@ from discovery_service.errors import Conflict
 class Chosen(NamedTuple):
     role: Role
     entry: Entry
-    setting: Setting
+    settings: tuple[Setting, ...]
+    """The chosen one first."""
 
 
 def find_freeze(session: Session, campaign_id: UUID, arena_id: UUID, *, extension: int = 0) -> Freeze | None:
@@ -60,8 +62,8 @@ def freeze_held_out(
     if not is_screened(field):
         raise Conflict("Some finalists are still tuned in this arena.")
     roles = {each.candidate_id: Role(each.role) for each in list_frozen(session, search)}
-    tuned = [(entry, entry.course.tuning.chosen) for entry in field.entries]
-    chosen = [Chosen(roles[entry.candidate_id], entry, setting) for entry, setting in tuned if setting is not None]
+    tuned = [Chosen(roles[entry.candidate_id], entry, _find_settings(entry)) for entry in field.entries]
+    chosen = [each for each in tuned if each.settings]
     has_finalist = any(each.role is Role.FINALIST for each in chosen)
     if not has_finalist or not any(each.entry.is_reference for each in chosen):
         return None
@@ -88,7 +90,12 @@ def choose(field: Field, finalists: int) -> list[Chosen] | None:
         return None
     references = [reference.candidate_id, *pick_best(library, 1)]
     roles = [*((Role.FINALIST, key) for key in best), *((Role.REFERENCE, key) for key in references)]
-    return [Chosen(role, by_id[key], scores[key].setting) for role, key in roles]
+    return [Chosen(role, by_id[key], _find_settings(by_id[key])) for role, key in roles]
+
+
+def _find_settings(entry: Entry) -> tuple[Setting, ...]:
+    settings = entry.course.tuning.settings
+    return settings if entry.is_reference else settings[:1]
 
 
 def _freeze(
@@ -121,10 +128,11 @@ def _freeze(
     session.add(frozen)
     session.flush()
     for each in chosen:
-        columns = {"candidate_id": each.entry.candidate_id, "role": each.role.value}
-        session.add(Finalist(freeze_id=frozen.id, setting=each.setting.document(), **columns))
+        columns = {"freeze_id": frozen.id, "candidate_id": each.entry.candidate_id, "role": each.role.value}
+        rows = [Finalist(**columns, rank=rank, setting=at.document()) for rank, at in enumerate(each.settings)]
+        session.add_all(rows)
     session.flush()
-    digest = find_digest(Frozen(each.role, each.entry.graph_sha256, each.setting) for each in chosen)
+    digest = find_digest(Frozen(each.role, each.entry.graph_sha256, at) for each in chosen for at in each.settings)
     session.add(Seal(freeze_id=frozen.id, digest=digest))
     finalists = [each.entry.name for each in chosen if each.role is Role.FINALIST]
     record(session, campaign.id, "freeze.sealed", frozen.id, arena=arena.name, finalists=finalists)

@@ -15,6 +15,7 @@ def loss(name: str, mean: float | None = None, verdict: str | None = None, **cha
         "same_as": None,
         "setting": {"beta": 0.5, "learning_rate": 5e-4, "steps": 120},
         "failed": 0,
+        "other_settings": [],
         "metrics": {"J": interval, "reward": interval, "kl": interval, "attained": interval, "win_rate": interval},
         "trainings": [],
         "difference": None,
@@ -22,6 +23,8 @@ def loss(name: str, mean: float | None = None, verdict: str | None = None, **cha
         "sd": None,
         "detectable": None,
         "verdict": verdict,
+        "against_setting": None,
+        "against_others": [],
     }
     if mean is not None:
         known |= {
@@ -29,8 +32,25 @@ def loss(name: str, mean: float | None = None, verdict: str | None = None, **cha
             "effects": {"0": mean, "1": mean, "2": mean},
             "sd": 0.09,
             "detectable": 0.11,
+            "against_setting": known["setting"],
         }
     return known | changes
+
+
+HARDER = {"beta": 2.0, "learning_rate": 5e-4, "steps": 120}
+"""Than .5, which tuning chose for the reference."""
+
+
+def at_two(told: dict[str, Any], **beside: Any) -> dict[str, Any]:
+    """A loss that met the reference at two settings; `beside` is of the chosen one, which was not the harder."""
+    other = {"setting": told["against_setting"], "effects": told["effects"], "verdict": BETTER} | beside
+    return told | {"against_setting": HARDER, "against_others": [other]}
+
+
+def tuned_twice(**changes: Any) -> dict[str, Any]:
+    """The reference, with another setting between which and its own its tuning chose."""
+    reference = loss("dpo", role="reference")
+    return reference | {"other_settings": [{"setting": HARDER, "failed": 0, "metrics": reference["metrics"]} | changes]}
 
 
 def answer(*losses: dict[str, Any], **changes: Any) -> dict[str, Any]:

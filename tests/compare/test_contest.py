@@ -53,10 +53,13 @@ def test_draws_that_do_not_spread_evenly_are_refused(draws: int) -> None:
 def test_the_cost_is_told_where_it_is_published() -> None:
     slots, _ = scripted(lambda _: measured(0.0))
     known = estimate(contest("ipo", "slic", where=find_place(PLAIN, range(3), 120, 0)), slots)
-    assert known.startswith("393 trainings in plain:mini: of each loss 11 to tune it and 120 to confirm; about ")
+    assert known.startswith(
+        "513 trainings in plain:mini: of each loss 11 to tune it and 120 to confirm, and 120 more of dpo at another"
+        " setting; about "
+    )
     assert known.endswith(" minutes on 2 slots with a core each.")
     unknown = estimate(contest("ipo", where=place()), slots)
     assert unknown.endswith(
-        "34 trainings in toy:mini: of each loss 11 to tune it and 6 to confirm."
+        "40 trainings in toy:mini: of each loss 11 to tune it and 6 to confirm, and 6 more of dpo at another setting."
         " How long that takes is known once the first one is done."
     )

@@ -10,7 +10,7 @@ import pytest
 
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.states import Purpose
-from tests.compare.slots import Recording, contender, contest, measured, place, scripted
+from tests.compare.slots import SETTING, Recording, contender, contest, measured, place, scripted
 from workers.compare.command import hold
 from workers.compare.contest import Contest
 from workers.runtime.protocol import Evaluate
@@ -77,11 +77,13 @@ def test_nothing_is_confirmed_before_all_are_tuned_and_then_each_at_its_own_best
     held = contest("ipo", "slic", where=place(draws=9))
     answer, orders = run(held)
     purposes = [order.draw.purpose for order in orders]
-    assert purposes == [Purpose.TUNE] * 33 + [Purpose.CONFIRM] * 27
+    assert purposes == [Purpose.TUNE] * 33 + [Purpose.CONFIRM] * (27 + 9)
     for loss, each in zip(answer["losses"], held.contenders, strict=True):
         confirming = by_loss(orders, Purpose.CONFIRM)[key_of(each.loss)]
-        assert {order.setting.setting() for order in confirming} == {Setting(**loss["setting"])}
+        others = [each["setting"] for each in loss["other_settings"]]
+        assert {order.setting.setting() for order in confirming} == {Setting(**at) for at in (loss["setting"], *others)}
         assert loss["setting"]["beta"] == 2
+        assert len(others) == (loss["role"] == "reference")
 
 
 def test_all_losses_are_confirmed_on_the_same_fresh_draws_spread_over_the_base_policies() -> None:
@@ -142,6 +144,60 @@ def test_verdicts_are_those_of_the_measured_differences() -> None:
     assert ipo["metrics"]["J"]["low"] < ipo["metrics"]["J"]["mean"] < ipo["metrics"]["J"]["high"]
     assert ipo["sentence"].startswith("better than dpo by +0.5")
     assert told["status"] == "compared"
+
+
+def misled(order: Evaluate) -> Outcome:
+    """All losses are best at beta 1, and DPO's tune draws say beta 2."""
+    told, setting = json.dumps(order.graph), order.setting.setting()
+    is_lucky = told == key_of(contender("dpo").loss) and order.draw.purpose is Purpose.TUNE
+    luck = 0.6 * (is_lucky and setting == Setting(2, SETTING["learning_rate"], 8))
+    far = 0.2 * abs(setting.beta - 1) + abs(setting.learning_rate - SETTING["learning_rate"]) * 10
+    return measured(noise(order.draw.key) + noise(f"{told} {order.setting} {order.draw.key}") / 2 + luck - far)
+
+
+def test_nothing_is_better_than_a_reference_whose_tuning_chose_the_worse_setting_by_that_alone() -> None:
+    told, orders = run(contest("ipo", where=place(draws=12)), misled)
+    dpo, ipo = told["losses"]
+    (other,) = dpo["other_settings"]
+    assert (dpo["setting"]["beta"], other["setting"]["beta"], ipo["setting"]["beta"]) == (2, 1, 1)
+    assert other["metrics"]["J"]["low"] > dpo["metrics"]["J"]["high"]
+    assert (ipo["against_setting"], ipo["verdict"]) == (other["setting"], "not distinguishable from")
+    (beside,) = ipo["against_others"]
+    assert (beside["setting"], beside["verdict"]) == (dpo["setting"], "better than")
+    assert beside["difference"]["low"] > 0.1
+    assert abs(ipo["difference"]["mean"]) < 0.02
+    assert " (at β 1, the harder of its two settings)" in ipo["sentence"]
+    assert told["trainings"] == len(orders) == 2 * (11 + 12) + 12
+    assert len(dpo["trainings"]) == 11 + 24
+
+
+def test_a_copy_of_the_reference_is_confirmed_at_its_own_setting_alone() -> None:
+    twins = Contest(place(), contender("dpo"), (contender("mine.py", of="dpo"), contender("ipo")))
+    told = run(twins, misled)[0]
+    copy = told["losses"][1]
+    assert (copy["verdict"], copy["against_setting"], copy["difference"]["mean"]) == (
+        "not distinguishable from",
+        told["losses"][0]["setting"],
+        0,
+    )
+    assert (copy["other_settings"], len(copy["trainings"])) == ([], 11 + 6)
+    assert "harder" not in copy["sentence"]
+
+
+def test_where_the_reference_fails_at_its_other_setting_the_chosen_one_is_compared_with_and_that_is_told() -> None:
+    bad = key_of(contender("dpo").loss)
+
+    def answer(order: Evaluate) -> Outcome:
+        is_hard = order.draw.purpose is Purpose.CONFIRM and order.setting.beta == 1 and order.base_policy == 0
+        return DIVERGED if is_hard and json.dumps(order.graph) == bad else misled(order)
+
+    told, _ = run(contest("ipo"), answer)
+    dpo, ipo = told["losses"]
+    assert (told["status"], dpo["status"], dpo["failed"]) == ("compared", "confirmed", 0)
+    (other,) = dpo["other_settings"]
+    assert (other["failed"], other["metrics"]) == (2, {})
+    assert (ipo["against_setting"], ipo["against_others"], ipo["verdict"]) == (dpo["setting"], [], "better than")
+    assert dpo["sentence"].endswith("at β 1 it failed on 2 of 6 draws, and nothing is compared with it there")
 
 
 def test_a_loss_that_fails_on_some_draws_has_no_interval_and_the_others_are_compared() -> None:
@@ -210,7 +266,7 @@ def test_one_loss_under_several_names_is_trained_once_and_said_to_be_one() -> No
         place(), contender("dpo"), (contender("mine.py", of="dpo"), contender("ipo"), contender("copy.py", of="ipo"))
     )
     told, orders = run(twins)
-    assert len(orders) == 2 * (11 + 6)
+    assert len(orders) == 2 * (11 + 6) + 6
     assert [each["same_as"] for each in told["losses"]] == [None, "dpo", None, "ipo"]
     assert told["losses"][1]["verdict"] == "not distinguishable from"
     assert told["losses"][1]["sentence"] == "not distinguishable from dpo: they are one loss, their graphs are equal"
@@ -228,6 +284,6 @@ def test_real_trainings_repeat_bit_for_bit(toy_slots: tuple[Slots, Recording]) -
     first = compare()
     count = len(runtime.orders)
     assert figures(compare()) == figures(first)
-    assert count == 3 * (11 + 6) == len(runtime.orders) / 2
+    assert count == 3 * (11 + 6) + 6 == len(runtime.orders) / 2
     assert first["status"] == "compared"
     assert all(each["verdict"] for each in first["losses"][1:])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.compare.answers import BETTER, SAME, WORSE, answer, failed, loss
+from tests.compare.answers import BETTER, SAME, WORSE, answer, at_two, failed, loss, tuned_twice
 from workers.compare.sentences import tabulate, tell_claim, tell_losses, tell_verdict
 
 
@@ -34,6 +34,26 @@ def of(told: dict) -> str:  # type: ignore[type-arg]
         ),
         (failed("mine"), "failed on 1 of 12 draws, the first time diverged at step 7: The loss grew"),
         (loss("dpo", role="reference"), "what the others are compared with"),
+        (tuned_twice(), "what the others are compared with, at β 0.5 and at β 2"),
+        (
+            tuned_twice(failed=3),
+            "what the others are compared with, at β 0.5 and at β 2; at β 2 it failed on 3 of 12 draws, and nothing is"
+            " compared with it there",
+        ),
+        (
+            at_two(loss("mine", 0.43, BETTER)),
+            "better than dpo by +0.430 [+0.330, +0.530] (at β 2, the harder of its two settings)",
+        ),
+        (
+            at_two(loss("mine", 0.01, SAME)),
+            "not distinguishable from dpo: +0.010 [-0.090, +0.110] (at β 2, the harder of its two settings); this many"
+            " draws would have found a difference of 0.110 with 80 % power",
+        ),
+        (
+            at_two(loss("mine", 0.2, SAME), effects={"0": 2.0, "1": -0.01, "2": 2.0}, verdict=SAME),
+            "not distinguishable from dpo: +0.200 [+0.100, +0.300] (at β 2, the harder of its two settings) over all,"
+            " but not better under base policy 1 at β 0.5",
+        ),
     ],
 )
 def test_each_verdict_in_a_sentence(told: dict, says: str) -> None:  # type: ignore[type-arg]
@@ -50,6 +70,11 @@ def test_the_claim_names_what_it_covers() -> None:
     alone = tell_claim(answer(loss("mine", 0.0, SAME), base_policies=[0], level=0.95, arena="support"))
     assert alone.startswith("This holds for the base policy 0 of support and says nothing of others. One loss was")
     assert "in an interval of 95 %." in alone
+    two = answer(loss("mine", 0.0, SAME))
+    two["losses"][0] = tuned_twice()
+    assert " Better means better than dpo at both settings between which its tuning chose. The draws" in tell_claim(two)
+    two["losses"][0] = tuned_twice(failed=1)
+    assert "Better means" not in tell_claim(two)
 
 
 def test_the_table_has_the_reference_and_every_mean_with_its_interval() -> None:
@@ -61,6 +86,20 @@ def test_the_table_has_the_reference_and_every_mean_with_its_interval() -> None:
     assert rows[1][:5] == ["mine", "0.5", "0.0005", "120", "1.200 [1.100, 1.300]"]
     assert rows[1][-2:] == ["+0.430 [+0.330, +0.530]", "better than"]
     assert rows[2][4:] == ["", "", "", "", "", "failed"]
+
+
+def test_the_table_has_the_reference_at_each_of_its_settings() -> None:
+    told = answer(loss("mine", 0.43, BETTER))
+    told["losses"][0] = tuned_twice()
+    rows = tabulate(told)[1]
+    assert [(row[0], row[1], row[4], row[-1]) for row in rows] == [
+        ("dpo", "0.5", "1.200 [1.100, 1.300]", "reference"),
+        ("dpo", "2", "1.200 [1.100, 1.300]", "reference"),
+        ("mine", "0.5", "1.200 [1.100, 1.300]", "better than"),
+    ]
+    told["losses"][0] = tuned_twice(failed=1, metrics={})
+    row = tabulate(told)[1][1]
+    assert (row[0], row[1], row[4], row[-1]) == ("dpo", "2", "", "failed")
 
 
 def test_what_is_odd_about_a_loss_stands_below_its_verdict() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from psycopg.errors import RestrictViolation
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -206,6 +206,8 @@ TRICKS = [
     " INSERT INTO finalist (freeze_id, candidate_id, role, setting) VALUES ({freeze}, {other}, 'reference', '{{}}')",
     "INSERT INTO finalist (freeze_id, candidate_id, role, setting) VALUES ({freeze}, {finalist}, 'finalist', '{{}}')"
     " ON CONFLICT DO NOTHING",
+    "INSERT INTO finalist (freeze_id, candidate_id, rank, role, setting)"
+    " VALUES ({freeze}, {finalist}, 1, 'reference', '{{}}')",
     "SET CONSTRAINTS ALL DEFERRED; {confirm}",
     "{confirm}",
     "{confirm} ON CONFLICT DO NOTHING",
@@ -246,6 +248,45 @@ def test_rows_that_are_copied_in_are_refused_like_others(
     with sessions() as session, pytest.raises(RestrictViolation, match=SEALED):
         copy_finalist(session, freeze.id, other.id, "finalist", "{}")
     assert_as_sealed(sessions, finalist)
+
+
+def test_a_reference_is_frozen_at_several_settings_and_confirmed_at_each(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate]
+) -> None:
+    campaign, freeze, reference = frozen
+    with sessions.begin() as session:
+        for rank, beta in enumerate((0.1, 0.2)):
+            setting = SETTING | {"beta": beta}
+            columns = {"freeze_id": freeze.id, "candidate_id": reference.id, "role": "reference"}
+            session.add(Finalist(**columns, rank=rank, setting=setting))
+        session.flush()
+        add_seal(session, freeze)
+        for beta in (0.1, 0.2):
+            setting = SETTING | {"beta": beta}
+            confirm(session, campaign, freeze, reference, setting=setting, setting_sha256=rows.sha256(str(beta)))
+    with sessions() as session, pytest.raises(IntegrityError, match="fk_evaluation_seal_id_candidate_id_setting"):
+        confirm(session, campaign, freeze, reference, setting=SETTING | {"beta": 0.3})
+
+
+@pytest.mark.parametrize(
+    ("role", "rank", "beta", "says"),
+    [
+        ("finalist", 1, 0.2, "ck_finalist_rank_of_reference"),
+        ("finalist", 0, 0.2, "pk_finalist"),
+        ("reference", 1, 0.1, "uq_finalist_freeze_id_candidate_id_setting"),
+        ("reference", -1, 0.2, "ck_finalist_rank_of_reference"),
+    ],
+)
+def test_a_finalist_has_one_setting_and_a_reference_none_twice(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate], role: str, rank: int, beta: float, says: str
+) -> None:
+    _, freeze, candidate = frozen
+    with sessions() as session:
+        columns = {"freeze_id": freeze.id, "candidate_id": candidate.id, "role": role}
+        session.add(Finalist(**columns, setting=SETTING))
+        session.flush()
+        with pytest.raises(IntegrityError, match=says):
+            session.execute(insert(Finalist).values(**columns, rank=rank, setting=SETTING | {"beta": beta}))
 
 
 def execute(session: Session, *statements: str) -> None:

@@ -35,7 +35,8 @@ FORBIDDEN = [
             *("draw", "salt", "seal_id", "created_at"),
         )
     ),
-    "INSERT INTO finalist SELECT * FROM finalist ON CONFLICT (freeze_id, candidate_id) DO UPDATE SET setting = '{}'",
+    "INSERT INTO finalist SELECT * FROM finalist"
+    " ON CONFLICT (freeze_id, candidate_id, rank) DO UPDATE SET setting = '{}'",
     'INSERT INTO "freeze" SELECT * FROM "freeze" ON CONFLICT (id) DO UPDATE SET plan = EXCLUDED.plan',
     "MERGE INTO finalist USING finalist f ON finalist.candidate_id = f.candidate_id"
     " WHEN MATCHED THEN UPDATE SET setting = '{}'",

@@ -6,14 +6,21 @@ import pytest
 
 from discovery_service.domain.confirming import compare
 from discovery_service.domain.differences import Occasion
-from discovery_service.domain.freezing import Role
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.outcomes import tell_discoveries, tell_no_finalist
 from discovery_service.domain.screening import Spread, screen
-from discovery_service.domain.standings import Trained, find_own_spread, score_confirmation, score_screen
+from discovery_service.domain.standings import (
+    ABANDONED,
+    Score,
+    Trained,
+    find_own_spread,
+    score_confirmation,
+    score_reference,
+    score_screen,
+)
 
-SETTING, SPREAD = Setting(1.0, 1.5e-3, 120), Spread(0.1, 3)
+SETTING, OTHER, SPREAD = Setting(1.0, 1.5e-3, 120), Setting(0.5, 1.5e-3, 120), Spread(0.1, 3)
 SCREENED = [Occasion(0, str(number)) for number in range(3)]
 CONFIRMED = [Occasion(policy, f"{policy} {number}") for policy in range(3) for number in range(3)]
 
@@ -52,8 +59,8 @@ def test_a_metric_that_was_not_measured_everywhere_has_no_mean() -> None:
 def test_a_confirmation_is_told_against_both_references_once_all_three_are_done() -> None:
     loss = trained([1.0, 1.1, 1.2] * 3, CONFIRMED)
     dpo, best = trained([0.5, 0.7, 0.6] * 3, CONFIRMED), trained([1.0, 1.2, 1.1] * 3, CONFIRMED)
-    references = {"dpo": dpo, "simpo": best}
-    score = score_confirmation(Role.FINALIST, loss, references, CONFIRMED, finalists=2)
+    references = {"dpo": [dpo], "simpo": [best]}
+    score = score_confirmation(loss, references, CONFIRMED, finalists=2)
     expected = compare({at: loss.values[at] - dpo.values[at] for at in CONFIRMED}, 2)
     assert (score.interval, score.verdict) == (expected.interval, "better than")
     assert score.figures["against"]["dpo"]["level"] == 0.975
@@ -62,9 +69,7 @@ def test_a_confirmation_is_told_against_both_references_once_all_three_are_done(
     for missing in (loss, dpo, best):
         cut = {name: replace(each, metrics=dict(list(each.metrics.items())[:-1])) for name, each in (("cut", missing),)}
         parts = [cut["cut"] if each is missing else each for each in (loss, dpo, best)]
-        early = score_confirmation(
-            Role.FINALIST, parts[0], {"dpo": parts[1], "simpo": parts[2]}, CONFIRMED, finalists=2
-        )
+        early = score_confirmation(parts[0], {"dpo": [parts[1]], "simpo": [parts[2]]}, CONFIRMED, finalists=2)
         assert (early.interval, early.verdict) == (None, None)
         assert not {"means", "against"} & early.figures.keys()
 
@@ -72,18 +77,58 @@ def test_a_confirmation_is_told_against_both_references_once_all_three_are_done(
 def test_where_the_other_reference_failed_the_verdict_on_dpo_stands() -> None:
     loss, dpo = trained([1.0, 1.1, 1.2] * 3, CONFIRMED), trained([0.5, 0.7, 0.6] * 3, CONFIRMED)
     broken = Trained(SETTING, "J", failures=dict.fromkeys(CONFIRMED, "non_finite"))
-    score = score_confirmation(Role.FINALIST, loss, {"dpo": dpo, "simpo": broken}, CONFIRMED, finalists=1)
+    score = score_confirmation(loss, {"dpo": [dpo], "simpo": [broken]}, CONFIRMED, finalists=1)
     assert score.verdict == "better than"
     assert set(score.figures["against"]) == {"dpo"}
-    other = score_confirmation(Role.FINALIST, loss, {"dpo": broken, "simpo": dpo}, CONFIRMED, finalists=1)
+    other = score_confirmation(loss, {"dpo": [broken], "simpo": [dpo]}, CONFIRMED, finalists=1)
     assert (other.verdict, other.interval) == (None, None)
 
 
 def test_a_reference_is_told_by_its_means_alone() -> None:
     dpo = trained([0.5, 0.7, 0.6] * 3, CONFIRMED)
-    score = score_confirmation(Role.REFERENCE, dpo, {"dpo": dpo}, CONFIRMED, finalists=1)
-    assert (score.interval, score.verdict, score.draws) == (None, None, 9)
+    other = replace(trained([0.6, 0.8, 0.7] * 3, CONFIRMED), setting=OTHER)
+    score = score_reference([dpo, other], CONFIRMED)
+    assert (score.setting, score.interval, score.verdict, score.draws) == (SETTING, None, None, 9)
     assert score.figures["means"]["J"]["mean"] == pytest.approx(0.6)
+    (beside,) = score.figures["others"]
+    assert (beside["setting"], beside["failed"]) == (OTHER.document(), [])
+    assert beside["means"]["J"]["mean"] == pytest.approx(0.7)
+    assert "others" not in score_reference([dpo], CONFIRMED).figures
+    early = score_reference([dpo, replace(other, metrics=dict(list(other.metrics.items())[:-1]))], CONFIRMED)
+    assert not {"means"} & (early.figures.keys() | early.figures["others"][0].keys())
+
+
+def against_two(other: Trained) -> Score:
+    """Of a loss that is .5 above DPO at the setting that its tuning chose."""
+    loss, dpo = trained([1.0, 1.1, 1.2] * 3, CONFIRMED), trained([0.5, 0.7, 0.6] * 3, CONFIRMED)
+    return score_confirmation(loss, {"dpo": [dpo, other]}, CONFIRMED, finalists=1)
+
+
+def test_a_finalist_meets_dpo_at_both_settings_and_the_harder_one_counts() -> None:
+    score = against_two(replace(trained([1.0, 1.2, 1.1] * 3, CONFIRMED), setting=OTHER))
+    told = score.figures["against"]["dpo"]
+    assert (score.verdict, told["verdict"], told["setting"]) == (*["not distinguishable from"] * 2, OTHER.document())
+    assert score.interval is not None
+    assert (score.interval.mean, told["difference"]) == pytest.approx((0, 0))
+    (beside,) = told["others"]
+    assert (beside["setting"], beside["verdict"]) == (SETTING.document(), "better than")
+    assert beside["difference"] == pytest.approx(0.5)
+    assert score.setting == SETTING
+
+
+def test_a_setting_at_which_dpo_failed_is_not_compared_with() -> None:
+    hard = trained([1.0, 1.2, 1.1] * 3, CONFIRMED[:-1])
+    score = against_two(replace(hard, setting=OTHER, failures={CONFIRMED[-1]: "diverged"}))
+    assert score.verdict == "better than"
+    assert "others" not in score.figures["against"]["dpo"]
+
+
+def test_without_a_setting_at_which_we_gave_up_there_is_no_verdict() -> None:
+    """It might have been the harder one, and that it is missing is no merit of the finalist's."""
+    hard = trained([1.0, 1.2, 1.1] * 3, CONFIRMED[:-1])
+    score = against_two(replace(hard, setting=OTHER, failures={CONFIRMED[-1]: ABANDONED}))
+    assert (score.verdict, score.interval, score.figures["against"]) == (None, None, {})
+    assert "means" in score.figures
 
 
 def test_the_own_spread_is_of_those_that_differ_from_dpo() -> None:

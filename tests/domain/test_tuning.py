@@ -269,7 +269,26 @@ def test_where_all_finalists_fail_somewhere_the_one_that_fails_least_is_chosen()
         return None if fails else -abs(octave(setting)) - (setting.learning_rate == LOWER)
 
     progress, _ = tune(MINI, value_of)
-    assert progress.chosen == Setting(0.5, FIRST, 120)
+    assert progress.settings == (Setting(0.5, FIRST, 120),)
+
+
+def test_between_which_settings_it_chose_is_told_the_chosen_one_first() -> None:
+    def value_of(setting: Setting, draw: int) -> float:
+        return -abs(octave(setting)) - (setting.learning_rate == LOWER) - 9 * draw * (setting.beta == 1)
+
+    first, second = tune(MINI, value_of)[0].settings
+    assert (first.beta, second.beta) == (0.5, 1)
+    assert tune(MINI, value_of, goes_on=False)[0].settings == ()
+    richer = tune(PLANS["richer"], lambda setting, _: -abs(octave(setting)))[0].settings
+    assert len(set(richer)) == 3
+
+
+def test_another_setting_that_failed_on_a_draw_is_none_between_which_it_chose() -> None:
+    def value_of(setting: Setting, draw: int) -> float | None:
+        fails = draw == 2 and setting.beta == 1
+        return None if fails else -abs(octave(setting)) - (setting.learning_rate == LOWER)
+
+    assert tune(MINI, value_of)[0].settings == (Setting(0.5, FIRST, 120),)
 
 
 def test_the_curve_goes_by_rate_steps_and_beta() -> None:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from discovery_service.domain.confirming import Comparison, find_level, stratify
-from discovery_service.domain.confirming import compare as compare_differences
+from discovery_service.domain.confirming import Comparison, Match, compare_with_all, find_level, stratify
 from discovery_service.domain.differences import Occasion, find_differences
 from discovery_service.domain.freezing import Role
+from discovery_service.domain.measuring import Setting
 from discovery_service.domain.power import find_detectable
 from discovery_service.losses.passport import describe_oddities
 from workers.compare.confirming import Freeze
@@ -20,7 +20,10 @@ from workers.trainings import Loss, Training
 
 Document = dict[str, Any]
 Outcomes = Mapping[Training, Outcome]
-_NOTHING: Document = dict.fromkeys(("difference", "effects", "sd", "detectable", "verdict"))
+_NOTHING: Document = {
+    **dict.fromkeys(("difference", "effects", "sd", "detectable", "verdict", "against_setting")),
+    "against_others": [],
+}
 
 
 def describe_place(place: Place, against: str) -> Document:
@@ -42,7 +45,7 @@ def describe(
     place, reference = contest.place, contest.reference
     losses = [
         _describe_loss(contest, each, tuned[each.loss], confirmed.get(each.loss, {}))
-        | _find_verdict(contest, each, confirmed)
+        | _find_verdict(contest, each, tuned, confirmed)
         for each in contest.contenders
     ]
     found = {
@@ -60,13 +63,16 @@ def describe(
 
 def _describe_loss(contest: Contest, contender: Contender, tuned: Tuned, confirmed: Outcomes) -> Document:
     place, progress = contest.place, tuned.progress
-    told = [_describe_training(place, *each) for each in (*tuned.outcomes.items(), *confirmed.items())]
-    of_confirming = told[len(tuned.outcomes) :]
-    failed = sum(each["failure"] is not None for each in of_confirming)
-    status = "untuned" if progress.chosen is None else "tuned" if not confirmed else "failed" if failed else "confirmed"
+    is_reference = contender is contest.reference
+    # Another loss that is the reference too has not been asked for the reference's other settings.
+    settings = progress.settings if is_reference else progress.settings[:1]
+    asked = {training: outcome for training, outcome in confirmed.items() if training.setting in settings}
+    at_settings = [_describe_setting(place, each, confirmed) for each in settings]
+    failed = at_settings[0]["failed"] if at_settings else 0
+    status = "untuned" if not settings else "tuned" if not asked else "failed" if failed else "confirmed"
     return {
         "name": contender.name,
-        "role": (Role.REFERENCE if contender is contest.reference else Role.FINALIST).value,
+        "role": (Role.REFERENCE if is_reference else Role.FINALIST).value,
         "status": status,
         "gate": contender.judged.summary(),
         "warnings": describe_oddities(contender.judged.answer["passport"]),
@@ -74,10 +80,18 @@ def _describe_loss(contest: Contest, contender: Contender, tuned: Tuned, confirm
         "setting": None if progress.chosen is None else progress.chosen.document(),
         "curve": [{"setting": each.setting.document(), "values": list(each.values)} for each in progress.curve],
         "failed": failed,
-        # Where some failed, those were the hard ones: the mean of the others would flatter it.
-        "metrics": _summarise(of_confirming) if status == "confirmed" else {},
-        "trainings": told,
+        "metrics": at_settings[0]["metrics"] if at_settings else {},
+        "other_settings": at_settings[1:] if asked else [],
+        "trainings": [_describe_training(place, *each) for each in (*tuned.outcomes.items(), *asked.items())],
     }
+
+
+def _describe_setting(place: Place, setting: Setting, confirmed: Outcomes) -> Document:
+    told = [_describe_training(place, *each) for each in confirmed.items() if each[0].setting == setting]
+    failed = sum(each["failure"] is not None for each in told)
+    # Where some failed, those were the hard ones: the mean of the others would flatter it.
+    metrics = _summarise(told) if told and not failed else {}
+    return {"setting": setting.document(), "failed": failed, "metrics": metrics}
 
 
 def _describe_training(place: Place, training: Training, outcome: Outcome) -> Document:
@@ -99,21 +113,28 @@ def _summarise(measurements: list[Document]) -> Document:
     return {name: asdict(each) for name, each in intervals.items()}
 
 
-def _find_verdict(contest: Contest, contender: Contender, confirmed: Mapping[Loss, Outcomes]) -> Document:
-    """Nothing of the reference itself, and where one of the two failed on a draw."""
-    counts = contest.place.counts
-    values = _find_values(confirmed.get(contender.loss, {}), counts)
-    of_reference = _find_values(confirmed.get(contest.reference.loss, {}), counts)
-    if contender is contest.reference or values is None or of_reference is None:
+def _find_verdict(
+    contest: Contest, contender: Contender, tuned: Mapping[Loss, Tuned], confirmed: Mapping[Loss, Outcomes]
+) -> Document:
+    """Nothing of the reference itself, and where one of the two failed on a draw at its chosen setting."""
+    counts, reference = contest.place.counts, contest.reference.loss
+    chosen, settings = tuned[contender.loss].progress.chosen, tuned[reference].progress.settings
+    if contender is contest.reference or chosen is None:
         return dict(_NOTHING)
-    return _describe_comparison(
-        contest, compare_differences(find_differences(values, of_reference), len(contest.finalists))
-    )
+    values = _find_values(confirmed.get(contender.loss, {}), chosen, counts)
+    found = {each: _find_values(confirmed.get(reference, {}), each, counts) for each in settings}
+    met = {each: theirs for each, theirs in found.items() if theirs is not None}
+    if values is None or not settings or settings[0] not in met:
+        return dict(_NOTHING)
+    differences = {each: find_differences(values, theirs) for each, theirs in met.items()}
+    return _describe_match(contest, compare_with_all(differences, len(contest.finalists)))
 
 
-def _find_values(outcomes: Outcomes, counts: str) -> dict[Occasion, float] | None:
+def _find_values(outcomes: Outcomes, setting: Setting, counts: str) -> dict[Occasion, float] | None:
     values = {}
     for training, outcome in outcomes.items():
+        if training.setting != setting:
+            continue
         value = find_value(outcome, counts)
         if value is None:
             return None
@@ -121,16 +142,28 @@ def _find_values(outcomes: Outcomes, counts: str) -> dict[Occasion, float] | Non
     return values or None
 
 
-def _describe_comparison(contest: Contest, found: Comparison) -> Document:
+def _describe_match(contest: Contest, match: Match) -> Document:
     place, detectable = contest.place, None
-    if found.sd > 0:
+    sd = match.counting.sd
+    if sd > 0:
         detectable = find_detectable(
-            sd=found.sd, draws=place.draws, finalists=len(contest.finalists), policies=len(place.base_policies)
+            sd=sd, draws=place.draws, finalists=len(contest.finalists), policies=len(place.base_policies)
         )
+    return {
+        **_describe_comparison(match.counting),
+        "detectable": detectable,
+        "verdict": match.verdict.value,
+        "against_setting": match.hardest.document(),
+        "against_others": [
+            {"setting": setting.document(), **_describe_comparison(each)} for setting, each in match.others.items()
+        ],
+    }
+
+
+def _describe_comparison(found: Comparison) -> Document:
     return {
         "difference": asdict(found.interval) | {"level": found.level},
         "effects": {str(policy): effect for policy, effect in found.effects.items()},
         "sd": found.sd,
-        "detectable": detectable,
         "verdict": found.verdict.value,
     }

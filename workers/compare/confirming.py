@@ -1,4 +1,5 @@
-"""The freeze and what comes after it: every loss in its frozen setting on the same fresh draws."""
+"""The freeze and what comes after it: every loss in its frozen setting, and the reference in each of its own, on the
+same fresh draws."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,35 +17,39 @@ Draws = Sequence[tuple[int, Draw]]
 
 @dataclass(frozen=True)
 class Freeze:
-    settings: Mapping[Loss, Setting]
-    """Of the losses that have one."""
+    settings: Mapping[Loss, tuple[Setting, ...]]
+    """Of the losses that have one, the chosen one first."""
     digest: str
     draws: Draws
 
 
 def freeze(contest: Contest, tuned: Mapping[Loss, Tuned]) -> Freeze:
     """The draws follow from what is frozen, so that nobody can have looked at them while settings were chosen."""
-    settings = {loss: each.progress.chosen for loss, each in tuned.items() if each.progress.chosen is not None}
-
-    def write(role: Role, contenders: Sequence[Contender]) -> list[Frozen]:
-        losses = [each.loss for each in contenders if each.loss in settings]
-        return [Frozen(role, loss.graph_sha256, settings[loss]) for loss in losses]
-
-    digest = find_digest([*write(Role.REFERENCE, [contest.reference]), *write(Role.FINALIST, contest.finalists)])
+    settings = {loss: each.progress.settings[:1] for loss, each in tuned.items() if each.progress.settings}
+    finalists = _write(Role.FINALIST, contest.finalists, settings)
+    # The reference at each setting between which its tuning chose: a wrong choice would be everybody else's gain.
+    if contest.reference.loss in settings:
+        settings[contest.reference.loss] = tuned[contest.reference.loss].progress.settings
+    digest = find_digest([*_write(Role.REFERENCE, [contest.reference], settings), *finalists])
     place = contest.place
     draws = list_confirm_draws(place.arena_sha256, place.seed, digest, place.base_policies, place.draws)
     return Freeze(settings, digest, draws)
 
 
+def _write(role: Role, contenders: Sequence[Contender], settings: Mapping[Loss, tuple[Setting, ...]]) -> list[Frozen]:
+    return [Frozen(role, each.loss.graph_sha256, at) for each in contenders for at in settings.get(each.loss, ())]
+
+
 def confirm(
-    trainings: Trainings, names: Mapping[Loss, str], settings: Mapping[Loss, Setting], draws: Draws
+    trainings: Trainings, names: Mapping[Loss, str], settings: Mapping[Loss, tuple[Setting, ...]], draws: Draws
 ) -> dict[Loss, dict[Training, Outcome]]:
     """Each loss on each draw. Raises TrainingsBroke."""
     wanted = [
         # A draw is built once and kept warm while all losses are trained on it.
         Training(loss, base_policy, setting, draw, f"{names[loss]}, confirming")
         for base_policy, draw in draws
-        for loss, setting in settings.items()
+        for loss, each in settings.items()
+        for setting in each
     ]
     outcomes = trainings.run(wanted)
     refuse_crashed(outcomes)

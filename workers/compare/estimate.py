@@ -12,14 +12,20 @@ _TOLD_IN_HOURS_FROM = 90
 
 
 def count_trainings(contest: Contest) -> int:
-    return len(contest.names) * (contest.place.plan.trainings + contest.place.draws)
+    """All that may be needed: the reference is confirmed at each setting that reaches the end of its tuning."""
+    place = contest.place
+    return len(contest.names) * (place.plan.trainings + place.draws) + _count_more(place)
+
+
+def _count_more(place: Place) -> int:
+    return (place.plan.finalists - 1) * place.draws
 
 
 def estimate(contest: Contest, slots: Slots) -> str:
     trainings, place = count_trainings(contest), contest.place
     wanted = (
         f"{trainings} trainings in {place.arena['name']}: of each loss {place.plan.trainings} to tune it and"
-        f" {place.draws} to confirm"
+        f" {place.draws} to confirm, and {_count_more(place)} more of {contest.reference.name} at another setting"
     )
     seconds = _find_training_s(place) if all(each.kind == "cpu" for each in slots.devices) else None
     if seconds is None:

@@ -89,7 +89,8 @@ def _label(axes: "Axes", losses: list[Document], comparison: Document) -> None:
     axes.set_ylim(len(losses) - 0.5, -0.5)
     axes.grid(axis="x", linewidth=0.5, alpha=0.5)
     against, counts = comparison["against"], comparison["counts"]
-    axes.set_xlabel(f"{counts} less that of {against}", parse_math=False)
+    where = ", at the hardest of its settings" if any(each["against_others"] for each in losses) else ""
+    axes.set_xlabel(f"{counts} less that of {against}{where}", parse_math=False)
     axes.set_title(
         f"{comparison['arena']}: {comparison['draws']} draws under {len(comparison['base_policies'])} base policies,"
         f" intervals of {tell_level(comparison['level'])}",

@@ -22,7 +22,7 @@ def tell_verdict(loss: Document, comparison: Document) -> str:
     if loss["status"] == "failed":
         return f"failed on {loss['failed']} of {comparison['draws']} draws, the first time {_tell_first_failure(loss)}"
     if loss["role"] == Role.REFERENCE:
-        return "what the others are compared with"
+        return f"what the others are compared with{_tell_settings(loss, comparison)}"
     if loss["verdict"] is None:
         return f"{loss['status']}, and compared with nothing: {against} failed"
     return _tell_difference(loss, comparison)
@@ -34,17 +34,52 @@ def _tell_difference(loss: Document, comparison: Document) -> str:
         return f"{verdict} {against}: they are one loss, their graphs are equal"
     if not loss["sd"]:
         return f"{verdict} {against}: the difference is {difference['mean']:+.3f} on each draw alike"
+    told = f"{tell_difference(difference)}{_tell_hardest(loss)}"
     if verdict != Verdict.NOT_DISTINGUISHABLE:
-        return f"{verdict} {against} by {tell_difference(difference)}"
+        return f"{verdict} {against} by {told}"
     if difference["low"] > 0:
-        policies = ", ".join(each for each, effect in loss["effects"].items() if effect <= 0)
-        return (
-            f"{verdict} {against}: {tell_difference(difference)} over all, but not better under base policy {policies}"
-        )
+        return f"{verdict} {against}: {told} over all, but not better {_tell_where_not(loss)}"
     return (
-        f"{verdict} {against}: {tell_difference(difference)}; this many draws would have found a"
+        f"{verdict} {against}: {told}; this many draws would have found a"
         f" difference of {loss['detectable']:.3f} with {tell_level(POWER)} power"
     )
+
+
+def _tell_settings(reference: Document, comparison: Document) -> str:
+    others = reference["other_settings"]
+    if not others:
+        return ""
+    settings = [reference["setting"], *(each["setting"] for each in others)]
+    broken = [
+        f"; {tell_apart(each['setting'], settings)} it failed on {each['failed']} of {comparison['draws']} draws, and"
+        " nothing is compared with it there"
+        for each in others
+        if each["failed"]
+    ]
+    return f", {_listed([tell_apart(each, settings) for each in settings])}{''.join(broken)}"
+
+
+def _tell_hardest(loss: Document) -> str:
+    """With which setting of the reference the difference is, where it was met at several."""
+    others = loss["against_others"]
+    if not others:
+        return ""
+    settings = [loss["against_setting"], *(each["setting"] for each in others)]
+    which = "the harder of its two" if len(settings) == 2 else f"the hardest of its {len(settings)}"
+    return f" ({tell_apart(loss['against_setting'], settings)}, {which} settings)"
+
+
+def _tell_where_not(loss: Document) -> str:
+    """Of a difference above 0: under which base policies it is not, at the setting that counts or at another."""
+    settings = [loss["against_setting"], *(each["setting"] for each in loss["against_others"])]
+    met = [(loss["against_setting"], loss["effects"])]
+    met += [(each["setting"], each["effects"]) for each in loss["against_others"]]
+    told = []
+    for setting, effects in met:
+        policies = ", ".join(each for each, effect in effects.items() if effect <= 0)
+        where = f" {tell_apart(setting, settings)}" if loss["against_others"] else ""
+        told += [f"under base policy {policies}{where}"] if policies else []
+    return " and ".join(told)
 
 
 def tell_difference(difference: Document) -> str:
@@ -63,9 +98,12 @@ def tell_claim(comparison: Document) -> str:
             f"{finalists} losses were compared with {against}, each in an interval of {level}, so that all of them hold"
             f" together with {tell_level(LEVEL)}"
         )
+    settings = 1 + sum(not each["failed"] for each in comparison["losses"][0]["other_settings"])
+    both = "both" if settings == 2 else f"all {settings}"
+    met = f" Better means better than {against} at {both} settings between which its tuning chose." * (settings > 1)
     return (
-        f"This holds for the {which} of {comparison['arena']} and says nothing of others. {corrected}. The draws on"
-        " which settings were tuned are none of those on which losses were compared."
+        f"This holds for the {which} of {comparison['arena']} and says nothing of others. {corrected}.{met} The draws"
+        " on which settings were tuned are none of those on which losses were compared."
     )
 
 
@@ -77,9 +115,25 @@ def tell_setting(setting: Document) -> str:
     return f"β {setting['beta']:g}, rate {setting['learning_rate']:g}, {setting['steps']} steps"
 
 
+def tell_apart(setting: Document, settings: Sequence[Document]) -> str:
+    """By the sizes in which they differ."""
+    told = {
+        "beta": f"β {setting['beta']:g}",
+        "learning_rate": f"rate {setting['learning_rate']:g}",
+        "steps": f"{setting['steps']} steps",
+    }
+    return "at " + ", ".join(words for size, words in told.items() if len({each[size] for each in settings}) > 1)
+
+
 def tabulate(comparison: Document) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows: a loss each, at its best setting, with means and 95 % intervals."""
-    losses = comparison["losses"]
+    """Columns and rows: a loss each, at its best setting, with means and 95 % intervals; the reference at each of its
+    settings, the chosen one first."""
+    reference, *others = comparison["losses"]
+    beside = [
+        {**reference, "status": "failed" if each["failed"] else "confirmed", **each}
+        for each in reference["other_settings"]
+    ]
+    losses = [reference, *beside, *others]
     known = {name for loss in losses for name in loss["metrics"]}
     names = [name for name in dict.fromkeys((comparison["counts"], *_SHOWN)) if name in known]
     rows = [
@@ -89,7 +143,9 @@ def tabulate(comparison: Document) -> tuple[list[str], list[list[str]]]:
         + [tell_difference(loss["difference"]) if loss["difference"] else "", loss["verdict"] or loss["status"]]
         for loss in losses
     ]
-    rows[0][-1] = Role.REFERENCE.value if losses[0]["status"] == "confirmed" else rows[0][-1]
+    for row, loss in zip(rows, losses, strict=True):
+        if (loss["role"], loss["status"]) == (Role.REFERENCE, "confirmed"):
+            row[-1] = Role.REFERENCE.value
     head = ["loss", "beta", "learning rate", "steps", *names, f"{comparison['counts']} less {comparison['against']}'s"]
     return [*head, "verdict"], rows
 
