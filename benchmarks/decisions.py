@@ -2,8 +2,9 @@
 
 Exhaustively: every setting of every loss that tuning tried first, on so many draws. Or as the service does: the
 settings on one draw, the worse half stops, the two best settings of the others on two more draws, the better one
-screened on three, and five confirmed on twelve: three proposed losses with the highest lower bounds, DPO and the best
-other loss of the library. Draws are drawn with replacement from those of the bank, whose means are the truth.
+screened on three, and five confirmed on twelve: three proposed losses with the highest lower bounds, DPO, at both of
+its settings, and the best other loss of the library. Draws are drawn with replacement from those of the bank, whose
+means are the truth.
 """
 
 import random
@@ -24,10 +25,9 @@ from discovery_service.domain.intervals import Interval
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.screening import Spread, screen
-from discovery_service.domain.tuning import choose_setting
+from discovery_service.domain.tuning import rank_settings
 
 FINALISTS = 3
-CONFIRMED = FINALISTS + 2
 CONFIRM_DRAWS = 12
 _FAILED = -1e6
 """For the mean of a setting that failed on a draw: below every J, and still a number."""
@@ -119,25 +119,26 @@ def decide(table: Table, rng: random.Random) -> Decision:
     first = [[table.value((loss, at), tune[0]) for at in range(len(each))] for loss, each in enumerate(table.settings)]
     bests = {loss: max((j for j in tried if j is not None), default=None) for loss, tried in enumerate(first)}
     going = _halve(bests, table.losses.index(REFERENCE_LOSS))
-    chosen, cost, trainings = {}, table.exhaustive_s, table.ways
+    ranked: dict[int, tuple[int, ...]] = {}
+    cost, trainings = table.exhaustive_s, table.ways
     for loss in going:
         finalists = _find_finalists(first[loss])
-        setting = choose_setting(
+        settings = rank_settings(
             {table.settings[loss][at]: [table.value((loss, at), draw) for draw in tune] for at in finalists}
         )
         cost += 2 * sum(float(table.seconds[loss, at]) for at in finalists)
         trainings += 2 * len(finalists)
-        if setting is not None:
+        if settings:
             trainings += len(screened_on)
-            chosen[loss] = table.settings[loss].index(setting)
-            cost += len(screened_on) * float(table.seconds[loss, chosen[loss]])
-    intervals = _screen(table, chosen, screened_on)
-    finals = _freeze(table, intervals)
-    cost += len(confirmed_on) * sum(float(table.seconds[loss, chosen[loss]]) for loss in finals)
+            ranked[loss] = tuple(table.settings[loss].index(each) for each in settings)
+            cost += len(screened_on) * float(table.seconds[loss, ranked[loss][0]])
+    intervals = _screen(table, {loss: each[0] for loss, each in ranked.items()}, screened_on)
+    finals = _freeze(table, intervals, ranked)
+    cost += len(confirmed_on) * sum(float(table.seconds[way]) for way in finals)
     trainings += len(confirmed_on) * len(finals)
-    pick = max(finals, key=lambda loss: _confirm(table, (loss, chosen[loss]), confirmed_on))
+    pick = max(finals, key=lambda way: _confirm(table, way, confirmed_on))
     tau, tau_of_screened = _rank(table, intervals, bests)
-    return Decision((pick, chosen[pick]), cost, trainings, tau, tau_of_screened)
+    return Decision(pick, cost, trainings, tau, tau_of_screened)
 
 
 def _halve(bests: Mapping[int, float | None], reference: int) -> list[int]:
@@ -170,12 +171,14 @@ def _screen(table: Table, chosen: Mapping[int, int], draws: Sequence[int]) -> di
     return intervals
 
 
-def _freeze(table: Table, screened: Mapping[int, Interval]) -> list[int]:
+def _freeze(table: Table, screened: Mapping[int, Interval], ranked: Mapping[int, Sequence[int]]) -> list[Way]:
+    """DPO at each setting between which its tuning chose, the others at the chosen one."""
     known = {loss: interval for loss, interval in screened.items() if table.losses[loss] in LIBRARY}
     proposed = {loss: interval for loss, interval in screened.items() if loss not in known}
     reference = table.losses.index(REFERENCE_LOSS)
     known.pop(reference, None)
-    return [*pick_best(proposed, FINALISTS), reference, *pick_best(known, 1)]
+    others = [*pick_best(proposed, FINALISTS), *pick_best(known, 1)]
+    return [*((loss, ranked[loss][0]) for loss in others), *((reference, at) for at in ranked[reference])]
 
 
 def _confirm(table: Table, way: Way, draws: Sequence[int]) -> float:

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from discovery_service.domain.confirming import Comparison, compare
+from discovery_service.domain.confirming import Match, compare_with_all
 from discovery_service.domain.differences import Occasion
 from discovery_service.domain.freezing import pick_best
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.power import MIN_DRAWS, POLICIES
 from discovery_service.domain.screening import Spread, screen
-from discovery_service.domain.tuning import choose_setting
+from discovery_service.domain.tuning import rank_settings
 
 FINALISTS = 3
 TUNE_DRAWS = SCREEN_DRAWS = 3
@@ -99,41 +99,50 @@ class Contender:
 
     settings: tuple[Setting, ...]
     values: Sequence[Values]
-    chosen: int | None
-    """None where every training failed."""
+    ranked: tuple[int, ...]
+    """Of them, those between which its tuning chose, the chosen one first; none where every training failed."""
 
     @property
-    def setting(self) -> Setting | None:
-        return None if self.chosen is None else self.settings[self.chosen]
+    def chosen(self) -> int | None:
+        return next(iter(self.ranked), None)
 
-    def take(self, span: slice) -> list[float | None]:
-        return [] if self.chosen is None else [each[self.chosen] for each in self.values[span]]
+    def take(self, span: slice, at: int | None) -> list[float | None]:
+        return [] if at is None else [each[at] for each in self.values[span]]
 
 
 def enter(settings: tuple[Setting, ...], values: Sequence[Values]) -> Contender:
     """Tunes it."""
     tuned = {setting: [each[at] for each in values[_TUNE]] for at, setting in enumerate(settings)}
-    chosen = choose_setting(tuned)
-    return Contender(settings, values, None if chosen is None else settings.index(chosen))
+    return Contender(settings, values, tuple(settings.index(each) for each in rank_settings(tuned)))
 
 
-def find_gains(contender: Contender, reference: Contender, span: slice) -> list[float] | None:
-    """None where either failed on some draw: then there is no estimate, as those it failed on were the hard ones."""
-    pairs = list(zip(contender.take(span), reference.take(span), strict=False))
+def find_gains(contender: Contender, reference: Contender, span: slice, at: int | None) -> list[float] | None:
+    """On the reference at that setting of its own.
+
+    None where either failed on some draw: then there is no estimate, as those it failed on were the hard ones.
+    """
+    pairs = list(zip(contender.take(span, contender.chosen), reference.take(span, at), strict=False))
     gains = [own - other for own, other in pairs if own is not None and other is not None]
     return gains if pairs and len(gains) == len(pairs) else None
 
 
 def screen_all(contenders: Mapping[str, Contender], reference: Contender, spread: Spread) -> dict[str, Interval]:
     """Of those that have an estimate."""
-    gains = {name: find_gains(each, reference, _SCREEN) for name, each in contenders.items()}
+    gains = {name: find_gains(each, reference, _SCREEN, reference.chosen) for name, each in contenders.items()}
     return {name: screen(each, spread) for name, each in gains.items() if each is not None}
 
 
-def confirm(contender: Contender, reference: Contender, drawn: Drawn) -> Comparison | None:
-    """None of one that failed on a draw."""
-    gains = find_gains(contender, reference, _CONFIRM)
-    return None if gains is None else compare(dict(zip(drawn.occasions, gains, strict=True)), FINALISTS)
+def confirm(contender: Contender, reference: Contender, drawn: Drawn) -> Match | None:
+    """None where either failed on a draw at its chosen setting."""
+    gains = {at: find_gains(contender, reference, _CONFIRM, at) for at in reference.ranked}
+    if reference.chosen is None or gains[reference.chosen] is None:
+        return None
+    met = {
+        reference.settings[at]: dict(zip(drawn.occasions, each, strict=True))
+        for at, each in gains.items()
+        if each is not None
+    }
+    return compare_with_all(met, FINALISTS)
 
 
 def freeze(screened: Mapping[str, Interval]) -> list[str]:

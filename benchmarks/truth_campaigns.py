@@ -25,8 +25,9 @@ from benchmarks.redrawn import (
     freeze,
     screen_all,
 )
-from discovery_service.domain.confirming import Comparison
+from discovery_service.domain.confirming import Comparison, Match
 from discovery_service.domain.intervals import LEVEL, Interval
+from discovery_service.domain.measuring import Setting
 from discovery_service.domain.power import find_detectable
 from discovery_service.domain.students_t import find_t
 from discovery_service.domain.verdicts import Verdict, read_verdict
@@ -40,6 +41,9 @@ _COPY = "copy of DPO"
 
 Counts = Counter[Any]
 Effects = Mapping[int, float]
+Truth = Mapping[Setting, Effects | None]
+"""The bank's means against the reference at each setting between which its tuning chose, the chosen one first. None
+where either failed somewhere in the bank."""
 Play = Callable[[World, random.Random], Counts]
 
 
@@ -64,8 +68,8 @@ def play_placebo(world: World, rng: random.Random) -> Counts:
         for number in range(CANDIDATES)
     }
 
-    def find_truth(name: str) -> Effects | None:
-        return _find_effects(world, entry, contenders[name], entry, reference, salts=slice(len(entry.values)))
+    def find_truth(name: str) -> Truth:
+        return _find_truth(world, entry, contenders[name], reference, salts=slice(len(entry.values)))
 
     screened = screen_all(contenders, reference, world.spread)
     return _count(_judge(contenders, reference, drawn, screened, find_truth))
@@ -87,18 +91,17 @@ def play_planted(world: World, rng: random.Random) -> Counts:
         copied = _copy(world.reference, drawn, rng)
         contenders[f"{_COPY} {len(contenders)}"] = enter(world.reference.settings, copied)
 
-    def find_truth(name: str) -> Effects | None:
-        entry = world.entries.get(name, world.reference)
-        return _find_effects(world, entry, contenders[name], world.reference, reference)
+    def find_truth(name: str) -> Truth:
+        return _find_truth(world, world.entries.get(name, world.reference), contenders[name], reference)
 
     screened = screen_all(contenders, reference, world.spread)
     counts = _count(_judge(contenders, reference, drawn, screened, find_truth))
-    truth = find_truth(PLANTED)
-    if truth is not None:
-        gain, comparison = fmean(truth.values()), confirm(contenders[PLANTED], reference, drawn)
-        _count_winner(counts, world, comparison, PLANTED in freeze(screened), gain)
-        if comparison is not None and PLANTED in screened:
-            _count_power(counts, comparison, screened, gain)
+    known = [effects for effects in find_truth(PLANTED).values() if effects is not None]
+    if known:
+        gain, match = min(fmean(each.values()) for each in known), confirm(contenders[PLANTED], reference, drawn)
+        _count_winner(counts, world, match, PLANTED in freeze(screened), gain)
+        if match is not None and PLANTED in screened:
+            _count_power(counts, match, screened, gain)
     return counts
 
 
@@ -124,15 +127,22 @@ class Judged:
     """A finalist."""
 
     name: str
-    is_at_setting_of_reference: bool
-    comparison: Comparison
-    truth: Effects | None
-    """The bank's means; None of a loss that failed somewhere in the bank."""
+    match: Match
+    truth: Truth
 
     @property
     def is_right(self) -> bool:
-        """To be called better: no copy of DPO is, and nothing else that is not under every base policy."""
-        return not self.name.startswith(_COPY) and self.truth is not None and min(self.truth.values()) > 0
+        """To be called better: no copy of DPO is, and nothing else that is not under every base policy, than DPO at
+        each setting that it met."""
+        met = [self.truth[setting] for setting in self.match.comparisons]
+        is_better = all(effects is not None and min(effects.values()) > 0 for effects in met)
+        return is_better and not self.name.startswith(_COPY)
+
+    @property
+    def single(self) -> tuple[Comparison, Effects | None]:
+        """With the reference at its chosen setting, whichever is the harder one."""
+        chosen = next(iter(self.truth))
+        return self.match.comparisons[chosen], self.truth[chosen]
 
 
 def _judge(
@@ -140,40 +150,38 @@ def _judge(
     reference: Contender,
     drawn: Drawn,
     screened: Mapping[str, Interval],
-    find_truth: Callable[[str], Effects | None],
+    find_truth: Callable[[str], Truth],
 ) -> Iterator[Judged]:
     """The finalists, but for one that failed while it was confirmed: it has no verdict."""
     for name in freeze(screened):
-        comparison = confirm(contenders[name], reference, drawn)
-        if comparison is not None:
-            is_same = contenders[name].setting == reference.setting
-            yield Judged(name, is_same, comparison, find_truth(name))
+        match = confirm(contenders[name], reference, drawn)
+        if match is not None:
+            yield Judged(name, match, find_truth(name))
 
 
-def _find_effects(
-    world: World, entry: Entry, contender: Contender, other: Entry, reference: Contender, salts: slice = slice(1)
-) -> Effects | None:
-    if contender.chosen is None or reference.chosen is None:
-        return None
-    own, theirs = world.find_means(entry, contender.chosen, salts), world.find_means(other, reference.chosen, salts)
-    return None if own is None or theirs is None else {policy: own[policy] - theirs[policy] for policy in own}
+def _find_truth(
+    world: World, entry: Entry, contender: Contender, reference: Contender, salts: slice = slice(1)
+) -> Truth:
+    own = None if contender.chosen is None else world.find_means(entry, contender.chosen, salts)
+    truth: dict[Setting, Effects | None] = {}
+    for at in reference.ranked:
+        theirs = world.find_means(world.reference, at, salts)
+        truth[reference.settings[at]] = None if own is None or theirs is None else {p: own[p] - theirs[p] for p in own}
+    return truth
 
 
 def _count(finalists: Iterable[Judged]) -> Counts:
     counts: Counts = Counter(campaigns=1)
     for each in finalists:
-        verdict = each.comparison.verdict
         counts["finalists"] += 1
-        counts[verdict] += 1
-        counts["finalists", each.is_at_setting_of_reference] += 1
-        if verdict is Verdict.BETTER:
-            counts["right"] += each.is_right
-            counts["better", each.is_at_setting_of_reference] += 1
-        if each.truth is not None:
+        counts[each.match.verdict] += 1
+        counts["right"] += each.match.verdict is Verdict.BETTER and each.is_right
+        comparison, effects = each.single
+        if effects is not None:
             counts["intervals"] += 1
-            truth = fmean(each.truth.values())
-            counts["covered"] += _holds(each.comparison.interval, truth)
-            counts["covered alone"] += _holds(_at_95(each.comparison), truth)
+            truth = fmean(effects.values())
+            counts["covered"] += _holds(comparison.interval, truth)
+            counts["covered alone"] += _holds(_at_95(comparison), truth)
     counts["with better"] = counts[Verdict.BETTER] > 0
     counts["with worse"] = counts[Verdict.WORSE] > 0
     return counts
@@ -191,26 +199,30 @@ def _at_95(comparison: Comparison) -> Interval:
     return replace(interval, low=interval.mean - half, high=interval.mean + half)
 
 
-def _count_winner(counts: Counts, world: World, comparison: Comparison | None, is_finalist: bool, gain: float) -> None:
-    """Whether the planted loss is found, and whether it had to be."""
+def _count_winner(counts: Counts, world: World, match: Match | None, is_finalist: bool, gain: float) -> None:
+    """Whether the planted loss is found, and whether it had to be: by its gain on DPO at the harder of its settings."""
     detectable = find_detectable(sd=world.spread.sd, draws=CONFIRM_DRAWS, finalists=FINALISTS)
-    is_found = is_finalist and comparison is not None and comparison.verdict is Verdict.BETTER
+    is_found = is_finalist and match is not None and match.verdict is Verdict.BETTER
     counts.update({"winners": 1, "gain": gain, "winner a finalist": is_finalist, "winner found": is_found})
     if gain >= SIZEABLE * detectable:
         counts.update({"sizeable": 1, "sizeable found": is_found})
-    if comparison is not None:
-        counts.update({"variances": 1, "variance": comparison.sd**2})
+    if match is not None:
+        counts.update({"variances": 1, "variance": match.counting.sd**2})
 
 
-def _count_power(counts: Counts, comparison: Comparison, screened: Mapping[str, Interval], gain: float) -> None:
+def _count_power(counts: Counts, match: Match, screened: Mapping[str, Interval], gain: float) -> None:
     """Were its true gain another one: what lacks is added to each of its differences, screened and confirmed."""
     for wanted in GAINS:
         more = wanted - gain
         counts["asked", wanted] += 1
         if PLANTED in freeze({**screened, PLANTED: _shift(screened[PLANTED], more)}):
-            effects = [effect + more for effect in comparison.effects.values()]
-            is_found = read_verdict(_shift(comparison.interval, more), effects) is Verdict.BETTER
+            is_found = all(_is_better(each, more) for each in match.comparisons.values())
             counts.update({("chosen", wanted): 1, ("found", wanted): is_found})
+
+
+def _is_better(comparison: Comparison, more: float) -> bool:
+    effects = [effect + more for effect in comparison.effects.values()]
+    return read_verdict(_shift(comparison.interval, more), effects) is Verdict.BETTER
 
 
 def _shift(interval: Interval, more: float) -> Interval:

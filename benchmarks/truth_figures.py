@@ -54,8 +54,6 @@ def _tell_placebo(drawing: Drawing) -> dict[str, Any]:
         "discoveries": total["with better"],
         **find_share(drawing, "with better", "campaigns"),
         "verdicts_a_campaign": find_share(drawing, Verdict.BETTER, "campaigns"),
-        "of_finalists_at_setting_of_dpo": find_share(drawing, ("better", True), ("finalists", True)),
-        "of_finalists_at_another": find_share(drawing, ("better", False), ("finalists", False)),
         "worse": find_share(drawing, "with worse", "campaigns"),
     }
 
@@ -184,8 +182,7 @@ def tabulate(figures: Mapping[str, Any]) -> str:
 def _tabulate_placebo(figures: Mapping[str, Any]) -> list[str]:
     told = figures["placebo"]
     rows = {**told["arenas"], "all": told} if told["arenas"] else {}
-    names = ("verdicts a campaign", "of finalists, same setting", "of finalists, another", "with a worse")
-    keys = ("verdicts_a_campaign", "of_finalists_at_setting_of_dpo", "of_finalists_at_another", "worse")
+    names, keys = ("verdicts a campaign", "with a worse"), ("verdicts_a_campaign", "worse")
     lines = [f"{'placebo':16}{'campaigns':>10}" + "".join(f"{name:>28}" for name in ("with a discovery", *names))]
     for arena, each in rows.items():
         shares = (each, *(each[key] for key in keys))

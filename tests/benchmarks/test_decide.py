@@ -37,7 +37,7 @@ def test_without_noise_the_best_is_picked_at_its_best_setting() -> None:
 
 def test_a_decision_takes_the_trainings_that_the_service_would_and_dpo_goes_on_though_it_is_last() -> None:
     decision = decide(make_table(), Random(0))
-    assert decision.trainings == 36 * 7 + 18 * (4 + 3) + 5 * 12
+    assert decision.trainings == 36 * 7 + 18 * (4 + 3) + 6 * 12
     assert decision.seconds == pytest.approx(1.25 * decision.trainings)
 
 
@@ -68,7 +68,7 @@ def test_what_failed_is_never_picked() -> None:
 
 
 def make_repeated(right: float, exhaustive: list[float], peer_s: float | None = 10.0) -> Repeated:
-    return Repeated(right, exhaustive, 0.02, 0.6, 0.5, 500.0, 438.0, 250.0, 252, peer_s)
+    return Repeated(right, exhaustive, 0.02, 0.6, 0.5, 500.0, 450.0, 250.0, 252, peer_s)
 
 
 def test_ratios_are_at_as_many_draws_as_make_the_exhaustive_run_as_right() -> None:

@@ -17,8 +17,9 @@ from benchmarks.planted import PLANTED
 from benchmarks.redrawn import World
 from benchmarks.truth_campaigns import CANDIDATES, GAINS, Counts, Sample, play_placebo, play_planted, repeat, sample
 from benchmarks.truth_figures import compare_library, describe_coverage, describe_null, find_share
+from discovery_service.domain.confirming import Match, compare_with_all
 from discovery_service.domain.verdicts import Verdict
-from tests.benchmarks.banks import Truth, make_bank, nothing, winning
+from tests.benchmarks.banks import SETTINGS, Truth, make_bank, nothing, winning
 
 TERSE, PLAIN, FLIPS = "terse:mini", "plain:mini", "flips:mini"
 FEW = Sample(campaigns=40, banks=5, campaigns_of_bank=10)
@@ -37,6 +38,25 @@ def test_among_copies_of_dpo_hardly_anything_is_found() -> None:
     assert counts["finalists"] == 3 * counts["campaigns"]
     assert counts["with better"] / counts["campaigns"] <= 0.05
     assert counts["with worse"] / counts["campaigns"] <= 0.05
+
+
+def test_nor_where_tuning_often_leaves_dpo_at_the_worse_of_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tune draws tell nothing. Copies are better than DPO there, and not than DPO at its other setting."""
+
+    def known(cell: Cell) -> float:
+        return -0.3 * (cell.setting == SETTINGS[3] and not cell.draw.key.startswith("tune"))
+
+    world = open_terse(known)
+    counts = play(play_placebo, world)
+    assert counts["with better"] / counts["campaigns"] <= 0.02
+
+    def alone(differences: Any, finalists: int) -> Match:
+        chosen = next(iter(differences))
+        return compare_with_all({chosen: differences[chosen]}, finalists)
+
+    monkeypatch.setattr("benchmarks.redrawn.compare_with_all", alone)
+    counts = play(play_placebo, world)
+    assert counts["with better"] / counts["campaigns"] > 0.1
 
 
 def test_that_one_copy_of_dpo_was_lucky_in_the_bank_makes_it_no_better() -> None:
