@@ -12,7 +12,6 @@ from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Campaign, Candidate, Event, Finalist, Freeze, Measurement, Round, Seal
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
-from discovery_service.domain.measuring import Setting
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose, RoundStatus
 from discovery_service.engine.arenas import get_arena
 from discovery_service.engine.campaigns import get_campaign, pause_campaign, resume_campaign
@@ -20,7 +19,6 @@ from discovery_service.engine.claim import crash
 from discovery_service.engine.entries import read_field
 from discovery_service.engine.evaluations import retry_evaluation
 from discovery_service.engine.freeze import freeze_search
-from discovery_service.engine.standings import rebuild
 from discovery_service.engine.verdicts import proceed
 from discovery_service.errors import Conflict
 from tests import rows
@@ -143,87 +141,6 @@ def test_a_placebo_that_is_dpo_on_every_draw_is_not_distinguishable(sessions: Se
     row = play.standings(CONFIRM)["cdpo"]
     assert (row.difference, row.lower, row.upper, row.verdict) == (0, 0, 0, "not distinguishable from")
     assert (play.get_campaign().status_reason or "").startswith("No confirmed discovery: of 1 candidates")
-
-
-def at_settings(play: Play, name: str) -> list[dict[str, Any]]:
-    """As frozen, the chosen one first."""
-    with play.sessions() as session:
-        query = select(Finalist.setting).join(Candidate, Candidate.id == Finalist.candidate_id)
-        return list(session.scalars(query.where(Candidate.name == name).order_by(Finalist.freeze_id, Finalist.rank)))
-
-
-def misled(name: str, setting: Any, policy: int, purpose: Purpose, draw: str) -> float | None:
-    """Two copies of one loss, best at beta 1; DPO's three tune draws say beta 2, and only those."""
-    luck = 0.3 * (purpose is TUNE and name == "dpo" and setting == Setting(2, 1.5e-3, 120))
-    return (table({})(name, setting, policy, purpose, draw) or 0.0) + luck
-
-
-def test_a_copy_of_dpo_is_not_better_because_dpos_tuning_chose_the_worse_setting(sessions: Sessions) -> None:
-    play = Play(sessions, misled, rounds=[("cdpo",)], library=("dpo", "ipo"))
-    play.run()
-    assert [each["beta"] for each in at_settings(play, "dpo")] == [2, 1]
-    assert [each["beta"] for each in at_settings(play, "cdpo")] == [1]
-    row = play.standings(CONFIRM)["cdpo"]
-    told = row.figures["against"]["dpo"]
-    (beside,) = told["others"]
-    assert (beside["setting"]["beta"], beside["verdict"]) == (2, "better than")
-    assert beside["difference"] == pytest.approx(0.1, abs=0.03)
-    assert (told["setting"]["beta"], row.verdict) == (1, "not distinguishable from")
-    assert (row.difference, row.lower, row.upper) == (told["difference"], told["lower"], told["upper"])
-    assert (play.get_campaign().status_reason or "").startswith("No confirmed discovery")
-    dpo = play.standings(CONFIRM)["dpo"]
-    assert dpo.setting["beta"] == 2
-    assert [each["setting"]["beta"] for each in dpo.figures["others"]] == [1]
-    assert dpo.figures["others"][0]["means"]["J"]["mean"] > dpo.figures["means"]["J"]["mean"]
-    with sessions.begin() as session:
-        assert rebuild(session, play.campaign_id).differed == 0
-
-
-def test_in_a_held_out_arena_dpo_is_frozen_at_both_settings_that_were_found_there(sessions: Sessions) -> None:
-    def value(name: str, setting: Any, policy: int, purpose: Purpose, draw: str) -> float | None:
-        found = PLANTED(name, setting, policy, purpose, draw)
-        return found if found is None or not elsewhere["on"] else found - abs(setting.beta - 4)
-
-    elsewhere = {"on": False}
-    play = Play(sessions, value, rounds=[("cdpo",)], library=("dpo", "ipo"), held_out=[ELSEWHERE])
-    play.run(until=CONFIRM)
-    play.measure(*(row.id for _, row in play.evaluations(purpose=CONFIRM)))
-    elsewhere["on"] = True
-    play.run()
-    here, there = at_settings(play, "dpo")[:2], at_settings(play, "dpo")[2:]
-    assert here[0]["beta"] == 1
-    assert there[0]["beta"] == 4
-    assert len(there) == 2
-    assert there[1] not in here
-    assert play.get_campaign().status is CampaignStatus.COMPLETED
-
-
-def test_dpos_second_setting_is_not_compared_with_where_it_fails_there_and_no_verdict_stands_on_our_crash(
-    sessions: Sessions,
-) -> None:
-    def value(name: str, setting: Any, policy: int, purpose: Purpose, draw: str) -> float | None:
-        fails = name == "dpo" and purpose is CONFIRM and policy == 2 and setting.beta == 1
-        return None if fails else misled(name, setting, policy, purpose, draw)
-
-    play = Play(sessions, value, rounds=[("cdpo",)], library=("dpo", "ipo"))
-    play.run()
-    assert "others" not in play.standings(CONFIRM)["cdpo"].figures["against"]["dpo"]
-    assert play.standings(CONFIRM)["cdpo"].verdict == "better than"
-    (beside,) = play.standings(CONFIRM)["dpo"].figures["others"]
-    assert len(beside["failed"]) == 3
-    assert "means" not in beside
-
-    crashing = Play(sessions, misled, rounds=[("cdpo",)], library=("dpo", "ipo"), seed=2)
-    crashing.run(until=CONFIRM)
-    given_up = next(
-        row.id for name, row in crashing.evaluations(purpose=CONFIRM) if name == "dpo" and row.setting["beta"] == 1
-    )
-    crashing.crash(given_up)
-    with sessions.begin() as session:
-        resume_campaign(session, crashing.campaign_id)
-    crashing.run()
-    assert crashing.standings(CONFIRM)["cdpo"].verdict is None
-    assert (crashing.get_campaign().status_reason or "").endswith("without a number: cdpo.")
 
 
 def test_a_campaign_without_a_proposed_finalist_ends_without_a_freeze(sessions: Sessions) -> None:
