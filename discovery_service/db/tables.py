@@ -258,6 +258,13 @@ class Evaluation(Keyed, Work, Base):
             ["finalist.freeze_id", "finalist.candidate_id", "finalist.setting"],
         ),
         ForeignKeyConstraint(["seal_id", "arena_id"], ["freeze.id", "freeze.arena_id"]),
+        # By what is trained: the natural key goes by the hash of the setting, which whoever writes the row says.
+        Index(
+            "uq_evaluation_confirmed_once",
+            *("seal_id", "candidate_id", "setting", "base_policy", "draw"),
+            unique=True,
+            postgresql_where=text("seal_id IS NOT NULL"),
+        ),
         rung_index("evaluation", EvaluationStatus.QUEUED),
     )
 
