@@ -7,15 +7,19 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Finalist, Freeze, Seal
+from discovery_service.db.tables import Arena, Candidate, Evaluation, Finalist, Freeze, Seal
 from discovery_service.domain.freezing import ConfirmationPlan, Role, list_confirm_draws
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.stages import Wanted
 from discovery_service.domain.standings import Score, Trained, score_confirmation
 from discovery_service.engine.entries import Record, add_outcomes, select_outcomes
-from discovery_service.engine.freeze import read_plan
+from discovery_service.engine.freeze import find_digest_of, read_plan
 from discovery_service.engine.schedule import schedule
+
+
+class BrokenSeal(Exception):
+    """Somebody changed what was frozen."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,16 @@ class Confirmation:
 
 
 def read_confirmation(session: Session, freeze: Freeze) -> Confirmation:
-    """Of a sealed freeze."""
+    """Of a sealed freeze. BrokenSeal where what was sealed is not what stands in the rows."""
     plan = read_plan(freeze)
     arena = session.get_one(Arena, freeze.arena_id)
     digest = session.get_one(Seal, freeze.id).digest
-    seed = session.get_one(Campaign, freeze.campaign_id).spec["seed"]
-    draws = list_confirm_draws(arena.content_sha256, seed, digest, plan.base_policies, plan.draws)
+    if find_digest_of(session, freeze) != digest:
+        raise BrokenSeal(
+            f"What was frozen in {arena.name} is no longer what was sealed: a loss, the arena or the seed was changed"
+            " past the service. Nothing is said of it before whoever looks after the database has put it back."
+        )
+    draws = list_confirm_draws(digest, plan.base_policies, plan.draws)
     query = (
         select(Finalist, Candidate.name)
         .join(Candidate, Candidate.id == Finalist.candidate_id)

@@ -9,13 +9,14 @@ import pytest
 from sqlalchemy import select
 
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Campaign, Candidate, Event, Finalist, Freeze, Measurement, Round, Seal
+from discovery_service.db.tables import Arena, Campaign, Candidate, Event, Finalist, Freeze, Measurement, Round, Seal
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose, RoundStatus
 from discovery_service.engine.arenas import get_arena
 from discovery_service.engine.campaigns import get_campaign, pause_campaign, resume_campaign
 from discovery_service.engine.claim import crash
+from discovery_service.engine.confirm import BrokenSeal
 from discovery_service.engine.entries import read_field
 from discovery_service.engine.evaluations import retry_evaluation
 from discovery_service.engine.freeze import freeze_search
@@ -132,6 +133,38 @@ def test_the_rerun_of_a_campaign_repeats_its_confirm_draws_and_another_seed_has_
         draws.append({row.draw for _, row in play.evaluations(purpose=CONFIRM)})
     assert draws[0] == draws[1]
     assert not draws[0] & draws[2]
+
+
+@pytest.mark.parametrize("change", ["seed", "arena", "graph_sha256"])
+def test_what_follows_from_a_seal_is_not_drawn_again_where_rows_behind_it_were_changed(
+    sessions: Sessions, owner_sessions: Sessions, change: str
+) -> None:
+    play = Play(sessions, PLANTED, rounds=[("cdpo",)], library=("dpo", "ipo"))
+    play.run(until=CONFIRM)
+    before = play.keys()
+    with owner_sessions.begin() as session:
+        session.connection().exec_driver_sql("ALTER TABLE candidate DISABLE TRIGGER keep_frozen_loss")
+        campaign = session.get_one(Campaign, play.campaign_id)
+        campaign.spec = campaign.spec | ({"seed": 7} if change == "seed" else {})
+        if change == "arena":
+            session.get_one(Arena, play.arena_id).content_sha256 = "d" * 64
+        elif change == "graph_sha256":
+            cdpo, ipo = (session.scalars(select(Candidate).filter_by(name=each)).one() for each in ("cdpo", "ipo"))
+            cdpo.graph, cdpo.graph_sha256 = ipo.graph, ipo.graph_sha256
+    with pytest.raises(BrokenSeal, match="no longer what was sealed"):
+        play.step()
+    assert play.keys() == before
+
+
+def test_a_graph_that_is_not_the_accepted_one_is_not_trained(sessions: Sessions) -> None:
+    play = Play(sessions, PLANTED, rounds=[("cdpo",)], library=("dpo", "ipo"))
+    play.step()
+    with sessions.begin() as session:
+        cdpo, ipo = (session.scalars(select(Candidate).filter_by(name=each)).one() for each in ("cdpo", "ipo"))
+        cdpo.graph = ipo.graph
+    row_id = next(row.id for name, row in play.evaluations() if name == "cdpo")
+    with pytest.raises(ValueError, match=r"not the .* that the gate has accepted"):
+        play.measure(row_id)
 
 
 def test_a_placebo_that_is_dpo_on_every_draw_is_not_distinguishable(sessions: Sessions) -> None:

@@ -30,9 +30,15 @@ def freeze(contest: Contest, tuned: Mapping[Loss, Tuned]) -> Freeze:
         losses = [each.loss for each in contenders if each.loss in settings]
         return [Frozen(role, loss.graph_sha256, settings[loss]) for loss in losses]
 
-    digest = find_digest([*write(Role.REFERENCE, [contest.reference]), *write(Role.FINALIST, contest.finalists)])
     place = contest.place
-    draws = list_confirm_draws(place.arena_sha256, place.seed, digest, place.base_policies, place.draws)
+    digest = find_digest(
+        [*write(Role.REFERENCE, [contest.reference]), *write(Role.FINALIST, contest.finalists)],
+        arena_sha256=place.arena_sha256,
+        seed=place.seed,
+        base_policies=place.base_policies,
+        draws=place.draws,
+    )
+    draws = list_confirm_draws(digest, place.base_policies, place.draws)
     return Freeze(settings, digest, draws)
 
 
