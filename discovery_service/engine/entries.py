@@ -174,7 +174,6 @@ def read_field(
     entries = []
     for row in session.execute(_select_accepted(campaign_id, only)):
         stopped = [] if is_held_out or row.number == LIBRARY_ROUND else row.stopped_slots
-        twin = (row.twin or {}).get("name")
         entries.append(
             Entry(
                 candidate_id=row.id,
@@ -182,7 +181,7 @@ def read_field(
                 author=row.author,
                 graph_sha256=row.graph_sha256,
                 uses_beta=row.passport["uses"]["beta"],
-                is_known=row.author is Author.LIBRARY or twin in library,
+                is_known=row.author is Author.LIBRARY or _find_known(row.twin or {}) in library,
                 round_id=row.round_id,
                 round_number=row.number,
                 slot=row.slot,
@@ -201,6 +200,13 @@ def read_field(
     )
     add_outcomes(session, wanted, records)
     return Field(arena, entries)
+
+
+def _find_known(twin: Mapping[str, Any]) -> str | None:
+    """The loss of the library that it is a twin of. What was judged before that was stored has the nearest one's name,
+    of whatever that is."""
+    found: str | None = twin["library"] if "library" in twin else twin.get("name")
+    return found
 
 
 def _select_accepted(campaign_id: UUID, only: Collection[UUID] | None) -> Select[Any]:
