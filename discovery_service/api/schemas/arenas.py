@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from discovery_service.domain.arenas import GOLD_REWARD, ArenaKind
+from discovery_service.domain.calibration import DIGITS
 from discovery_service.domain.campaign import MAX_COUNT, Strict, Text, example
 from discovery_service.domain.families import Family
 from discovery_service.domain.user_arenas import (
@@ -39,6 +40,8 @@ class ArenaCreate(Strict):
 
 Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Sd = Annotated[float, Field(ge=10**-DIGITS, le=1e9, allow_inf_nan=False)]
+"""No less than a calibration can write: with next to none any number of draws would be enough."""
 
 _LIBRARY: dict[str, Any] = {
     "draws": 12,
@@ -102,7 +105,7 @@ class LossAtItsBest(Strict):
 
 
 class SpreadOfLosses(Strict):
-    sd: Positive
+    sd: Sd
     degrees: Positive
 
 
@@ -124,11 +127,11 @@ class Library(Strict):
     draws: int = Field(ge=1, le=MAX_COUNT)
     base_policies: list[Annotated[int, Field(ge=0, le=MAX_COUNT)]] = Field(min_length=1, max_length=100)
     losses: dict[Annotated[Text, Field(max_length=100)], LossAtItsBest] = Field(max_length=1000)
-    level: Positive
+    level: Annotated[float, Field(ge=0.5, lt=1)]
     better: list[Annotated[Text, Field(max_length=100)]]
     worse: list[Annotated[Text, Field(max_length=100)]]
     spread: SpreadOfLosses = Field(description="What the interval of a screen borrows.")
-    sd: Positive = Field(description="Of the difference of a tuned loss and DPO over draws.")
+    sd: Sd = Field(description="Of the difference of a tuned loss and DPO over draws.")
     detectable: Detectable
     steps: list[OtherSteps]
 
