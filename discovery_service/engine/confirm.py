@@ -12,13 +12,13 @@ from discovery_service.domain.freezing import ConfirmationPlan, Role, list_confi
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.stages import Wanted
-from discovery_service.domain.standings import Score, Trained, score_confirmation
+from discovery_service.domain.standings import Score, Trained, score_confirmation, tell_unfinished
 from discovery_service.engine.entries import Record, add_outcomes, select_outcomes
 from discovery_service.engine.freeze import find_digest_of, read_plan
 from discovery_service.engine.schedule import schedule
 
 
-class BrokenSeal(Exception):
+class BrokenSeal(ValueError):
     """Somebody changed what was frozen."""
 
 
@@ -34,7 +34,8 @@ class Confirmed:
 
     @property
     def is_settled(self) -> bool:
-        return all(each in self.record.measured or each in self.record.failures for each in self.wanted)
+        """Measured or failed, all of it; one that we gave up on is neither."""
+        return all(each in self.record.measured for each in self.wanted)
 
     @property
     def trained(self) -> Trained:
@@ -92,6 +93,9 @@ def schedule_confirmation(session: Session, freeze: Freeze, confirmation: Confir
 
 
 def score_confirmed(confirmation: Confirmation) -> dict[UUID, Score]:
+    """Bare, before all of it is measured: whoever looks at one earlier decides by it what becomes of the others."""
+    if not confirmation.is_settled:
+        return {loss.candidate_id: tell_unfinished(loss.role, loss.trained) for loss in confirmation.losses}
     references = {loss.name: loss.trained for loss in confirmation.losses if loss.role is Role.REFERENCE}
     occasions = [each.occasion for each in confirmation.losses[0].wanted]
     return {

@@ -76,6 +76,7 @@ DROP FUNCTION keep_measurement();
 
 def upgrade() -> None:
     op.add_column("round", sa.Column("stopped_slots", postgresql.JSONB(astext_type=sa.Text()), nullable=True))
+    op.add_column("campaign_progress", sa.Column("search_over_at", sa.DateTime(timezone=True), nullable=True))
     op.create_unique_constraint(UNIQUE, "finalist", ["freeze_id", "candidate_id", "setting"])
     op.drop_constraint(BY_CANDIDATE, "evaluation", type_="foreignkey")
     op.create_foreign_key(
@@ -103,4 +104,6 @@ def downgrade() -> None:
         BY_CANDIDATE, "evaluation", "finalist", ["seal_id", "candidate_id"], ["freeze_id", "candidate_id"]
     )
     op.drop_constraint(UNIQUE, "finalist", type_="unique")
+    op.drop_column("campaign_progress", "search_over_at")
+    # Whom a halving stopped is lost with it: on the way up again, all of such a round go on.
     op.drop_column("round", "stopped_slots")
