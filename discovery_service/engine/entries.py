@@ -173,6 +173,8 @@ def read_field(
     library = KNOWN_LOSSES[spec.family] if spec.library == "all" else spec.library
     entries = []
     for row in session.execute(_select_accepted(campaign_id, only)):
+        if row.uses_beta is None:
+            raise ValueError(f"the passport of candidate {row.id} does not say whether it uses beta; judge it again")
         stopped = [] if is_held_out or row.number == LIBRARY_ROUND else row.stopped_slots
         entries.append(
             Entry(
@@ -180,7 +182,7 @@ def read_field(
                 name=row.name,
                 author=row.author,
                 graph_sha256=row.graph_sha256,
-                uses_beta=row.passport["uses"]["beta"],
+                uses_beta=row.uses_beta,
                 is_known=row.author is Author.LIBRARY or _find_known(row.twin or {}) in library,
                 round_id=row.round_id,
                 round_number=row.number,
@@ -212,7 +214,9 @@ def _find_known(twin: Mapping[str, Any]) -> str | None:
 def _select_accepted(campaign_id: UUID, only: Collection[UUID] | None) -> Select[Any]:
     query = (
         select(
-            *(Candidate.id, Candidate.name, Candidate.author, Candidate.graph_sha256, Candidate.passport),
+            *(Candidate.id, Candidate.name, Candidate.author, Candidate.graph_sha256),
+            # Of passports no more than this: they are most of what a candidate's row holds.
+            Candidate.passport["uses"]["beta"].label("uses_beta"),
             *(Candidate.twin, Round.id.label("round_id"), Round.number, Round.stopped_slots, Proposal.slot),
         )
         .join(Proposal, Proposal.id == Candidate.proposal_id)

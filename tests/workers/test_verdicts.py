@@ -100,12 +100,14 @@ def test_the_sweep_takes_the_steps_that_nobody_took(
 def test_a_step_that_fails_by_our_fault_pauses_the_campaign_with_the_reason(sessions: Sessions) -> None:
     campaign = add_campaign(sessions)
     with sessions.begin() as session:
-        session.scalars(select(Candidate).where(Candidate.name == "exp")).one().passport = {}
+        exp = session.scalars(select(Candidate).where(Candidate.name == "exp")).one()
+        exp.passport = {}
     take_step(campaign.id)
     paused = get(sessions, campaign)
     assert paused.status is CampaignStatus.PAUSED
     assert paused.status_reason == (
-        f"The service failed at the next step of campaign {campaign.id}: KeyError: 'uses'. Nothing measured is lost;"
+        f"The service failed at the next step of campaign {campaign.id}: ValueError: the passport of candidate"
+        f" {exp.id} does not say whether it uses beta; judge it again. Nothing measured is lost;"
         " the worker's log has the rest, under step.failed."
     )
     with sessions() as session:
