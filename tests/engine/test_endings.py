@@ -203,3 +203,14 @@ def test_of_two_finalists_none_is_told_before_both_are_measured(sessions: Sessio
         assert (row.difference, row.verdict, "means" in row.figures) == (None, None, False)
     play.run()
     assert None not in [play.standings(CONFIRM)[name].verdict for name in ("cdpo", "exp")]
+
+
+def test_a_look_leaves_what_is_known_of_a_built_in_arena_as_it_is(sessions: Sessions) -> None:
+    """Or two versions of a fleet would overwrite each other's figures at every step."""
+    newer = {"library": None}
+    with sessions.begin() as session:
+        made = arenas.get_arena(session, "plain:mini")
+        assert made.calibration is not None
+        made.calibration = newer
+    with sessions.begin() as session:
+        assert arenas.get_arena(session, "plain:mini").calibration == newer
