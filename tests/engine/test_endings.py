@@ -80,7 +80,7 @@ def test_a_campaign_stays_in_the_arena_in_which_it_began(sessions: Sessions, mon
         assert len(session.scalars(select(Freeze)).all()) == len(before) == 2
 
 
-def test_it_is_the_librarys_twin_that_counts_and_not_the_name_of_the_nearest(sessions: Sessions) -> None:
+def test_the_known_loss_counts_that_it_is_a_twin_of_and_not_the_name_of_the_nearest(sessions: Sessions) -> None:
     """A copy of DPO beside an earlier copy is nearest to that; and a proposal may call itself as a known loss."""
     play = Play(sessions, PLANTED, rounds=[("exp",)])
     twin = {"cosine": 0.999, "is_twin": True}

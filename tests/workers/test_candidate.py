@@ -152,7 +152,7 @@ def test_a_persons_second_copy_of_a_known_loss_is_told_which_known_loss_it_is(ca
     assert [(each.twin or {}).get("library") for each in (earlier, later)] == ["dpo", "dpo"]
 
 
-def test_a_persons_copy_of_anothers_is_no_known_loss(campaigning: Campaigning) -> None:
+def test_a_copy_of_what_another_person_sent_is_no_known_loss(campaigning: Campaigning) -> None:
     first = campaigning.add_round()
     campaigning.judge(campaigning.add(OWN, author=Author.HUMAN, made_in=first, name="ipo"))
     later = campaigning.judge(campaigning.add(OWN, author=Author.HUMAN, made_in=campaigning.add_round(first.number)))
