@@ -37,6 +37,9 @@ from discovery_service.domain.states import (
 )
 from discovery_service.engine.campaigns import create_campaign
 from discovery_service.engine.work import CANDIDATE, EVALUATION, EXCHANGE, WorkKind
+from discovery_service.losses.canonical import hash_graph
+from discovery_service.losses.graph import read_graph
+from discovery_service.losses.refusals import Refused
 
 Row = TypeVar("Row", bound=Base)
 
@@ -104,8 +107,10 @@ def add_candidate(
     made_in: Round | None = None,
     **values: Any,
 ) -> Candidate:
-    """`values` override its columns."""
+    """`values` override its columns; a graph comes with its hash."""
     proposal = add_proposal(session, campaign, made_in=made_in)
+    if values.get("graph") is not None:
+        values = {"graph_sha256": _hash(values["graph"])} | values
     columns = {
         "campaign_id": campaign.id,
         "proposal_id": proposal.id,
@@ -118,6 +123,13 @@ def add_candidate(
         "graph_sha256": sha256(str(proposal.id)),
     }
     return _added(session, Candidate(**columns | values))
+
+
+def _hash(graph: dict[str, Any]) -> str:
+    try:
+        return hash_graph(read_graph(graph))
+    except Refused:
+        return sha256(repr(graph))
 
 
 def find_or_add_arena(session: Session, name: str = ARENA) -> Arena:
@@ -148,12 +160,17 @@ def add_evaluation(
     return _added(session, Evaluation(**columns | values))
 
 
-def add_measurement(session: Session, key: str | None = None, **values: Any) -> Measurement:
-    """A stored outcome, under a key of its own unless one is given; `values` override its columns."""
-    key = key or str(uuid7())
+def add_measurement(
+    session: Session, name: str | None = None, *, of: Evaluation | None = None, **values: Any
+) -> Measurement:
+    """A stored outcome, under a key of its own unless one is given; `values` override its columns.
+
+    `of` an evaluation it is what that one asks for.
+    """
+    name = name or str(uuid7())
     columns = {
-        "key_sha256": sha256(key),
-        "key": {"draw": key},
+        "key_sha256": sha256(name),
+        "key": {"name": name} | ({} if of is None else _asked(session, of)),
         "graph_sha256": sha256(SOURCE),
         "arena_id": find_or_add_arena(session).id,
         "metrics": {"objective": 0.5},
@@ -161,6 +178,16 @@ def add_measurement(session: Session, key: str | None = None, **values: Any) -> 
         "device_seconds": 1.0,
     }
     return _added(session, Measurement(**columns | values))
+
+
+def _asked(session: Session, of: Evaluation) -> dict[str, Any]:
+    return {
+        "graph": session.get_one(Candidate, of.candidate_id).graph_sha256,
+        "arena": session.get_one(Arena, of.arena_id).content_sha256,
+        "base_policy": of.base_policy,
+        "setting": of.setting,
+        "draw": {"purpose": of.purpose.value, "key": of.draw, "salt": of.salt, "repeat": 0},
+    }
 
 
 def add_freeze(session: Session, campaign: Campaign, *, sealed: bool = False) -> Freeze:

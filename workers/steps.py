@@ -27,6 +27,9 @@ def take_step(campaign_id: UUID, finished: UUID | None = None) -> None:
             log.warning("step.left_to_the_sweep", campaign=str(campaign_id), error=str(error.orig))
             return
         log.exception("step.failed", campaign=str(campaign_id))
-        why = storable(f"{type(error).__name__}: {error}")
+        # Of what the database refuses SQLAlchemy tells with statement and parameters, which fill a page.
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        why = storable(f"{type(cause).__name__}: {cause}".strip())
+        reason = f"The service failed at the next step of campaign {campaign_id}: {why}. Nothing measured is lost;"
         with task_unit() as session:
-            pause_for(session, campaign_id, f"The service failed at its next step: {why}. Nothing measured is lost.")
+            pause_for(session, campaign_id, f"{reason} the worker's log has the rest, under step.failed.")

@@ -11,7 +11,7 @@ import typer
 from discovery_service.cli.connection import connect
 from discovery_service.cli.exits import ExitCode
 from discovery_service.cli.output import AsJson, as_plain, print_json, print_json_line, say
-from discovery_service.cli.show_campaign import print_campaign, print_campaigns, print_event
+from discovery_service.cli.show_campaign import print_campaign, print_campaigns, print_event, print_standings
 from discovery_service.cli.spec_file import read_campaign
 from discovery_service.client import Campaign
 from discovery_service.errors import UsageError
@@ -79,6 +79,17 @@ def show(campaign_id: CampaignId, as_json: AsJson = False) -> None:
     """Show one campaign with its spec and its progress."""
     with connect() as client:
         _show(client.campaigns.read(campaign_id), as_json)
+
+
+@group.command()
+def standings(campaign_id: CampaignId, as_json: AsJson = False) -> None:
+    """Show how each loss stands: screened, frozen and confirmed, with intervals."""
+    with connect() as client:
+        found = client.campaigns.standings(campaign_id)
+    if as_json:
+        print_json(as_plain(found))
+    else:
+        print_standings(found)
 
 
 @group.command()

@@ -15,3 +15,5 @@ class ExitCode(IntEnum):
     """No jail can be locked here, so that nothing was judged."""
     REFUSED = 5
     """The gate refused the loss."""
+    UNREADABLE = 6
+    """Something that is stored cannot be read, by this version or by anyone; all else was done."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import typer
 
 from discovery_service.cli.output import print_fields, print_table, printable, shown
-from discovery_service.client import Campaign, CampaignSpec, Event, Proposer
+from discovery_service.client import Campaign, CampaignSpec, Event, Proposer, Standing, Standings
 
 
 def print_campaigns(campaigns: Iterable[Campaign]) -> None:
@@ -49,6 +49,32 @@ def print_event(event: Event) -> None:
     subject = "" if event.subject_id in (None, event.campaign_id) else f" {event.subject_id}"
     facts = "".join(f" {key}={_fact(value)}" for key, value in event.payload.items())
     typer.echo(printable(f"{shown(event.created_at)}  {event.kind}{subject}{facts}"))
+
+
+def print_standings(found: Standings) -> None:
+    """The screen has no verdict: what it shows may be luck."""
+    columns = ("name", "author", "arena", "setting", "draws", "difference to dpo")
+    typer.echo(f"Screened: {len(found.screen)}")
+    print_table((*columns, "95 % interval"), map(_standing, found.screen))
+    for freeze in found.freezes:
+        names = ", ".join(f"{each.name} ({each.role})" for each in freeze.finalists)
+        sealed = f"sealed {shown(freeze.sealed_at)}" if freeze.sealed_at else "not sealed yet"
+        typer.echo(printable(f"\nFrozen in {freeze.arena}, {sealed}: {names}; {freeze.plan.get('draws')} draws"))
+    typer.echo(f"\nConfirmed: {len(found.confirm)}")
+    print_table((*columns, "interval", "verdict"), ((*_standing(each), each.verdict) for each in found.confirm))
+
+
+def _standing(standing: Standing) -> tuple[object, ...]:
+    setting = standing.setting
+    interval = "" if standing.lower is None else f"[{standing.lower:.3g}, {standing.upper:.3g}]"
+    return (
+        *(standing.name, standing.author, standing.arena),
+        f"beta {setting.beta:g}, rate {setting.learning_rate:g}, {setting.steps} steps",
+        standing.draws,
+        # No number without its interval.
+        f"{standing.difference:.3g}" if interval and standing.difference is not None else None,
+        interval,
+    )
 
 
 def spec_in_short(spec: CampaignSpec) -> str:

@@ -276,6 +276,50 @@ class Evaluation(Model):
     finished_at: datetime | None
 
 
+class Standing(Model):
+    candidate_id: UUID
+    name: str
+    author: str
+    arena: str
+    stage: str
+    extension: int
+    setting: EvaluationSetting
+    draws: int
+    difference: float | None
+    """Less DPO at its own best; None of DPO, and before all of a confirmation is measured."""
+    lower: float | None
+    upper: float | None
+    verdict: str | None
+    """Of a confirmed finalist; a screen has none."""
+    figures: dict[str, Any]
+    updated_at: datetime
+
+
+class Finalist(Model):
+    candidate_id: UUID
+    name: str
+    author: str
+    role: str
+    """finalist, or reference: one of those it is compared with."""
+    setting: EvaluationSetting
+
+
+class Freeze(Model):
+    arena: str
+    extension: int
+    plan: dict[str, Any]
+    finalists: list[Finalist]
+    digest: str | None
+    sealed_at: datetime | None
+
+
+class Standings(Model):
+    screen: list[Standing]
+    """The highest lower bound first, arena by arena."""
+    confirm: list[Standing]
+    freezes: list[Freeze]
+
+
 class Device(Model):
     kind: str
     """cpu or cuda."""

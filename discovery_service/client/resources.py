@@ -29,6 +29,7 @@ from discovery_service.client.models import (
     NewApiKey,
     Page,
     Readiness,
+    Standings,
     Worker,
 )
 from discovery_service.client.transport import Transport
@@ -66,6 +67,10 @@ class Campaigns:
 
     def read(self, campaign_id: Id) -> Campaign:
         return self._transport.ask(Campaign, "GET", _path(campaign_id))
+
+    def standings(self, campaign_id: Id) -> Standings:
+        """What the screen shows, what was frozen, and what was confirmed."""
+        return self._transport.ask(Standings, "GET", f"{_path(campaign_id)}/standings")
 
     def edit(
         self,

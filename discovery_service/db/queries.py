@@ -9,7 +9,18 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, joinedload
 
-from discovery_service.db.tables import ApiKey, Arena, Campaign, Candidate, Proposal, Round
+from discovery_service.db.tables import (
+    ApiKey,
+    Arena,
+    Campaign,
+    Candidate,
+    Finalist,
+    Freeze,
+    Proposal,
+    Round,
+    Seal,
+    Standing,
+)
 from discovery_service.domain.authors import Author
 from discovery_service.domain.states import CampaignStatus, CandidateStatus
 from discovery_service.errors import Unprocessable
@@ -46,6 +57,48 @@ def _place_of(session: Session, table: type[Campaign] | type[ApiKey], after: UUI
     if created_at is None:
         raise Unprocessable(f"after: there is nothing with the id {after}; take the `next` of the page before.")
     return created_at, after
+
+
+class StandingRow(NamedTuple):
+    standing: Standing
+    name: str
+    author: Author
+    arena: str
+
+
+def list_standings(session: Session, campaign_id: UUID) -> list[StandingRow]:
+    """Those of each arena together, the highest lower bound first."""
+    query = (
+        select(Standing, Candidate.name, Candidate.author, Arena.name)
+        .join(Candidate, Candidate.id == Standing.candidate_id)
+        .join(Arena, Arena.id == Standing.arena_id)
+        .where(Standing.campaign_id == campaign_id)
+        .order_by(Arena.name, Arena.id, Standing.extension, Standing.lower.desc().nulls_last(), Candidate.name)
+    )
+    return [StandingRow(*row) for row in session.execute(query)]
+
+
+class FrozenRow(NamedTuple):
+    freeze: Freeze
+    seal: Seal | None
+    finalist: Finalist
+    name: str
+    author: Author
+    arena: str
+
+
+def list_frozen_losses(session: Session, campaign_id: UUID) -> list[FrozenRow]:
+    """Of each freeze, the earliest first, its finalists before its references."""
+    query = (
+        select(Freeze, Seal, Finalist, Candidate.name, Candidate.author, Arena.name)
+        .join(Finalist, Finalist.freeze_id == Freeze.id)
+        .join(Candidate, Candidate.id == Finalist.candidate_id)
+        .join(Arena, Arena.id == Freeze.arena_id)
+        .outerjoin(Seal, Seal.freeze_id == Freeze.id)
+        .where(Freeze.campaign_id == campaign_id)
+        .order_by(Freeze.created_at, Freeze.id, Finalist.role, Candidate.name, Candidate.id)
+    )
+    return [FrozenRow(*row) for row in session.execute(query)]
 
 
 class Fingerprint(NamedTuple):

@@ -86,6 +86,9 @@ class CampaignProgress(Base):
     cost_usd: Mapped[Decimal] = mapped_column(Numeric(14, 6), server_default="0")
     device_seconds: Mapped[float] = mapped_column(server_default="0")
     best: Mapped[dict[str, Any] | None]
+    """Of the finalists in the search arena the one with the highest lower bound, once the campaign is completed."""
+    search_over_at: Mapped[datetime | None]
+    """Since when nobody proposes any more. Whoever ends the search writes it; nothing is frozen before."""
 
 
 class Round(Keyed, Base):
@@ -164,6 +167,7 @@ class Candidate(Keyed, Work, Base):
     readable_source: Mapped[str | None]
     check_vectors: Mapped[dict[str, Any] | None]
     twin: Mapped[dict[str, Any] | None]
+    """The nearest loss that it behaves like, and under `library` the known loss that it does, if any."""
     neighbours: Mapped[list[Any] | None]
     """The known losses nearest to it, each with its cosine."""
     refusal: Mapped[dict[str, Any] | None]
@@ -264,6 +268,13 @@ class Evaluation(Keyed, Work, Base):
             ["finalist.freeze_id", "finalist.candidate_id", "finalist.setting"],
         ),
         ForeignKeyConstraint(["seal_id", "arena_id"], ["freeze.id", "freeze.arena_id"]),
+        # By what is trained: the natural key goes by the hash of the setting, which whoever writes the row says.
+        Index(
+            "uq_evaluation_confirmed_once",
+            *("seal_id", "candidate_id", "setting", "base_policy", "draw"),
+            unique=True,
+            postgresql_where=text("seal_id IS NOT NULL"),
+        ),
         rung_index("evaluation", EvaluationStatus.QUEUED),
     )
 

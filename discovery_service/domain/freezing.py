@@ -100,24 +100,27 @@ def pick_best(screened: Mapping[Key, Interval], count: int) -> list[Key]:
     return sorted(bounds, key=lambda key: -bounds[key])[:count]
 
 
-def find_digest(frozen: Iterable[Frozen]) -> str:
-    """The same in whatever order, another one where a loss, a setting or a role is another."""
+def find_digest(
+    frozen: Iterable[Frozen], *, arena_sha256: str, seed: int, base_policies: Sequence[int], draws: int
+) -> str:
+    """The same in whatever order; another one where a loss, a setting, a role or anything else of these is another.
+
+    Of the number of draws too: a clone that asks for more of them shares none, so that nobody goes on measuring where
+    a result has been seen and did not please.
+    """
     told = sorted(
         json.dumps([each.role, each.graph_sha256, each.setting.document()], sort_keys=True) for each in frozen
     )
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([arena_sha256, seed, [*base_policies], draws, told]).encode()).hexdigest()
 
 
-def list_confirm_draws(
-    arena_sha256: str, seed: int, digest: str, base_policies: Sequence[int], count: int
-) -> list[tuple[int, Draw]]:
+def list_confirm_draws(digest: str, base_policies: Sequence[int], count: int) -> list[tuple[int, Draw]]:
     """Spread evenly over the base policies. A rerun repeats them, any other freeze gets new ones.
 
     So nobody can look at them before the freeze, and whoever changes a finalist afterwards has to draw again.
     """
-    freeze = hashlib.sha256(json.dumps([arena_sha256, seed, digest]).encode()).hexdigest()
     return [
-        (base_policies[index % len(base_policies)], Draw(Purpose.CONFIRM, f"{freeze} {index}"))
+        (base_policies[index % len(base_policies)], Draw(Purpose.CONFIRM, f"{digest} {index}"))
         for index in range(count)
     ]
 

@@ -1,6 +1,7 @@
 """How a campaign ended, in a sentence that promises no more than was confirmed."""
 
 from collections.abc import Sequence
+from enum import Enum
 
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.known_losses import REFERENCE_LOSS
@@ -25,10 +26,26 @@ def tell_discoveries(
     return f"Confirmed: {whence}, better than {REFERENCE_LOSS} in {arena} is {told}.{without}"
 
 
-def tell_no_finalist(*, arena: str, looked_at: int, is_reference_measured: bool) -> str:
-    why = f"of {looked_at} candidates that were looked at in {arena}, none came through tuning and screen"
-    if not is_reference_measured:
-        why = f"{REFERENCE_LOSS} did not come through tuning and screen in {arena}, so nothing could be compared"
+class Lack(Enum):
+    """Why nobody was a finalist."""
+
+    REFERENCE = "reference"
+    REFERENCE_MEASURED = "reference measured"
+    UNKNOWN = "unknown"
+    SCREENED = "screened"
+
+
+def tell_no_finalist(lack: Lack, *, arena: str, looked_at: int) -> str:
+    whence = f"of {looked_at} candidates that were looked at in {arena}"
+    match lack:
+        case Lack.REFERENCE:
+            why = f"{REFERENCE_LOSS} is not among the accepted losses, so nothing could be compared in {arena}"
+        case Lack.REFERENCE_MEASURED:
+            why = f"{REFERENCE_LOSS} did not come through tuning and screen in {arena}, so nothing could be compared"
+        case Lack.UNKNOWN:
+            why = f"{whence}, all that came through tuning and screen are known losses or twins of one"
+        case Lack.SCREENED:
+            why = f"{whence}, none came through tuning and screen"
     return f"{NO_DISCOVERY}: {why}."
 
 

@@ -89,6 +89,12 @@ def score_screen(
     return Score(loss.setting, len(loss.values), interval, None, figures)
 
 
+def tell_unfinished(role: Role, loss: Trained) -> Score:
+    """Of a confirmation that is not all measured: how far it is, and nothing else."""
+    figures = {"role": role.value, "failed": _tell_failures(loss)}
+    return Score(loss.setting, len(loss.values), figures=figures)
+
+
 Reference = Sequence[Trained]
 """At each setting with which it was frozen, the chosen one first."""
 

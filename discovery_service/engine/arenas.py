@@ -1,13 +1,14 @@
 """Arenas as rows: an operator's are registered, a built-in one's row is written when something first refers to it."""
 
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from discovery_service.db.queries import find_operators_arena, list_operators_arenas
-from discovery_service.db.tables import Arena
+from discovery_service.db.tables import Arena, Evaluation
 from discovery_service.domain.arenas import arena_names, find_arena, find_document, hash_document
 from discovery_service.domain.campaign import CampaignSpec, tell_arenas, tell_arenas_of
 from discovery_service.domain.described_arenas import pinned_name
@@ -32,13 +33,19 @@ def register_arena(session: Session, document: dict[str, Any]) -> tuple[Arena, b
     return row, is_new
 
 
+def get_arena_of(session: Session, campaign_id: UUID, name: str) -> Arena:
+    """Of a campaign's spec: the one in which it has begun, whatever a later version of the package calls so."""
+    begun = select(Evaluation.arena_id).where(Evaluation.campaign_id == campaign_id)
+    query = select(Arena).where(Arena.name == name.partition("@")[0], Arena.id.in_(begun)).order_by(Arena.created_at)
+    return session.scalars(query.limit(1)).first() or get_arena(session, name)
+
+
 def get_arena(session: Session, name: str) -> Arena:
-    """The row to which an evaluation in the arena of a campaign's spec refers."""
+    """The row that an arena's name means now."""
     document = find_document(name)
     if document is not None:
         built_in = add_arena(session, document)[0]
-        # A later version of the package may know more of the same arena.
-        built_in.calibration = find_calibration(built_in.content_sha256)
+        refresh_calibration(built_in)
         return built_in
     row = find_operators_arena(session, name)
     if row is None:
@@ -46,14 +53,25 @@ def get_arena(session: Session, name: str) -> Arena:
     return row
 
 
+def refresh_calibration(arena: Arena) -> None:
+    """Of a built-in one whose row has none yet: the package's of its content.
+
+    Figures that are there stay: two versions of a fleet would overwrite each other's at every look.
+    """
+    if arena.calibration is None:
+        arena.calibration = find_calibration(arena.content_sha256)
+
+
 def keep_calibration(session: Session, name: str, content_sha256: str, calibration: dict[str, Any]) -> Arena:
     """Of an operator's arena. NotFound where there is none of that name, Conflict where it is none of that content."""
     if find_document(name) is not None:
         raise Conflict(f"{name} is built in: its figures come with the package.")
-    if find_operators_arena(session, name) is None:
+    named = find_operators_arena(session, name)
+    if named is None:
         raise NotFound(f"There is no arena {name}: it {tell_arenas(_names(session))}.")
+    is_of_version = "@" not in name or named.content_sha256 == content_sha256
     query = select(Arena).where(Arena.name == name.partition("@")[0], Arena.content_sha256 == content_sha256)
-    row = session.scalar(query.with_for_update())
+    row = session.scalar(query.with_for_update()) if is_of_version else None
     if row is None:
         raise Conflict(f"No version of {name} has the content {content_sha256}: calibrate the one that is registered.")
     row.calibration = calibration

@@ -8,9 +8,17 @@ from pydantic import ValidationError
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from discovery_service.db.tables import Campaign, CampaignProgress, Proposal, Round
+from discovery_service.db.tables import Campaign, CampaignProgress, Candidate, Proposal, Round
+from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import Budgets, CampaignSpec
-from discovery_service.domain.states import CampaignStatus, ProposalStatus, RoundStatus, is_final, is_legal
+from discovery_service.domain.states import (
+    CampaignStatus,
+    CandidateStatus,
+    ProposalStatus,
+    RoundStatus,
+    is_final,
+    is_legal,
+)
 from discovery_service.engine.arenas import pin_arenas
 from discovery_service.engine.dispatch import RING_AT_MOST, ring
 from discovery_service.engine.events import record
@@ -161,6 +169,26 @@ def settle_cancelling(session: Session, campaign_id: UUID) -> None:
     move(session, campaign, CampaignStatus.CANCELLED)
 
 
+def complete_campaign(session: Session, campaign: Campaign, reason: str, best: dict[str, Any] | None) -> None:
+    """Nothing of it waits any more, as a training that is tried again after the freeze may; its rounds are closed."""
+    _cancel_waiting(session, campaign.id)
+    _close_rounds(session, campaign.id)
+    judged = (CandidateStatus.ACCEPTED, CandidateStatus.REJECTED)
+    looked_at = (Candidate.campaign_id == campaign.id, Candidate.status.in_(judged))
+    candidates = select(func.count(Candidate.id)).where(*looked_at, Candidate.author != Author.LIBRARY)
+    _write_progress(session, campaign.id, candidates=candidates.scalar_subquery(), best=best)
+    move(session, campaign, CampaignStatus.COMPLETED, reason)
+
+
+def _write_progress(session: Session, campaign_id: UUID, **values: Any) -> None:
+    session.execute(
+        update(CampaignProgress)
+        .where(CampaignProgress.campaign_id == campaign_id)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def clone_campaign(session: Session, campaign_id: UUID, *, name: str | None, created_by: UUID | None) -> Campaign:
     """A new campaign with the same spec."""
     original = get_campaign(session, campaign_id)
@@ -261,3 +289,5 @@ def _close_rounds(session: Session, campaign_id: UUID) -> None:
         record(session, campaign_id, f"proposal.{ProposalStatus.CANCELLED}", proposal_id)
     for round_id in rounds:
         record(session, campaign_id, f"round.{RoundStatus.CLOSED}", round_id)
+    closed = select(func.count(Round.id)).where(Round.campaign_id == campaign_id, Round.status == RoundStatus.CLOSED)
+    _write_progress(session, campaign_id, rounds_closed=closed.scalar_subquery())

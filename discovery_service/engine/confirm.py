@@ -8,16 +8,26 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Finalist, Freeze, Seal
+from discovery_service.db.tables import Arena, Candidate, Evaluation, Finalist, Freeze, Seal
 from discovery_service.domain.differences import Occasion
 from discovery_service.domain.freezing import ConfirmationPlan, Role, list_confirm_draws
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.stages import Wanted
-from discovery_service.domain.standings import Score, Trained, score_confirmation, score_reference
+from discovery_service.domain.standings import (
+    Score,
+    Trained,
+    score_confirmation,
+    score_reference,
+    tell_unfinished,
+)
 from discovery_service.engine.entries import Record, add_outcomes, select_outcomes
-from discovery_service.engine.freeze import read_plan
+from discovery_service.engine.freeze import find_digest_of, read_plan
 from discovery_service.engine.schedule import schedule
+
+
+class BrokenSeal(ValueError):
+    """Somebody changed what was frozen."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,8 @@ class Confirmed:
 
     @property
     def is_settled(self) -> bool:
-        return all(each in self.record.measured or each in self.record.failures for each in self.needed)
+        """Measured or failed, all of it; one that we gave up on is neither."""
+        return all(each in self.record.measured for each in self.needed)
 
     @property
     def trained(self) -> list[Trained]:
@@ -59,12 +70,16 @@ class Confirmation:
 
 
 def read_confirmation(session: Session, freeze: Freeze) -> Confirmation:
-    """Of a sealed freeze."""
+    """Of a sealed freeze. BrokenSeal where what was sealed is not what stands in the rows."""
     plan = read_plan(freeze)
     arena = session.get_one(Arena, freeze.arena_id)
     digest = session.get_one(Seal, freeze.id).digest
-    seed = session.get_one(Campaign, freeze.campaign_id).spec["seed"]
-    draws = list_confirm_draws(arena.content_sha256, seed, digest, plan.base_policies, plan.draws)
+    if find_digest_of(session, freeze) != digest:
+        raise BrokenSeal(
+            f"What was frozen in {arena.name} is no longer what was sealed: a loss, the arena or the seed was changed"
+            " past the service. Nothing is said of it before whoever looks after the database has put it back."
+        )
+    draws = list_confirm_draws(digest, plan.base_policies, plan.draws)
     query = (
         select(Finalist, Candidate.name)
         .join(Candidate, Candidate.id == Finalist.candidate_id)
@@ -94,6 +109,9 @@ def schedule_confirmation(session: Session, freeze: Freeze, confirmation: Confir
 
 
 def score_confirmed(confirmation: Confirmation) -> dict[UUID, Score]:
+    """Bare, before all of it is measured: whoever looks at one earlier decides by it what becomes of the others."""
+    if not confirmation.is_settled:
+        return {loss.candidate_id: tell_unfinished(loss.role, loss.trained[0]) for loss in confirmation.losses}
     references = {loss.name: loss.trained for loss in confirmation.losses if loss.role is Role.REFERENCE}
     occasions = [Occasion(policy, draw.key) for policy, draw in confirmation.draws]
 

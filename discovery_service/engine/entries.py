@@ -171,16 +171,17 @@ def read_field(
     library = KNOWN_LOSSES[spec.family] if spec.library == "all" else spec.library
     entries = []
     for row in session.execute(_select_accepted(campaign_id, only)):
+        if row.uses_beta is None:
+            raise ValueError(f"the passport of candidate {row.id} does not say whether it uses beta; judge it again")
         stopped = [] if is_held_out or row.number == LIBRARY_ROUND else row.stopped_slots
-        twin = (row.twin or {}).get("name")
         entries.append(
             Entry(
                 candidate_id=row.id,
                 name=row.name,
                 author=row.author,
                 graph_sha256=row.graph_sha256,
-                uses_beta=row.passport["uses"]["beta"],
-                is_known=row.author is Author.LIBRARY or twin in library,
+                uses_beta=row.uses_beta,
+                is_known=row.author is Author.LIBRARY or _find_known(row.twin or {}) in library,
                 round_id=row.round_id,
                 round_number=row.number,
                 slot=row.slot,
@@ -201,10 +202,19 @@ def read_field(
     return Field(arena, entries)
 
 
+def _find_known(twin: Mapping[str, Any]) -> str | None:
+    """The loss of the library that it is a twin of. What was judged before that was stored has the nearest one's name,
+    of whatever that is."""
+    found: str | None = twin["library"] if "library" in twin else twin.get("name")
+    return found
+
+
 def _select_accepted(campaign_id: UUID, only: Collection[UUID] | None) -> Select[Any]:
     query = (
         select(
-            *(Candidate.id, Candidate.name, Candidate.author, Candidate.graph_sha256, Candidate.passport),
+            *(Candidate.id, Candidate.name, Candidate.author, Candidate.graph_sha256),
+            # Of passports no more than this: they are most of what a candidate's row holds.
+            Candidate.passport["uses"]["beta"].label("uses_beta"),
             *(Candidate.twin, Round.id.label("round_id"), Round.number, Round.stopped_slots, Proposal.slot),
         )
         .join(Proposal, Proposal.id == Candidate.proposal_id)

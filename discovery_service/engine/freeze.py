@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import Arena, Campaign, Finalist, Freeze, Seal
+from discovery_service.db.tables import Arena, Campaign, Candidate, Finalist, Freeze, Seal
 from discovery_service.domain.arenas import list_base_policies
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
@@ -132,12 +132,29 @@ def _freeze(
         rows = [Finalist(**columns, rank=rank, setting=at.document()) for rank, at in enumerate(each.settings)]
         session.add_all(rows)
     session.flush()
-    digest = find_digest(Frozen(each.role, each.entry.graph_sha256, at) for each in chosen for at in each.settings)
-    session.add(Seal(freeze_id=frozen.id, digest=digest))
+    session.add(Seal(freeze_id=frozen.id, digest=find_digest_of(session, frozen)))
     finalists = [each.entry.name for each in chosen if each.role is Role.FINALIST]
     record(session, campaign.id, "freeze.sealed", frozen.id, arena=arena.name, finalists=finalists)
     session.flush()
     return frozen
+
+
+def find_digest_of(session: Session, freeze: Freeze) -> str:
+    """What its seal says, or would have to say: by what stands in the rows now."""
+    arena, campaign = session.get_one(Arena, freeze.arena_id), session.get_one(Campaign, freeze.campaign_id)
+    query = (
+        select(Finalist.role, Candidate.graph_sha256, Finalist.setting)
+        .join(Candidate, Candidate.id == Finalist.candidate_id)
+        .where(Finalist.freeze_id == freeze.id)
+    )
+    plan = read_plan(freeze)
+    return find_digest(
+        [Frozen(Role(role), graph, Setting(**setting)) for role, graph, setting in session.execute(query)],
+        arena_sha256=arena.content_sha256,
+        seed=campaign.spec["seed"],
+        base_policies=plan.base_policies,
+        draws=plan.draws,
+    )
 
 
 def read_plan(freeze: Freeze) -> ConfirmationPlan:

@@ -52,18 +52,27 @@ class Job:
 
 
 def read_job(session: Session, held: Claim) -> Job:
-    """Raises Refused for a graph that this version cannot read: no fault of the candidate, which was accepted."""
+    """Raises Refused for a graph that this version cannot read: no fault of the candidate, which was accepted.
+
+    ValueError where it is not the graph that was accepted.
+    """
     evaluation = session.get_one(Evaluation, held.id)
     arena = session.get_one(Arena, evaluation.arena_id)
     candidate = session.get_one(Candidate, evaluation.candidate_id)
     graph = read_graph(candidate.graph)
+    graph_sha256 = hash_graph(graph)
+    if graph_sha256 != candidate.graph_sha256:
+        raise ValueError(
+            f"the graph of candidate {candidate.id} has the hash {graph_sha256}, not the {candidate.graph_sha256} that"
+            " the gate has accepted: it was changed past the service, or this version reads it otherwise"
+        )
     return Job(
         arena_id=arena.id,
         arena_sha256=arena.content_sha256,
         arena=arena.spec,
         base_policy=evaluation.base_policy,
         graph=canonicalise(graph),
-        graph_sha256=hash_graph(graph),
+        graph_sha256=graph_sha256,
         setting=Setting(**evaluation.setting),
         draw=Draw(evaluation.purpose, evaluation.draw, evaluation.salt),
     )

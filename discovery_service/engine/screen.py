@@ -1,5 +1,6 @@
 """The first stage: every loss is tuned by the same plan and screened, a round's worse half stops, standings follow."""
 
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -7,14 +8,14 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import Arena, Round
+from discovery_service.db.tables import Arena, CampaignProgress, Round
 from discovery_service.domain.authors import Author
 from discovery_service.domain.calibration import read_spread
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.halving import find_stopping
 from discovery_service.domain.screening import Spread
 from discovery_service.domain.standings import Score, find_own_spread, score_screen
-from discovery_service.engine.entries import JUDGED, Field, read_field
+from discovery_service.engine.entries import JUDGED, Entry, Field, read_field
 from discovery_service.engine.events import record
 from discovery_service.engine.schedule import schedule
 
@@ -39,7 +40,13 @@ def is_screened(field: Field) -> bool:
 
 
 def is_search_over(session: Session, campaign_id: UUID) -> bool:
-    """Whether there are rounds, and none whose candidates are still proposed or judged."""
+    """Whether nobody proposes any more, and no round's candidates are still proposed or judged.
+
+    Between two rounds all that there are are judged: that alone is no end.
+    """
+    progress = session.get_one(CampaignProgress, campaign_id, populate_existing=True)
+    if progress.search_over_at is None:
+        return False
     statuses = set(session.scalars(select(Round.status).where(Round.campaign_id == campaign_id)))
     return bool(statuses) and statuses <= set(JUDGED)
 
@@ -100,5 +107,12 @@ def score_field(field: Field) -> dict[UUID, Score]:
         trained = entry.trained
         if trained is not None:
             against = None if entry.is_reference else beside
-            scores[entry.candidate_id] = score_screen(trained, against, occasions, spread)
+            score = score_screen(trained, against, occasions, spread)
+            scores[entry.candidate_id] = replace(score, figures={**score.figures, "curve": _tell_curve(entry)})
     return scores
+
+
+def _tell_curve(entry: Entry) -> list[dict[str, Any]]:
+    """What its tuning has tried, from which the setting was chosen."""
+    tried = entry.course.tuning.curve
+    return [{"setting": each.setting.document(), "values": list(each.values)} for each in tried]

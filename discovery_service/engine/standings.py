@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Arena, Campaign, Evaluation, Freeze, Standing
 from discovery_service.domain.campaign import CampaignSpec
+from discovery_service.domain.published import find_calibration
 from discovery_service.domain.standings import Score
 from discovery_service.domain.states import Purpose
 from discovery_service.engine.confirm import read_confirmation, score_confirmed
@@ -89,6 +90,8 @@ def rebuild(session: Session, campaign_id: UUID) -> Rebuilt:
     campaign = session.scalars(select(Campaign).where(Campaign.id == campaign_id).with_for_update(key_share=True)).one()
     boards = {}
     for arena in session.scalars(select(Arena).where(Arena.id.in_(_arenas_screened_in(campaign_id)))).all():
+        # Of a built-in one what this version of the package knows; a step takes what stands there.
+        arena.calibration = find_calibration(arena.content_sha256) or arena.calibration
         field = read_field(session, campaign_id, CampaignSpec.model_validate(campaign.spec), arena)
         boards[Board(arena.id, Purpose.SCREEN, 0)] = score_field(field)
     for freeze in session.scalars(select(Freeze).where(Freeze.campaign_id == campaign_id)).all():

@@ -3,6 +3,7 @@
 Each step is a function of the campaign's rows that may be run again at any time, by anybody, in any order of arrival.
 """
 
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -10,17 +11,19 @@ from sqlalchemy import Exists, select
 from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Arena, Campaign, Evaluation, Freeze, Round
+from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
-from discovery_service.domain.freezing import Role
-from discovery_service.domain.outcomes import tell_discoveries, tell_no_finalist
-from discovery_service.domain.states import CampaignStatus, Purpose
+from discovery_service.domain.freezing import Role, pick_best
+from discovery_service.domain.outcomes import Lack, tell_discoveries, tell_no_finalist
+from discovery_service.domain.standings import Score
+from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose
 from discovery_service.domain.verdicts import Verdict
-from discovery_service.engine.arenas import get_arena
-from discovery_service.engine.campaigns import move
+from discovery_service.engine.arenas import get_arena_of
+from discovery_service.engine.campaigns import complete_campaign, move
 from discovery_service.engine.confirm import Confirmation, read_confirmation, schedule_confirmation, score_confirmed
 from discovery_service.engine.entries import JUDGED, Field, read_field
 from discovery_service.engine.freeze import find_freeze, freeze_held_out, freeze_search, list_frozen
-from discovery_service.engine.screen import is_screened, is_search_over, schedule_missing, tune_and_screen
+from discovery_service.engine.screen import is_screened, is_search_over, schedule_missing, score_field, tune_and_screen
 from discovery_service.engine.standings import Board, project_screen, write_board
 
 
@@ -55,11 +58,13 @@ def proceed(session: Session, campaign_id: UUID, finished: UUID | None = None) -
     held_out = [_hold_out(session, campaign, spec, name, frozen) for name in spec.held_out_arenas]
     if confirmation.is_settled and all(held_out):
         complete(session, campaign, confirmation)
+    else:
+        _pause_if_given_up(session, campaign, [loss.candidate_id for loss in confirmation.losses])
 
 
 def _goes_on_alone(session: Session, campaign: Campaign, spec: CampaignSpec, last: Evaluation) -> bool:
     """Whether the candidate is still on its way to where others matter: its round's halving, the screen, the end."""
-    search = get_arena(session, spec.arena)
+    search = get_arena_of(session, campaign.id, spec.arena)
     arena = session.get_one(Arena, last.arena_id)
     is_searched = arena.id == search.id and find_freeze(session, campaign.id, search.id) is None
     if not is_searched:
@@ -72,7 +77,7 @@ def _goes_on_alone(session: Session, campaign: Campaign, spec: CampaignSpec, las
 
 def _search(session: Session, campaign: Campaign, spec: CampaignSpec, last: Evaluation | None) -> Freeze | None:
     """Tune, screen and freeze in the search arena. None before that is done, and where the campaign ends without."""
-    arena = get_arena(session, spec.arena)
+    arena = get_arena_of(session, campaign.id, spec.arena)
     frozen = find_freeze(session, campaign.id, arena.id)
     if frozen is not None:
         if last is None or (last.arena_id == arena.id and last.purpose is not Purpose.CONFIRM):
@@ -82,21 +87,24 @@ def _search(session: Session, campaign: Campaign, spec: CampaignSpec, last: Eval
     project_screen(session, campaign.id, field)
     if not (is_search_over(session, campaign.id) and is_screened(field)):
         return None
+    if field.reference is not None and field.reference.is_unranked:
+        _pause_if_given_up(session, campaign, [field.reference.candidate_id])
+        return None
     frozen = freeze_search(session, campaign, spec, field)
     if frozen is None:
-        move(session, campaign, CampaignStatus.COMPLETED, _tell_why_none(field))
+        complete_campaign(session, campaign, _tell_why_none(field), None)
     return frozen
 
 
 def _hold_out(session: Session, campaign: Campaign, spec: CampaignSpec, name: str, search: Freeze) -> bool:
     """Tune anew in a held-out arena, freeze and confirm there; whether that is done."""
-    arena = get_arena(session, name)
+    arena = get_arena_of(session, campaign.id, name)
     frozen = find_freeze(session, campaign.id, arena.id)
     if frozen is None:
         only = [each.candidate_id for each in list_frozen(session, search)]
         field = read_field(session, campaign.id, spec, arena, only=only, is_held_out=True)
         schedule_missing(session, campaign.id, field)
-        if not is_screened(field):
+        if not is_screened(field) or any(entry.is_unranked for entry in field.entries):
             return False
         frozen = freeze_held_out(session, campaign, spec, field, search)
     return frozen is None or _confirm(session, frozen).is_settled
@@ -117,11 +125,48 @@ def complete(session: Session, campaign: Campaign, confirmation: Confirmation) -
     found = [(name, score.interval) for name, score in finalists if score.verdict == Verdict.BETTER and score.interval]
     unjudged = [name for name, score in finalists if score.verdict is None]
     reason = tell_discoveries(found, arena=arena, looked_at=confirmation.plan.looked_at, unjudged=unjudged)
-    move(session, campaign, CampaignStatus.COMPLETED, reason)
+    complete_campaign(session, campaign, reason, _find_best(confirmation, scores))
+
+
+def _find_best(confirmation: Confirmation, scores: Mapping[UUID, Score]) -> dict[str, Any] | None:
+    names = {loss.candidate_id: loss.name for loss in confirmation.losses if loss.role is Role.FINALIST}
+    intervals = {key: interval for key in names if (interval := scores[key].interval) is not None}
+    for best in pick_best(intervals, 1):
+        found = intervals[best]
+        difference = {"difference": found.mean, "lower": found.low, "upper": found.high}
+        return {"candidate_id": str(best), "name": names[best], **difference, "verdict": scores[best].verdict}
+    return None
+
+
+def _pause_if_given_up(session: Session, campaign: Campaign, candidate_ids: Collection[UUID]) -> None:
+    """Where nothing is under way and these lack a training that we gave up on: only a person has it tried again.
+
+    Every time anew, and with all of them, or a campaign would end by our own fault without having said so.
+    """
+    moving = (EvaluationStatus.QUEUED, EvaluationStatus.RUNNING)
+    ours = select(Evaluation.id).where(Evaluation.campaign_id == campaign.id).order_by(Evaluation.id)
+    if session.scalars(ours.where(Evaluation.status.in_(moving)).limit(1)).first() is not None:
+        return
+    given_up = (Evaluation.candidate_id.in_(candidate_ids), Evaluation.status == EvaluationStatus.ABANDONED)
+    lacking = session.scalars(ours.where(*given_up)).all()
+    if lacking:
+        why = (
+            "Nothing can be decided without these evaluations, on which the service gave up:"
+            f" {', '.join(map(str, lacking))}. Have each tried again (POST /v1/evaluations/ID:retry), then resume."
+        )
+        move(session, campaign, CampaignStatus.PAUSED, why)
 
 
 def _tell_why_none(field: Field) -> str:
     reference = field.reference
-    trained = reference.trained if reference is not None else None
-    is_measured = trained is not None and trained.is_measured(field.occasions)
-    return tell_no_finalist(arena=field.arena.name, looked_at=field.looked_at, is_reference_measured=is_measured)
+    scores = score_field(field)
+    came_through = {key for key, score in scores.items() if score.interval is not None}
+    if reference is None:
+        lack = Lack.REFERENCE
+    elif reference.trained is None or not reference.trained.is_measured(field.occasions):
+        lack = Lack.REFERENCE_MEASURED
+    elif any(each.candidate_id in came_through for each in field.entries if each.author is not Author.LIBRARY):
+        lack = Lack.UNKNOWN
+    else:
+        lack = Lack.SCREENED
+    return tell_no_finalist(lack, arena=field.arena.name, looked_at=field.looked_at)

@@ -191,8 +191,17 @@ def test_a_calibration_of_something_else_is_refused(api: httpx2.Client) -> None:
     assert api.put("/v1/arenas/moon/calibration", json=calibration(SHA)).status_code == 404
     assert api.put("/v1/arenas/support/calibration", json=calibration("f" * 64)).status_code == 409
     assert api.put("/v1/arenas/panel:mini/calibration", json=calibration(SHA)).status_code == 409
-    senseless = calibration(made["content_sha256"], spread={"sd": 0.0, "degrees": 3.0})
-    assert api.put("/v1/arenas/support/calibration", json=senseless).status_code == 422
+    for senseless in ({"spread": {"sd": 1e-9, "degrees": 3.0}}, {"sd": 1e-9}, {"level": 1e-9}, {"level": 1.0}):
+        asked = calibration(made["content_sha256"], **senseless)
+        assert api.put("/v1/arenas/support/calibration", json=asked).status_code == 422
+
+
+def test_a_calibration_of_one_version_is_not_kept_with_another_that_is_named(api: httpx2.Client) -> None:
+    old = api.post("/v1/arenas", json=body()).json()
+    new = api.post("/v1/arenas", json=body(data_sha256="1" * 64)).json()
+    answer = api.put(f"/v1/arenas/{new['name']}/calibration", json=calibration(old["content_sha256"]))
+    assert answer.status_code == 409
+    assert api.get(f"/v1/arenas/{old['name']}").json()["calibration"] is None
 
 
 def test_only_an_admin_calibrates(url: str, sessions: Sessions) -> None:

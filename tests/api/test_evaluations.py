@@ -1,5 +1,6 @@
 """Evaluations over the wire: what was measured, why it was not, and another try for an abandoned one."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,11 +26,13 @@ def add(sessions: Sessions, **values: Any) -> UUID:
         return rows.add_evaluation(session, campaign, **values).id
 
 
-def add_measured(sessions: Sessions) -> UUID:
+def add_measured(sessions: Sessions, metrics: Mapping[str, float] | None = None, **values: Any) -> UUID:
+    row_id = add(sessions, **values)
     with sessions.begin() as session:
-        measured = rows.add_measurement(session)
-        measured_id = measured.id
-    return add(sessions, status=EvaluationStatus.SUCCEEDED, measurement_id=measured_id, device_seconds=1.0)
+        evaluation = session.get_one(Evaluation, row_id)
+        measured = rows.add_measurement(session, of=evaluation, metrics=metrics or {"objective": 0.5})
+        evaluation.status, evaluation.measurement_id = EvaluationStatus.SUCCEEDED, measured.id
+    return row_id
 
 
 def test_a_measured_one_comes_with_its_metrics_and_series(api: httpx2.Client, sessions: Sessions) -> None:
@@ -52,10 +55,8 @@ def test_in_a_built_in_arena_it_says_how_much_of_the_attainable_was_attained(
         arena = Arena(name="plain:mini", content_sha256=hash_document(plain), family="pairwise", spec=plain)
         session.add(arena)
         session.flush()
-        columns = {"arena_id": arena.id, "metrics": {"J": figures.j_best}}
-        measured_id = rows.add_measurement(session, **columns).id
-    succeeded = {"status": EvaluationStatus.SUCCEEDED, "measurement_id": measured_id, "device_seconds": 1.0}
-    row_id = add(sessions, arena_id=columns["arena_id"], base_policy=2, **succeeded)
+        arena_id = arena.id
+    row_id = add_measured(sessions, metrics={"J": figures.j_best}, arena_id=arena_id, base_policy=2)
     assert api.get(f"/v1/evaluations/{row_id}").json()["metrics"] == {"J": figures.j_best, "attained": 1.0}
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from discovery_service.client import Campaign, Client
 from discovery_service.db.sessions import Sessions
-from discovery_service.domain.states import CampaignStatus
+from discovery_service.domain.states import CampaignStatus, Purpose
 from discovery_service.engine.campaigns import get_campaign, move
 from tests.cli.conftest import Command
+from tests.engine.playing import Play, table
 
 SPEC = {"arena": "panel:mini", "budgets": {"candidates": 4, "cost_usd": 1.5}}
 
@@ -153,3 +154,21 @@ def test_a_name_cannot_steer_the_terminal(discovery: Command, api_env: dict[str,
     text = discovery("campaign", "list", env=api_env).out
     assert "\x1b" not in text
     assert "[red]\N{REPLACEMENT CHARACTER}[2Jgone[/red]" in text
+
+
+def test_standings_show_the_screen_the_freeze_and_what_was_confirmed(
+    discovery: Command, api_env: dict[str, str], sessions: Sessions
+) -> None:
+    play = Play(sessions, table({"cdpo": 0.5}), rounds=[("cdpo",)], library=("dpo", "ipo"))
+    play.run()
+    ran = discovery("campaign", "standings", play.campaign_id, env=api_env)
+    assert ran.code == 0
+    screened, frozen, confirmed = ran.out.split("\n\n")
+    assert "better than" not in screened
+    assert "cdpo (finalist)" in frozen
+    (line,) = [each for each in confirmed.splitlines() if each.startswith("cdpo")]
+    row = play.standings(Purpose.CONFIRM)["cdpo"]
+    assert f"[{row.lower:.3g}, {row.upper:.3g}]" in line
+    assert line.rstrip().endswith("better than")
+    found = discovery("campaign", "standings", play.campaign_id, "--json", env=api_env).json
+    assert [each["name"] for each in found["confirm"]] == ["cdpo", "dpo", "ipo"]

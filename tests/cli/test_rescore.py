@@ -3,7 +3,7 @@
 from sqlalchemy import delete, update
 
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Standing
+from discovery_service.db.tables import Campaign, Standing
 from discovery_service.domain.states import Purpose
 from tests.cli.conftest import Command
 from tests.conftest import Database
@@ -30,3 +30,22 @@ def test_the_command_tells_what_differed_and_mends_it(
     assert (unknown.code, unknown.err.strip()) == (2, f"There is no campaign {play.worker_id}.")
     assert play.standings(Purpose.CONFIRM)["cdpo"].verdict == "better than"
     assert {row.verdict for row in play.standings(Purpose.SCREEN).values()} == {None}
+
+
+def test_a_campaign_that_cannot_be_read_is_named_and_the_others_are_rebuilt(
+    sessions: Sessions, discovery: Command, database: Database
+) -> None:
+    broken, sound = (Play(sessions, table({"cdpo": 0.5}), rounds=[("cdpo",)], library=("dpo", "ipo")) for _ in range(2))
+    for play in (broken, sound):
+        play.run()
+    env = {"DISCOVERY__DB__URL": database.service_url}
+    with sessions.begin() as session:
+        campaign = session.get_one(Campaign, broken.campaign_id)
+        campaign.spec = campaign.spec | {"seed": 7}
+    ran = discovery("rescore", "--json", env=env)
+    assert (ran.code, ran.json["standings"], ran.json["differed"]) == (6, 6, 0)
+    assert list(ran.json["unreadable"]) == [str(broken.campaign_id)]
+    assert f"{broken.campaign_id} could not be rebuilt" in ran.err
+    with sessions.begin() as session:
+        session.execute(update(Standing).where(Standing.campaign_id == sound.campaign_id).values(draws=1))
+    assert discovery("rescore", env=env).code == 1

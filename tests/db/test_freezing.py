@@ -11,8 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Campaign, Candidate, Evaluation, Finalist, Freeze, Seal
-from discovery_service.domain.states import Purpose
+from discovery_service.db.tables import Campaign, Candidate, Evaluation, Finalist, Freeze, Measurement, Seal
+from discovery_service.domain.states import EvaluationStatus, Purpose
 from tests import rows
 from tests.waiting import wait_for_blocked
 
@@ -287,6 +287,77 @@ def test_a_finalist_has_one_setting_and_a_reference_none_twice(
         session.flush()
         with pytest.raises(IntegrityError, match=says):
             session.execute(insert(Finalist).values(**columns, rank=rank, setting=SETTING | {"beta": beta}))
+
+
+SWAPS = [
+    "UPDATE evaluation SET measurement_id = {other} WHERE id = {confirmed}",
+    "UPDATE evaluation SET status = 'queued', measurement_id = NULL WHERE id = {confirmed}",
+    "UPDATE evaluation SET status = 'succeeded', measurement_id = {other} WHERE id = {waiting}",
+    "UPDATE evaluation SET status = 'succeeded', measurement_id = {same} WHERE id = {waiting}",
+    "INSERT INTO evaluation (id, campaign_id, candidate_id, arena_id, base_policy, setting, setting_sha256, purpose,"
+    " draw, seal_id, status, measurement_id)"
+    " SELECT gen_random_uuid(), campaign_id, candidate_id, arena_id, base_policy, setting, 'x', purpose,"
+    " draw, seal_id, 'succeeded', {same} FROM evaluation WHERE id = {confirmed}",
+    "INSERT INTO evaluation (id, campaign_id, candidate_id, arena_id, base_policy, setting, setting_sha256, purpose,"
+    " draw, seal_id, salt)"
+    " SELECT gen_random_uuid(), campaign_id, candidate_id, arena_id, base_policy, setting, 'x', purpose,"
+    " draw, seal_id, 'x' FROM evaluation WHERE id = {confirmed}",
+    "UPDATE candidate SET graph_sha256 = 'of another loss' WHERE id = {finalist}",
+    "UPDATE candidate SET graph = '{{}}' WHERE id = {finalist}",
+    "UPDATE candidate SET name = 'dpo', author = 'library' WHERE id = {finalist}",
+]
+"""`same` is the measurement of the confirmed one, `other` that of the same loss on a tune draw."""
+
+
+@pytest.mark.parametrize("swap", SWAPS)
+def test_no_statement_of_the_services_changes_what_a_seal_confirmed(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate], swap: str
+) -> None:
+    campaign, freeze, finalist = frozen
+    with sessions.begin() as session:
+        add_finalist(session, freeze, finalist)
+        add_seal(session, freeze)
+        waiting = confirm(session, campaign, freeze, finalist)
+        confirmed = confirm(session, campaign, freeze, finalist)
+        tuned = rows.add_evaluation(session, campaign, candidate=finalist, purpose=Purpose.TUNE)
+        same, other = (measure(session, each) for each in (confirmed, tuned))
+    ids = {"finalist": finalist, "confirmed": confirmed, "waiting": waiting, "same": same, "other": other}
+    statement = swap.format(**{name: f"'{row.id}'" for name, row in ids.items()})
+    refused = "is measured; what it|is of another training|uq_evaluation_confirmed_once|is frozen; which loss"
+    with sessions() as session, pytest.raises(IntegrityError, match=refused):
+        execute(session, statement)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("graph", "d" * 64),
+        ("arena", "d" * 64),
+        ("base_policy", 1),
+        ("setting", SETTING | {"beta": 0.2}),
+        ("draw", {"purpose": "screen", "salt": "", "repeat": 0, "key": "another"}),
+        ("draw", None),
+    ],
+)
+def test_an_evaluation_takes_no_measurement_of_another_training(
+    sessions: Sessions, frozen: tuple[Campaign, Freeze, Candidate], part: str, value: Any
+) -> None:
+    campaign, _, candidate = frozen
+    with sessions() as session:
+        evaluation = rows.add_evaluation(session, campaign, candidate=candidate)
+        key = rows.add_measurement(session, of=evaluation).key
+        kept = {name: each for name, each in key.items() if name != part}
+        other = rows.add_measurement(session, key=kept | ({} if value is None else {part: value}))
+        evaluation.status, evaluation.measurement_id = EvaluationStatus.SUCCEEDED, other.id
+        with pytest.raises(IntegrityError, match="is of another training"):
+            session.flush()
+
+
+def measure(session: Session, evaluation: Evaluation) -> Measurement:
+    measured = rows.add_measurement(session, of=evaluation)
+    evaluation.status, evaluation.measurement_id = EvaluationStatus.SUCCEEDED, measured.id
+    session.flush()
+    return measured
 
 
 def execute(session: Session, *statements: str) -> None:

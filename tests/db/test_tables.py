@@ -49,12 +49,17 @@ def test_evaluations_that_differ_in_one_part_of_the_key_are_two(sessions: Sessio
 
 def test_an_evaluation_succeeds_with_a_measurement_and_only_then_has_one(sessions: Sessions) -> None:
     with sessions.begin() as session:
-        campaign, measurement = rows.add_campaign(session), rows.add_measurement(session)
-        rows.add_evaluation(session, campaign, status=EvaluationStatus.SUCCEEDED, measurement_id=measurement.id)
+        campaign = rows.add_campaign(session)
+        evaluation = rows.add_evaluation(session, campaign)
+        measurement = rows.add_measurement(session, of=evaluation)
+        evaluation.status, evaluation.measurement_id = EvaluationStatus.SUCCEEDED, measurement.id
     with sessions() as session, pytest.raises(IntegrityError, match="ck_evaluation_success_is_measured"):
         rows.add_evaluation(session, campaign, status=EvaluationStatus.SUCCEEDED)
-    with sessions() as session, pytest.raises(IntegrityError, match="ck_evaluation_success_is_measured"):
-        rows.add_evaluation(session, campaign, status=EvaluationStatus.FAILED, measurement_id=measurement.id)
+    with sessions() as session:
+        evaluation = rows.add_evaluation(session, campaign)
+        evaluation.measurement_id = rows.add_measurement(session, of=evaluation).id
+        with pytest.raises(IntegrityError, match="ck_evaluation_success_is_measured"):
+            session.flush()
 
 
 @pytest.mark.parametrize("table", ["campaign", "round", "proposal", "exchange", "candidate", "evaluation"])

@@ -28,6 +28,8 @@ FROZEN = (
     Frozen(Role.REFERENCE, "c" * 64, Setting(0.25, 5e-4, 120)),
 )
 
+PLAN: dict[str, Any] = {"arena_sha256": "arena", "seed": 0, "base_policies": (0, 1, 2), "draws": 9}
+
 
 def interval(low: float | None, high: float | None = None) -> Interval:
     return Interval(mean=0.1, low=low, high=high, draws=3)
@@ -46,40 +48,39 @@ def test_the_best_are_those_of_the_highest_lower_bound() -> None:
 
 
 def test_the_digest_is_of_what_is_frozen_in_whatever_order() -> None:
-    assert len({find_digest(each) for each in permutations(FROZEN)}) == 1
+    assert len({find_digest(each, **PLAN) for each in permutations(FROZEN)}) == 1
     first = FROZEN[0]
     others = [
         Frozen(Role.REFERENCE, first.graph_sha256, first.setting),
         Frozen(first.role, "d" * 64, first.setting),
         Frozen(first.role, first.graph_sha256, Setting(1.0, 1.5e-3, 119)),
     ]
-    assert len({find_digest([each, *FROZEN[1:]]) for each in [first, *others]} | {find_digest(FROZEN[1:])}) == 5
+    changed = [[each, *FROZEN[1:]] for each in [first, *others]]
+    assert len({find_digest(each, **PLAN) for each in [*changed, FROZEN[1:]]}) == 5
+
+
+@pytest.mark.parametrize(
+    "changed", [{"arena_sha256": "another"}, {"seed": 1}, {"base_policies": (0, 1)}, {"draws": 18}], ids=str
+)
+def test_the_digest_is_of_the_arena_the_seed_and_the_plan_of_draws_too(changed: dict[str, Any]) -> None:
+    """Whoever asks for more draws after having seen the first gets others, and none that go on where those ended."""
+    digests = [find_digest(FROZEN, **PLAN), find_digest(FROZEN, **PLAN | changed)]
+    first, other = ({draw for _, draw in list_confirm_draws(each, (0, 1, 2), 18)} for each in digests)
+    assert not first & other
 
 
 def test_confirm_draws_repeat_and_are_fresh_for_any_other_freeze() -> None:
-    first = list_confirm_draws("arena", 0, "digest", (0, 1, 2), 12)
-    assert first == list_confirm_draws("arena", 0, "digest", (0, 1, 2), 12)
-    others = [
-        list_confirm_draws("another", 0, "digest", (0, 1, 2), 12),
-        list_confirm_draws("arena", 1, "digest", (0, 1, 2), 12),
-        list_confirm_draws("arena", 0, "changed", (0, 1, 2), 12),
-    ]
-    seeds = [draw.seed(Stream.LABELS) for draws in (first, *others) for _, draw in draws]
-    assert len(set(seeds)) == 48
+    first = list_confirm_draws("digest", (0, 1, 2), 12)
+    assert first == list_confirm_draws("digest", (0, 1, 2), 12)
+    other = list_confirm_draws("changed", (0, 1, 2), 12)
+    assert len({draw.seed(Stream.LABELS) for draws in (first, other) for _, draw in draws}) == 24
     assert {draw.purpose for _, draw in first} == {Purpose.CONFIRM}
-
-
-def test_more_draws_go_on_where_fewer_ended() -> None:
-    assert (
-        list_confirm_draws("arena", 0, "digest", (0, 1, 2), 9)
-        == (list_confirm_draws("arena", 0, "digest", (0, 1, 2), 21)[:9])
-    )
 
 
 @pytest.mark.parametrize(("policies", "count"), [((0, 1, 2), 12), ((0,), 2), ((4, 7), 10)])
 def test_every_base_policy_gets_as_many(policies: tuple[int, ...], count: int) -> None:
     check_spread(policies, count)
-    drawn = [policy for policy, _ in list_confirm_draws("arena", 0, "digest", policies, count)]
+    drawn = [policy for policy, _ in list_confirm_draws("digest", policies, count)]
     assert {drawn.count(policy) for policy in policies} == {count // len(policies)}
 
 

@@ -8,7 +8,7 @@ from discovery_service.domain.confirming import compare
 from discovery_service.domain.differences import Occasion
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.measuring import Setting
-from discovery_service.domain.outcomes import tell_discoveries, tell_no_finalist
+from discovery_service.domain.outcomes import Lack, tell_discoveries, tell_no_finalist
 from discovery_service.domain.screening import Spread, screen
 from discovery_service.domain.standings import (
     ABANDONED,
@@ -153,7 +153,8 @@ def test_what_is_said_at_the_end() -> None:
     )
     told = tell_discoveries([], arena="terse:mini", looked_at=2, unjudged=["a", "b"])
     assert told.endswith("Without a verdict, for trainings that ended without a number: a, b.")
-    for is_measured in (True, False):
-        told = tell_no_finalist(arena="terse:mini", looked_at=2, is_reference_measured=is_measured)
-        assert told.startswith("No confirmed discovery: ")
-        assert ("nothing could be compared" in told) == (not is_measured)
+    endings = {lack: tell_no_finalist(lack, arena="terse:mini", looked_at=2) for lack in Lack}
+    assert len(set(endings.values())) == 4
+    assert all(each.startswith("No confirmed discovery: ") for each in endings.values())
+    incomparable = {lack for lack, told in endings.items() if "nothing could be compared" in told}
+    assert incomparable == {Lack.REFERENCE, Lack.REFERENCE_MEASURED}

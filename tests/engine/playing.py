@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Round, Standing
+from discovery_service.db.tables import Arena, Campaign, CampaignProgress, Candidate, Evaluation, Round, Standing
 from discovery_service.domain.authors import Author
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Build, Failure, Setting
@@ -75,6 +75,7 @@ class Play:
         library: Sequence[str] = LIBRARY,
         calibration: dict[str, Any] | None = CALIBRATION,
         held_out: Sequence[str] = (),
+        is_search_over: bool = True,
         **spec: Any,
     ) -> None:
         self.sessions, self.value = sessions, value
@@ -90,6 +91,12 @@ class Play:
         self.add_round(library, author=Author.LIBRARY)
         for names in rounds:
             self.add_round(names)
+        if is_search_over:
+            self.end_search()
+
+    def end_search(self) -> None:
+        with self.sessions.begin() as session:
+            session.get_one(CampaignProgress, self.campaign_id).search_over_at = func.now()
 
     def add_round(self, names: Iterable[str], *, author: Author = Author.SYMBOLIC, **values: Any) -> None:
         described = list_described(Family.PAIRWISE)
@@ -146,13 +153,14 @@ class Play:
             metrics = {"J": value, "reward": value + 0.1, "kl": 0.1}
             record_measurement(session, held, job, key, metrics=metrics, series={}, device_seconds=1.0)
 
-    def crash(self, row_id: UUID) -> None:
-        """Until it is abandoned."""
-        for _ in range(3):
-            held = self.claim(row_id)
-            assert held is not None
-            with self.sessions.begin() as session:
-                crash(session, held, "the host was killed")
+    def crash(self, row_id: UUID, held: Claim | None = None) -> None:
+        """Until it is abandoned; `held` since before the campaign was paused, at the first of three."""
+        with self.sessions.begin() as session:
+            session.get_one(Evaluation, row_id).crashes = 2
+        held = held or self.claim(row_id)
+        assert held is not None
+        with self.sessions.begin() as session:
+            crash(session, held, "the host was killed")
 
     def list_waiting(self) -> list[UUID]:
         with self.sessions() as session:

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select, update
 
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Campaign, CampaignProgress, Measurement, Proposal, Round
+from discovery_service.db.tables import Campaign, CampaignProgress, Evaluation, Measurement, Proposal, Round
 from discovery_service.domain.campaign import Budgets, CampaignSpec
 from discovery_service.domain.ids import uuid7
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, ProposalStatus, RoundStatus
@@ -210,7 +210,7 @@ def test_a_deleted_campaigns_work_waits_no_longer(stage: Stage) -> None:
 def test_a_deleted_campaign_is_found_no_more_and_what_was_measured_stays(stage: Stage) -> None:
     held = stage.add_held()
     with stage.sessions.begin() as session:
-        measurement = rows.add_measurement(session)
+        measurement = rows.add_measurement(session, of=session.get_one(Evaluation, held.id))
         assert finish(session, held, EvaluationStatus.SUCCEEDED, measurement_id=measurement.id)
         cancel_campaign(session, stage.campaign_id)
         delete_campaign(session, stage.campaign_id)

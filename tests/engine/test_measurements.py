@@ -36,8 +36,7 @@ def hold(stage: Stage, draw: str = "0", **values: Any) -> Claim:
     """A held evaluation of DPO, all of them of the same setting."""
     with stage.sessions.begin() as session:
         campaign = session.get_one(Campaign, stage.campaign_id)
-        candidate = rows.add_candidate(session, campaign)
-        candidate.graph = DPO
+        candidate = rows.add_candidate(session, campaign, graph=DPO)
         row_id = rows.add_evaluation(session, campaign, candidate=candidate, draw=draw, **values).id
     held = stage.claim(EVALUATION, row_id)
     assert held is not None

@@ -61,6 +61,9 @@ def test_who_finishes_costs_the_whole_plan_and_who_is_halved_costs_seven(session
     assert play.counts(SCREEN) == dict.fromkeys(whole, 3)
     # DPO at both settings between which its tuning chose.
     assert play.counts(CONFIRM) == {"cdpo": 9, "dpo": 18, "ipo": 9}
+    curve = play.standings(SCREEN)["cdpo"].figures["curve"]
+    assert sorted(len(each["values"]) for each in curve) == [1, 1, 1, 1, 1, 3, 3]
+    assert play.standings(SCREEN)["cdpo"].setting in [each["setting"] for each in curve if len(each["values"]) == 3]
     # Those that stopped have no standing: there is no difference that tuning draws may show.
     assert set(play.standings(SCREEN)) == set(whole)
 

@@ -48,7 +48,9 @@ def train(evaluation_id: str) -> None:
         if is_cancelled:
             finish(session, held, EvaluationStatus.CANCELLED)
         elif not beating.lost.is_set():
-            measured = rows.add_measurement(session, f"{held.id} {held.attempt}")
+            measured = rows.add_measurement(
+                session, f"{held.id} {held.attempt}", of=session.get_one(Evaluation, held.id)
+            )
             finish(session, held, EvaluationStatus.SUCCEEDED, measurement_id=measured.id)
 
 

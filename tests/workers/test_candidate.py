@@ -141,6 +141,25 @@ def test_a_persons_twin_is_accepted_and_named(campaigning: Campaigning) -> None:
     assert (judged.status, (judged.twin or {})["name"]) == (CandidateStatus.ACCEPTED, "dpo")
 
 
+def test_a_persons_second_copy_of_a_known_loss_is_told_which_known_loss_it_is(campaigning: Campaigning) -> None:
+    """Its nearest neighbour is the first copy, which may be named as whatever."""
+    first = campaigning.add_round()
+    copy = DPO.replace("beta *", "0.9 * beta *")
+    earlier = campaigning.judge(campaigning.add(copy, author=Author.HUMAN, made_in=first, name="ipo"))
+    beside = campaigning.add_round(first.number)
+    later = campaigning.judge(campaigning.add(copy, author=Author.HUMAN, made_in=beside))
+    assert [(each.twin or {}).get("name") for each in (earlier, later)] == ["dpo", "ipo"]
+    assert [(each.twin or {}).get("library") for each in (earlier, later)] == ["dpo", "dpo"]
+
+
+def test_a_copy_of_what_another_person_sent_is_no_known_loss(campaigning: Campaigning) -> None:
+    first = campaigning.add_round()
+    campaigning.judge(campaigning.add(OWN, author=Author.HUMAN, made_in=first, name="ipo"))
+    later = campaigning.judge(campaigning.add(OWN, author=Author.HUMAN, made_in=campaigning.add_round(first.number)))
+    assert later.twin is not None
+    assert (later.twin["name"], later.twin["library"]) == ("ipo", None)
+
+
 def test_a_loss_of_the_library_is_no_twin_of_itself(campaigning: Campaigning) -> None:
     judged = campaigning.judge(campaigning.add(DPO, author=Author.LIBRARY, name="dpo"))
     assert (judged.status, judged.twin) == (CandidateStatus.ACCEPTED, None)

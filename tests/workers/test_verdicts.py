@@ -3,7 +3,8 @@
 from collections import Counter
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Campaign, Candidate, Evaluation, Event, Round, Standing
@@ -23,6 +24,7 @@ from tests.conftest import RecordingBell
 from tests.runtime.toy import document
 from tests.waiting import wait_until
 from tests.workers.conftest import Fleet
+from workers import steps
 from workers.steps import take_step
 from workers.tasks import maintain
 
@@ -39,6 +41,7 @@ def add_campaign(sessions: Sessions) -> Campaign:
         )
         campaign = create_campaign(session, name="toys", notes="", spec=spec, created_by=None)
         campaign.status = CampaignStatus.RUNNING
+        campaign.progress.search_over_at = func.now()
         described = list_described(Family.PAIRWISE)
         for author, name in ((Author.LIBRARY, "dpo"), (Author.SYMBOLIC, "exp")):
             made_in = rows.add_round(session, campaign, status=RoundStatus.EVALUATING)
@@ -98,10 +101,52 @@ def test_the_sweep_takes_the_steps_that_nobody_took(
 def test_a_step_that_fails_by_our_fault_pauses_the_campaign_with_the_reason(sessions: Sessions) -> None:
     campaign = add_campaign(sessions)
     with sessions.begin() as session:
-        session.scalars(select(Candidate).where(Candidate.name == "exp")).one().passport = {}
+        exp = session.scalars(select(Candidate).where(Candidate.name == "exp")).one()
+        exp.passport = {}
     take_step(campaign.id)
     paused = get(sessions, campaign)
     assert paused.status is CampaignStatus.PAUSED
-    assert paused.status_reason == "The service failed at its next step: KeyError: 'uses'. Nothing measured is lost."
+    assert paused.status_reason == (
+        f"The service failed at the next step of campaign {campaign.id}: ValueError: the passport of candidate"
+        f" {exp.id} does not say whether it uses beta; judge it again. Nothing measured is lost;"
+        " the worker's log has the rest, under step.failed."
+    )
     with sessions() as session:
         assert session.query(Event).filter_by(kind="campaign.paused").count() == 1
+
+
+@pytest.mark.usefixtures("in_process")
+def test_what_the_database_refuses_is_told_without_statement_and_parameters(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = add_campaign(sessions)
+
+    def refuse(session: Session, *_: object) -> None:
+        session.execute(text("SELECT :secret / 0"), {"secret": 41})
+
+    monkeypatch.setattr(steps, "proceed", refuse)
+    take_step(campaign.id)
+    reason = get(sessions, campaign).status_reason or ""
+    assert "DivisionByZero: division by zero" in reason
+    assert "SELECT" not in reason
+    assert "41" not in reason.replace(str(campaign.id), "")
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_campaign_that_cannot_even_be_paused_holds_up_no_other(
+    sessions: Sessions, bell: RecordingBell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, sound = add_campaign(sessions), add_campaign(sessions)
+    with sessions.begin() as session:
+        for each in session.scalars(select(Candidate).where(Candidate.campaign_id == broken.id)):
+            each.passport = {}
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("no pause")
+
+    bell.count_messages = dict  # type: ignore[attr-defined]
+    monkeypatch.setattr(maintain, "get_bell", lambda: bell)
+    monkeypatch.setattr(steps, "pause_for", refuse)
+    maintain.sweep()
+    with sessions() as session:
+        assert set(session.scalars(select(Evaluation.campaign_id))) == {sound.id}

@@ -42,8 +42,7 @@ class Trainings:
         """One of a candidate of its own that waits and is rung for, in a toy arena unless another one is given."""
         with unit_of_work(self.sessions, self.bell) as session:
             campaign = session.get_one(Campaign, self.campaign_id)
-            candidate = rows.add_candidate(session, campaign)
-            candidate.graph = graph or DPO
+            candidate = rows.add_candidate(session, campaign, graph=graph or DPO)
             spec = arena or document(faults=list(faults))
             content = hash_document(spec)
             row = session.scalar(select(Arena).where(Arena.content_sha256 == content))

@@ -30,9 +30,15 @@ def freeze(contest: Contest, tuned: Mapping[Loss, Tuned]) -> Freeze:
     # The reference at each setting between which its tuning chose: a wrong choice would be everybody else's gain.
     if contest.reference.loss in settings:
         settings[contest.reference.loss] = tuned[contest.reference.loss].progress.settings
-    digest = find_digest([*_write(Role.REFERENCE, [contest.reference], settings), *finalists])
     place = contest.place
-    draws = list_confirm_draws(place.arena_sha256, place.seed, digest, place.base_policies, place.draws)
+    digest = find_digest(
+        [*_write(Role.REFERENCE, [contest.reference], settings), *finalists],
+        arena_sha256=place.arena_sha256,
+        seed=place.seed,
+        base_policies=place.base_policies,
+        draws=place.draws,
+    )
+    draws = list_confirm_draws(digest, place.base_policies, place.draws)
     return Freeze(settings, digest, draws)
 
 

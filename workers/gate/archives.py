@@ -41,7 +41,8 @@ class Surroundings:
 
 @cache
 def library_archive(family: Family) -> Archive:
-    return Archive((name, each.fingerprint) for name, each in list_described(family).items())
+    described = list_described(family)
+    return Archive(((name, each.fingerprint) for name, each in described.items()), is_library=True)
 
 
 class _Known:

@@ -116,7 +116,8 @@ def _columns(verdict: Verdict) -> dict[str, Any]:
     if verdict.passed is not None:
         columns |= _found(verdict.passed)
     if verdict.twin is not None:
-        columns["twin"] = verdict.twin.document()
+        known = verdict.passed.known if verdict.passed else None
+        columns["twin"] = verdict.twin.document() | {"library": known}
     return columns
 
 

@@ -17,7 +17,7 @@ from discovery_service.losses.refusals import Refusal, RefusalCode, Refused
 from discovery_service.losses.source import CheckedSource, check_source, is_rewritten
 from workers.gate.compare import compare
 from workers.gate.examined import Examined, read_examined
-from workers.gate.twins import Archive, Neighbour, find_twins
+from workers.gate.twins import Archive, Neighbour, find_known, find_twins
 from workers.supervisor.isolation import Isolation
 from workers.supervisor.jail import Jail
 from workers.supervisor.verdict import printable
@@ -38,6 +38,8 @@ class Passed:
     check_vectors: dict[str, Any]
     """Values and gradients of the graph on the fixed cases; an export proves itself against them."""
     neighbours: list[Neighbour]
+    known: str | None
+    """The loss of the library that it is a twin of, which need not be among the nearest."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,7 @@ def _describe(checked: CheckedSource, graph: Graph, examined: Examined, archive:
         fingerprint=examined.fingerprint,
         check_vectors=examined.check_vectors,
         neighbours=find_twins(examined.fingerprint, archive),
+        known=find_known(examined.fingerprint, archive),
     )
 
 

@@ -85,10 +85,12 @@ class Archive:
     One float32 matrix: products of float16 are 32 times slower.
     """
 
-    def __init__(self, fingerprints: Iterable[tuple[str, bytes]]) -> None:
+    def __init__(self, fingerprints: Iterable[tuple[str, bytes]], *, is_library: bool = False) -> None:
         """Raises ValueError for bytes that are no fingerprint, or one of another family or version."""
         entries = tuple(fingerprints)
         self.names: Sequence[str] = tuple(name for name, _ in entries)
+        self.are_library: Sequence[bool] = (is_library,) * len(entries)
+        """A proposal may be named as one of the library is, so that names do not tell."""
         read = [read_fingerprint(raw) for _, raw in entries]
         _check_lengths({each.shape[-1] for each in read})
         # One contiguous matrix a block: (betas, magnitudes, losses, entries).
@@ -100,6 +102,7 @@ class Archive:
         if filled:
             _check_lengths({each.blocks.shape[-1] for each in filled})
             joined.names = tuple(name for each in filled for name in each.names)
+            joined.are_library = tuple(one for each in filled for one in each.are_library)
             joined.blocks = np.concatenate([each.blocks for each in filled], axis=2)
         return joined
 
@@ -108,8 +111,12 @@ class Archive:
         chosen = type(self)(())
         if places:
             chosen.names = tuple(self.names[place] for place in places)
+            chosen.are_library = tuple(self.are_library[place] for place in places)
             chosen.blocks = np.ascontiguousarray(self.blocks[:, :, places])
         return chosen
+
+    def choose_library(self) -> Self:
+        return self.choose([place for place, is_library in enumerate(self.are_library) if is_library])
 
 
 _NONE = np.zeros((len(BETAS), len(MAGNITUDES), 0, 0), dtype=np.float32)
@@ -151,6 +158,12 @@ def _pick(products: Floats, compared: _Compared, theirs_lost: Bools, ours_lost: 
     overflows = theirs_lost[theirs, magnitudes] | ours_lost[ours, magnitudes][:, None]
     picked[wide] = np.where(overflows, 1, picked[wide])
     return picked
+
+
+def find_known(fingerprint: bytes, archive: Archive) -> str | None:
+    """The loss of the library that it is a twin of, whatever else in the archive is nearer."""
+    near = find_twins(fingerprint, archive.choose_library(), limit=1)
+    return next((each.name for each in near if each.is_twin), None)
 
 
 def find_twins(fingerprint: bytes, archive: Archive, *, limit: int = 5) -> list[Neighbour]:

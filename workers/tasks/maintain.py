@@ -21,4 +21,7 @@ def sweep() -> None:
     if swept.expired or swept.rung:
         log.info("swept", expired=swept.expired, rung=swept.rung)
     for campaign_id in underway:
-        take_step(campaign_id)
+        try:
+            take_step(campaign_id)
+        except Exception:  # not even the pause could be written; the next sweep tries again, and others go on now
+            log.exception("sweep.step_failed", campaign=str(campaign_id))

@@ -10,7 +10,8 @@ from discovery_service.api.idempotency import CreateOnce
 from discovery_service.api.pagination import DEFAULT_LIMIT, Limit, Page, PageOf, page_of
 from discovery_service.api.schemas.campaigns import CampaignClone, CampaignCreate, CampaignRead, CampaignUpdate
 from discovery_service.api.schemas.problems import ALWAYS, problems
-from discovery_service.db.queries import list_campaigns
+from discovery_service.api.schemas.standings import StandingsRead
+from discovery_service.db.queries import list_campaigns, list_frozen_losses, list_standings
 from discovery_service.db.tables import Campaign
 from discovery_service.domain.states import CampaignStatus
 from discovery_service.engine import campaigns as engine
@@ -65,6 +66,13 @@ def list_all(
 def read(campaign_id: UUID, unit: Unit, _: Reader) -> Campaign:
     """One campaign with its spec and its progress."""
     return engine.get_campaign(unit, campaign_id)
+
+
+@router.get("/{campaign_id}/standings", response_model=StandingsRead, responses=_MISSING)
+def standings(campaign_id: UUID, unit: Unit, _: Reader) -> StandingsRead:
+    """What the screen shows of each loss, what was frozen, and what was confirmed, in every arena."""
+    engine.get_campaign(unit, campaign_id)
+    return StandingsRead.of(list_standings(unit, campaign_id), list_frozen_losses(unit, campaign_id))
 
 
 @router.patch("/{campaign_id}", response_model=CampaignRead, responses=problems(404, 408, 413))

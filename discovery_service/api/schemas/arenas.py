@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from discovery_service.domain.arenas import GOLD_REWARD, ArenaKind
+from discovery_service.domain.calibration import DIGITS
 from discovery_service.domain.campaign import MAX_COUNT, Strict, Text, example
 from discovery_service.domain.families import Family
 from discovery_service.domain.user_arenas import (
@@ -39,26 +40,28 @@ class ArenaCreate(Strict):
 
 Number = Annotated[float, Field(ge=-1e9, le=1e9, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Sd = Annotated[float, Field(ge=10**-DIGITS, le=1e9, allow_inf_nan=False)]
+"""No less than a calibration can write: with next to none any number of draws would be enough."""
 
+_LOSS: dict[str, Any] = {
+    "setting": {"beta": 0.25, "learning_rate": 1e-5, "steps": 100},
+    "failed": 0,
+    "value": {"mean": 0.71, "low": 0.69, "high": 0.73, "draws": 12},
+    "difference": {"mean": 0.01, "low": -0.02, "high": 0.04, "draws": 12},
+    "sd": 0.04,
+}
+_STEPS: dict[str, Any] = {"steps": 50, "difference": _LOSS["difference"], "gains_less_than_noise": True}
 _LIBRARY: dict[str, Any] = {
     "draws": 12,
     "base_policies": [0],
-    "losses": {
-        "ipo": {
-            "setting": {"beta": 0.25, "learning_rate": 1e-5, "steps": 100},
-            "failed": 0,
-            "value": {"mean": 0.71, "low": 0.69, "high": 0.73, "draws": 12},
-            "difference": {"mean": 0.01, "low": -0.02, "high": 0.04, "draws": 12},
-            "sd": 0.04,
-        }
-    },
+    "losses": {"ipo": _LOSS},
     "level": 0.975,
     "better": [],
     "worse": [],
     "spread": {"sd": 0.04, "degrees": 5.0},
     "sd": 0.05,
     "detectable": {"difference": 0.06, "draws": 12, "finalists": 3},
-    "steps": [],
+    "steps": [_STEPS],
 }
 _READ: dict[str, Any] = {
     "name": "panel:mini",
@@ -81,6 +84,8 @@ _READ: dict[str, Any] = {
 class Between(Strict):
     """A mean with its interval."""
 
+    model_config = example(**_LOSS["value"])
+
     mean: Number
     low: Number | None
     high: Number | None
@@ -88,12 +93,16 @@ class Between(Strict):
 
 
 class SettingOfLoss(Strict):
+    model_config = example(**_LOSS["setting"])
+
     beta: Number
     learning_rate: Number
     steps: int = Field(ge=1, le=MAX_COUNT)
 
 
 class LossAtItsBest(Strict):
+    model_config = example(**_LOSS)
+
     setting: SettingOfLoss | None
     failed: int = Field(ge=0, le=MAX_COUNT, description="On so many of the draws.")
     value: Between | None = Field(description="Of the metric that counts; null where a training failed.")
@@ -102,17 +111,23 @@ class LossAtItsBest(Strict):
 
 
 class SpreadOfLosses(Strict):
-    sd: Positive
+    model_config = example(**_LIBRARY["spread"])
+
+    sd: Sd
     degrees: Positive
 
 
 class Detectable(Strict):
+    model_config = example(**_LIBRARY["detectable"])
+
     difference: Positive
     draws: int = Field(ge=1, le=MAX_COUNT)
     finalists: int = Field(ge=1, le=MAX_COUNT)
 
 
 class OtherSteps(Strict):
+    model_config = example(**_STEPS)
+
     steps: int = Field(ge=1, le=MAX_COUNT)
     difference: Between | None
     gains_less_than_noise: bool | None
@@ -121,14 +136,16 @@ class OtherSteps(Strict):
 class Library(Strict):
     """The known losses at their best in one arena, on draws that all share."""
 
+    model_config = example(**_LIBRARY)
+
     draws: int = Field(ge=1, le=MAX_COUNT)
     base_policies: list[Annotated[int, Field(ge=0, le=MAX_COUNT)]] = Field(min_length=1, max_length=100)
     losses: dict[Annotated[Text, Field(max_length=100)], LossAtItsBest] = Field(max_length=1000)
-    level: Positive
+    level: Annotated[float, Field(ge=0.5, lt=1)]
     better: list[Annotated[Text, Field(max_length=100)]]
     worse: list[Annotated[Text, Field(max_length=100)]]
     spread: SpreadOfLosses = Field(description="What the interval of a screen borrows.")
-    sd: Positive = Field(description="Of the difference of a tuned loss and DPO over draws.")
+    sd: Sd = Field(description="Of the difference of a tuned loss and DPO over draws.")
     detectable: Detectable
     steps: list[OtherSteps]
 
