@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from discovery_service.domain.agreement import Agreement, find_agreement
+from discovery_service.domain.agreement import find_agreement
 from discovery_service.domain.confirming import Comparison, compare, stratify
 from discovery_service.domain.differences import Occasion, Variance, find_differences
 from discovery_service.domain.intervals import Interval
@@ -21,6 +21,7 @@ from discovery_service.domain.verdicts import Verdict
 
 FINALISTS = 3
 """Of a campaign, as far as the smallest detectable difference is published."""
+FEWEST_RANKED = 3
 DIGITS = 4
 
 
@@ -93,12 +94,16 @@ def _describe_steps(
     }
 
 
-def describe_agreement(name: str, here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
-    """How two arenas rank the losses that both could compare, from what is published of their libraries."""
+def describe_agreement(name: str, here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How two arenas rank the losses that both could compare, from what is published of their libraries.
+
+    None where there are fewer than three, or all tie in one of the two: nothing is ranked there.
+    """
     common = [loss for loss in here["losses"] if _effect(here, loss) is not None and _effect(there, loss) is not None]
-    found: Agreement = find_agreement(
-        [_effect(here, loss) or 0.0 for loss in common], [_effect(there, loss) or 0.0 for loss in common]
-    )
+    first, second = ([_effect(library, loss) or 0.0 for loss in common] for library in (here, there))
+    if len(common) < FEWEST_RANKED or len(set(first)) < 2 or len(set(second)) < 2:
+        return None
+    found = find_agreement(first, second)
     return {"with": name, **{key: _round(value) for key, value in asdict(found).items()}}
 
 

@@ -85,8 +85,18 @@ def test_two_arenas_agree_as_far_as_they_rank_alike() -> None:
     here = describe_library(library(gains, seed=1))
     there = describe_library(library(gains, seed=2))
     against = describe_library(library({name: -gain for name, gain in gains.items()}, seed=3))
-    assert describe_agreement("there", here, there)["tau"] == 1
-    assert describe_agreement("against", here, against)["tau"] == -1
+    assert (describe_agreement("there", here, there) or {})["tau"] == 1
+    assert (describe_agreement("against", here, against) or {})["tau"] == -1
+
+
+def test_where_nothing_is_ranked_nothing_agrees() -> None:
+    some = library()
+    whole = describe_library(some)
+    ipo_alone = {**whole, "losses": {name: whole["losses"][name] for name in ("dpo", "ipo")}}
+    no_effect = {name: each | {"difference": None} for name, each in whole["losses"].items()}
+    for other in (ipo_alone, {**whole, "losses": no_effect}):
+        assert describe_agreement("other", whole, other) is None
+        assert describe_agreement("other", other, whole) is None
 
 
 def test_other_numbers_of_steps_are_told_beside_the_noise() -> None:
