@@ -3,10 +3,8 @@
 Pure: from the values of losses on the same fresh draws to the document that is published of the arena.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from statistics import fmean
 from typing import Any
 
 from discovery_service.domain.agreement import find_agreement
@@ -16,7 +14,7 @@ from discovery_service.domain.intervals import Interval
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.power import MIN_DRAWS, find_detectable
-from discovery_service.domain.screening import Spread, fit_spread
+from discovery_service.domain.screening import Spread, fit_spread, pool_sd
 from discovery_service.domain.verdicts import Verdict
 
 FINALISTS = 3
@@ -49,7 +47,7 @@ def describe_library(library: Mapping[str, Tuned]) -> dict[str, Any]:
     others = [name for name in whole if name != REFERENCE_LOSS]
     compared = {name: compare(find_differences(whole[name], reference), len(others)) for name in others}
     variances = [Variance(each.sd**2, each.degrees) for each in compared.values()]
-    spread, sd = fit_spread(variances), _pool(variances)
+    spread, sd = fit_spread(variances), pool_sd(variances)
     return {
         "draws": len(reference),
         "base_policies": sorted({at.base_policy for at in reference}),
@@ -133,12 +131,6 @@ def _effect(library: Mapping[str, Any], loss: str) -> float | None:
     if found is None or found["value"] is None:
         return None
     return 0.0 if found["difference"] is None else float(found["difference"]["mean"])
-
-
-def _pool(variances: list[Variance]) -> float:
-    """Sigma of the arena: the losses that are noisier than the typical one count with all they have, because what a
-    search finds is as unusual as they are."""
-    return math.sqrt(fmean(each.value for each in variances))
 
 
 def _tell(interval: Interval) -> dict[str, Any]:

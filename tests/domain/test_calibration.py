@@ -56,6 +56,17 @@ def test_noise_is_that_of_the_differences_and_what_is_found_follows_from_it() ->
     assert 0.03 < read_spread(told).sd < 0.2
 
 
+def test_a_loss_that_is_dpo_up_to_rounding_neither_differs_nor_tells_of_noise() -> None:
+    losses = library()
+    same = {
+        at: (value or 0.0) + 2e-4 + 1e-5 * number for number, (at, value) in enumerate(losses["dpo"].values.items())
+    }
+    told = describe_library({**losses, "softplus": Tuned(SETTING, same)})
+    plain = describe_library(losses)
+    assert (told["better"], told["worse"], told["losses"]["softplus"]["sd"]) == ([], [], 0)
+    assert (told["sd"], told["spread"]) == (plain["sd"], plain["spread"])
+
+
 def test_no_number_stands_without_its_interval() -> None:
     told = describe_library(library())
     for name, loss in told["losses"].items():
