@@ -238,7 +238,7 @@ def _calibrate(
     names: Sequence[str], wanted: Sequence[str], say: Callable[[str], None], *, again: bool
 ) -> Iterator[dict[str, Any]]:
     """Each as soon as it is. Whatever can be refused is, before anything is trained. Raises TrainingsBroke."""
-    from workers.calibrate.command import calibrate_built_in, calibrate_operators
+    from workers.calibrate.command import calibrate_built_in, calibrate_operators, choose_losses, find_written
 
     files, built_in = (
         [Path(each) for each in names if _is_file(each)],
@@ -250,7 +250,14 @@ def _calibrate(
     if documents and not os.access(published_path().parent, os.W_OK):
         raise UsageError(f"The figures are kept in {published_path()}, where nothing can be written.")
     for file in files:
-        yield calibrate_operators(prepare_file(file).document, wanted, file, say)
+        written = find_written(file)
+        if not os.access(written if written.exists() else written.absolute().parent, os.W_OK):
+            raise UsageError(f"The figures are kept in {written}, where nothing can be written.")
+    operators = [(prepare_file(file).document, file) for file in files]
+    for document in (*documents, *(each for each, _ in operators)):
+        choose_losses(document, wanted)
+    for document, file in operators:
+        yield calibrate_operators(document, wanted, file, say)
     yield from calibrate_built_in(documents, wanted, say, again=again)
 
 

@@ -13,7 +13,7 @@ from discovery_service.domain.differences import Occasion, Variance, find_differ
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
-from discovery_service.domain.power import MIN_DRAWS, find_detectable
+from discovery_service.domain.power import find_detectable
 from discovery_service.domain.screening import Spread, fit_spread, pool_sd
 from discovery_service.domain.verdicts import Verdict
 
@@ -21,6 +21,10 @@ FINALISTS = 3
 """Of a campaign, as far as the smallest detectable difference is published."""
 FEWEST_RANKED = 3
 DIGITS = 4
+
+
+class Incomparable(ValueError):
+    """The losses failed, or are all the same: nothing can be said of the arena."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +43,21 @@ class Tuned:
 
 
 def describe_library(library: Mapping[str, Tuned]) -> dict[str, Any]:
-    """Of losses by name, DPO among them. ValueError where DPO failed, or fewer than two others can be compared."""
+    """Of losses by name, DPO among them. Incomparable where DPO failed, or fewer than two others differ from it."""
     reference = library[REFERENCE_LOSS].succeeded()
     if reference is None:
-        raise ValueError("DPO failed on some of the draws: nothing can be compared with it in this arena.")
+        raise Incomparable("DPO failed on some of the draws: nothing can be compared with it in this arena.")
     whole = {name: each for name, tuned in library.items() if (each := tuned.succeeded()) is not None}
     others = [name for name in whole if name != REFERENCE_LOSS]
     compared = {name: compare(find_differences(whole[name], reference), len(others)) for name in others}
     variances = [Variance(each.sd**2, each.degrees) for each in compared.values()]
+    if sum(each.value > 0 for each in variances) < 2:
+        raise Incomparable("fewer than two losses that were measured on all draws differ from DPO in it.")
+    policies = sorted({at.base_policy for at in reference})
     spread, sd = fit_spread(variances), pool_sd(variances)
     return {
         "draws": len(reference),
-        "base_policies": sorted({at.base_policy for at in reference}),
+        "base_policies": policies,
         "losses": {name: _describe(tuned, compared.get(name)) for name, tuned in library.items()},
         "level": compared[others[0]].level,
         "better": sorted(name for name, each in compared.items() if each.verdict is Verdict.BETTER),
@@ -58,8 +65,10 @@ def describe_library(library: Mapping[str, Tuned]) -> dict[str, Any]:
         "spread": {"sd": _round(spread.sd), "degrees": _round(spread.degrees)},
         "sd": _round(sd),
         "detectable": {
-            "difference": _round(find_detectable(sd=sd, draws=MIN_DRAWS, finalists=FINALISTS)),
-            "draws": MIN_DRAWS,
+            "difference": _round(
+                find_detectable(sd=sd, draws=len(reference), finalists=FINALISTS, policies=len(policies))
+            ),
+            "draws": len(reference),
             "finalists": FINALISTS,
         },
     }
@@ -70,11 +79,11 @@ def describe_steps(
 ) -> list[dict[str, Any]]:
     """What the reference gains from other numbers of steps than its tuned one, and whether that is more than A/A noise.
 
-    Of an arena without published noise nobody knows. ValueError where it failed at its own.
+    Of an arena without published noise nobody knows. Incomparable where it failed at its own.
     """
     reference = planned.succeeded()
     if reference is None:
-        raise ValueError("The reference failed on some of the draws: nothing can be compared with it in this arena.")
+        raise Incomparable("The reference failed on some of the draws: nothing can be compared with it in this arena.")
     return [
         _describe_steps(steps, Tuned(planned.setting, values), reference, noise) for steps, values in others.items()
     ]

@@ -252,6 +252,26 @@ def test_of_an_operators_arena_the_library_is_measured_and_written_beside_its_fi
     assert library.measured == ["support"]
 
 
+@pytest.mark.parametrize(("named", "says"), [(["moon"], "moon is no known loss"), (["ipo"], "name another one")])
+def test_losses_that_cannot_be_measured_are_refused_before_anything_is(
+    discovery: Command, file: Path, named: list[str], says: str
+) -> None:
+    losses = [part for each in named for part in ("--loss", each)]
+    ran = discovery("arena", "calibrate", file, "plain:mini", *losses)
+    assert ran.code == 2
+    assert says in ran.err
+    assert "optimum" not in ran.err
+
+
+def test_where_nothing_can_be_written_beside_the_file_nothing_is_measured(
+    discovery: Command, file: Path, library: FewLosses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.arena_cli.os.access", lambda place, _: place != file.parent)
+    ran = discovery("arena", "calibrate", file)
+    assert (ran.code, library.measured) == (2, [])
+    assert "where nothing can be written" in ran.err
+
+
 def test_a_crash_ends_a_calibration_with_1_and_keeps_what_is_finished(
     discovery: Command, file: Path, library: FewLosses, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from discovery_service.domain.calibration import (
+    Incomparable,
     Tuned,
     describe_agreement,
     describe_library,
@@ -91,8 +92,26 @@ def test_a_loss_that_failed_somewhere_is_told_and_not_compared() -> None:
 def test_without_dpo_nothing_can_be_said() -> None:
     failing = library()
     failing["dpo"] = Tuned(SETTING, {**failing["dpo"].values, OCCASIONS[0]: None})
-    with pytest.raises(ValueError, match="DPO failed"):
+    with pytest.raises(Incomparable, match="DPO failed"):
         describe_library(failing)
+
+
+@pytest.mark.parametrize("policies", [1, 2, 3])
+def test_what_is_found_follows_from_the_noise_with_as_many_base_policies_as_there_are(policies: int) -> None:
+    def move(tuned: Tuned) -> Tuned:
+        return Tuned(SETTING, {Occasion(int(at.draw) % policies, at.draw): each for at, each in tuned.values.items()})
+
+    told = describe_library({name: move(each) for name, each in library().items()})
+    expected = find_detectable(sd=told["sd"], draws=12, finalists=3, policies=policies)
+    assert told["detectable"]["difference"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_where_nothing_but_one_loss_differs_from_dpo_nothing_can_be_said() -> None:
+    losses = library()
+    with pytest.raises(Incomparable, match="fewer than two"):
+        describe_library({"dpo": losses["dpo"], "ipo": losses["ipo"], "slic": losses["dpo"]})
+    with pytest.raises(Incomparable, match="fewer than two"):
+        describe_library({"dpo": losses["dpo"]})
 
 
 def test_two_arenas_agree_as_far_as_they_rank_alike() -> None:

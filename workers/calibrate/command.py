@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from discovery_service.domain.arenas import BASE_POLICIES, ArenaKind, ArenaSize, hash_document
+from discovery_service.domain.calibration import Incomparable
 from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
 from discovery_service.domain.published import find_calibration, find_figures
@@ -22,14 +23,21 @@ Say = Callable[[str], None]
 USUAL = (REFERENCE_LOSS, "ipo", "slic", "cdpo", "exp", "simpo", "lrml", "robust_dpo", "apo_zero", "orpo")
 """Enough for the noise of an arena whose trainings take long; where they take a second it is the whole library."""
 
+FEWEST = 3
+"""With DPO."""
+
 
 def choose_losses(document: Document, wanted: Sequence[str]) -> list[str]:
-    """Those that are wanted and DPO. UsageError for one that is not known."""
+    """Those that are wanted and DPO. UsageError for one that is not known, and where they tell nothing of noise."""
     known = KNOWN_LOSSES[Family(document["family"])]
     if unknown := [each for each in wanted if each not in known]:
         raise UsageError(f"{unknown[0]} is no known loss of the family; those are {', '.join(known)}.")
     is_mini = document["kind"] == ArenaKind.SYNTHETIC and document["name"].endswith(f":{ArenaSize.MINI}")
     chosen = {REFERENCE_LOSS, *(wanted or (known if is_mini else USUAL))}
+    if len(chosen) < FEWEST:
+        raise UsageError(
+            f"The noise of an arena is that of two losses or more beside {REFERENCE_LOSS}: name another one."
+        )
     return [each for each in known if each in chosen]
 
 
@@ -55,20 +63,25 @@ def calibrate_operators(document: Document, wanted: Sequence[str], file: Path, s
     """Its library, written beside the arena's file for whoever looks after the API. Raises TrainingsBroke."""
     library = measure(document, choose_losses(document, wanted), range(len(document["models"])), say)
     found = {"name": document["name"], "content_sha256": hash_document(document), "library": library}
-    written = file.with_suffix(".calibration.json")
+    written = find_written(file)
     written.write_text(json.dumps(found, indent=1) + "\n")
     say(f"{written} has it; `discovery arena import {written}` sends it to the API.")
     return found
 
 
+def find_written(file: Path) -> Path:
+    """Where the calibration of an operator's arena lies."""
+    return file.with_suffix(".calibration.json")
+
+
 def measure(document: Document, names: Sequence[str], base_policies: Sequence[int], say: Say) -> dict[str, Any]:
     """The tuned library. Raises TrainingsBroke, UsageError where no verdict on the arena is possible."""
-    count = count_trainings(document, names)
+    count = count_trainings(document, names, base_policies)
     say(f"{document['name']}: {count} trainings, to tune {len(names)} known losses and measure them on fresh draws.")
     with open_slots() as slots, open_trainings(document, slots, count) as trainings:
         try:
             return measure_library(document, names, base_policies, trainings)
-        except ValueError as error:
+        except Incomparable as error:
             raise UsageError(f"{document['name']} cannot be calibrated: {error}") from error
 
 
