@@ -1,5 +1,6 @@
 """From an arena to what is published of it: optimum, noise and cost of each base policy, then the tuned library."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,8 +10,11 @@ from discovery_service.domain.arenas import BASE_POLICIES, ArenaKind, ArenaSize,
 from discovery_service.domain.calibration import Incomparable
 from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
+from discovery_service.domain.measuring import TRAINER
 from discovery_service.domain.published import find_calibration, find_figures
+from discovery_service.domain.tuning_plans import find_plan
 from discovery_service.errors import UsageError
+from discovery_service.losses.described import list_described
 from discovery_service.settings import get_settings
 from workers.arenas.calibrate import calibrate_noise, calibrate_optimum
 from workers.calibrate.library import count_trainings, measure_library
@@ -51,9 +55,12 @@ def calibrate_built_in(
     for document in documents:
         for base_policy in BASE_POLICIES:
             _measure_policy(document, base_policy, say, again=again)
-        names = choose_losses(document, wanted)
-        if again or not _knows(document, names):
-            publish_library(document, measure(document, names, BASE_POLICIES, say))
+        names, published = choose_losses(document, wanted), _list_published(document)
+        if again or not set(names) <= set(published) or not _is_current(document, published):
+            # It replaces what was published: together, or the arena would be known by fewer losses than before.
+            every = choose_losses(document, [*names, *published])
+            library = measure(document, every, BASE_POLICIES, say)
+            publish_library(document, library, find_conditions(document, every))
         found = find_calibration(hash_document(document))
         assert found is not None
         yield found
@@ -97,6 +104,21 @@ def _measure_policy(document: Document, base_policy: int, say: Say, *, again: bo
         publish_figures(document, base_policy, calibrate_noise(name, base_policy, cache_dir, figures))
 
 
-def _knows(document: Document, names: Sequence[str]) -> bool:
-    found = (find_calibration(hash_document(document)) or {}).get("library")
-    return found is not None and set(names) <= found["losses"].keys()
+def find_conditions(document: Document, names: Iterable[str]) -> str:
+    """A digest of all beside the arena that decides what is measured of these losses."""
+    described = list_described(Family(document["family"]))
+    graphs = {name: described[name].graph_sha256 for name in names}
+    told = {"plan": find_plan(document).document(), "trainer": TRAINER, "graphs": graphs}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _list_published(document: Document) -> list[str]:
+    """The losses that are published and still known."""
+    found = (find_calibration(hash_document(document)) or {}).get("library", {"losses": ()})
+    return [each for each in KNOWN_LOSSES[Family(document["family"])] if each in found["losses"]]
+
+
+def _is_current(document: Document, published: Iterable[str]) -> bool:
+    """Whether they would be tuned and trained today as they were."""
+    found = (find_calibration(hash_document(document)) or {}).get("library", {})
+    return bool(found.get("measured_with") == find_conditions(document, published))
