@@ -79,7 +79,8 @@ def describe_steps(
 ) -> list[dict[str, Any]]:
     """What the reference gains from other numbers of steps than its tuned one, and whether that is more than A/A noise.
 
-    Of an arena without published noise nobody knows. Incomparable where it failed at its own.
+    Of an arena without published noise nobody knows, nor where the gain's interval holds it. Incomparable where the
+    reference failed at its own.
     """
     reference = planned.succeeded()
     if reference is None:
@@ -97,8 +98,15 @@ def _describe_steps(
     return {
         "steps": steps,
         "difference": None if found is None else _tell(found),
-        "gains_less_than_noise": None if noise is None or found is None else found.mean < noise,
+        "gains_less_than_noise": None if noise is None or found is None else _is_below(found, noise),
     }
+
+
+def _is_below(interval: Interval, noise: float) -> bool | None:
+    """None where the interval holds both."""
+    if interval.high is not None and interval.high < noise:
+        return True
+    return False if interval.low is not None and interval.low > noise else None
 
 
 def describe_agreement(name: str, here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any] | None:

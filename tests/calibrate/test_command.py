@@ -22,7 +22,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[l
 
     def measure(_document: Any, names: list[str], *_: Any) -> dict[str, Any]:
         times.append(names)
-        return {"losses": {name: {} for name in names}}
+        return {"losses": {name: {"value": None} for name in names}, "better": ["ipo"], "worse": []}
 
     for module in (published, publishing):
         monkeypatch.setattr(module, "published_path", lambda: tmp_path / "published.json")
@@ -36,6 +36,18 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[l
 def calibrate(wanted: list[str], *, again: bool = False) -> dict[str, Any]:
     (found,) = calibrate_built_in([PLAIN], wanted, lambda _: None, again=again)
     return found
+
+
+def test_of_both_sizes_it_is_told_how_far_they_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(_document: Any, names: list[str], *_: Any) -> dict[str, Any]:
+        effects = {name: {"mean": float(place)} for place, name in enumerate(names)} | {"dpo": None}
+        losses = {name: {"value": {"mean": 1.0}, "difference": effect} for name, effect in effects.items()}
+        return {"losses": losses, "better": [], "worse": []}
+
+    monkeypatch.setattr(command, "measure", measure)
+    documents = [find_document(f"plain:{size}") or {} for size in ("mini", "base")]
+    _, base = calibrate_built_in(documents, FEW, lambda _: None, again=False)
+    assert (base["agreement"]["with"], base["agreement"]["tau"]) == ("plain:mini", 1)
 
 
 @pytest.mark.parametrize("again", [False, True])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from discovery_service.domain.measuring import Stream
+from discovery_service.domain.published import Figures
 from discovery_service.domain.states import Purpose
 from discovery_service.errors import UsageError
 from tests.compare.slots import SETTING, graph, measured, scripted
@@ -53,6 +54,18 @@ def test_what_is_told_is_of_the_arena() -> None:
     assert (told["better"], told["worse"]) == (["ipo"], [])
     assert [(each["steps"], each["difference"]["mean"]) for each in told["steps"]] == [(4, 0), (16, 0.5)]
     assert json.loads(json.dumps(told, allow_nan=False)) == told
+
+
+def test_the_noise_beside_which_steps_are_told_is_of_all_pairs_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [None, (2, 0.9), (6, 0.1)]
+
+    def find(_sha256: str, base_policy: int) -> Figures | None:
+        known = found[base_policy]
+        return known and Figures("0", 0.0, 0.02, 1.6, 0.02, repeat_pairs=known[0], repeat_sd=known[1])
+
+    monkeypatch.setattr("workers.calibrate.library.find_figures", find)
+    # Pooled .458: below the gain of .5, with which the greatest of them would have swallowed it.
+    assert [each["gains_less_than_noise"] for each in run()[0]["steps"]] == [True, False]
 
 
 def test_a_loss_that_cannot_be_tuned_costs_no_further_training_and_is_told() -> None:

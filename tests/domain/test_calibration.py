@@ -15,6 +15,7 @@ from discovery_service.domain.calibration import (
     is_without_spread,
     read_spread,
 )
+from discovery_service.domain.confirming import compare
 from discovery_service.domain.differences import Occasion
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.power import find_detectable
@@ -143,6 +144,22 @@ def test_other_numbers_of_steps_are_told_beside_the_noise() -> None:
     assert told[0]["difference"] is None
     assert told[1]["difference"]["mean"] == pytest.approx(0.1)
     for noise, expected in ((0.2, True), (None, None)):
+        assert describe_steps(planned, {240: more}, noise)[0]["gains_less_than_noise"] is expected
+
+
+def test_a_gain_from_other_steps_is_below_the_noise_only_with_its_whole_interval_of_95_percent() -> None:
+    planned, chance = library()["dpo"], random.Random(1)
+    gains = {at: chance.gauss(0.1, 0.05) for at in OCCASIONS}
+    more: dict[Occasion, float | None] = {at: (planned.values[at] or 0.0) + gains[at] for at in OCCASIONS}
+    interval = compare(gains, 1).interval
+    assert interval.low is not None
+    assert interval.high is not None
+    (told,) = describe_steps(planned, {240: more}, noise=None)
+    assert (told["difference"]["low"], told["difference"]["high"]) == pytest.approx(
+        (interval.low, interval.high), abs=1e-4
+    )
+    wanted = {interval.low - 0.001: False, interval.mean + 0.001: None, interval.high + 0.001: True}
+    for noise, expected in wanted.items():
         assert describe_steps(planned, {240: more}, noise)[0]["gains_less_than_noise"] is expected
 
 

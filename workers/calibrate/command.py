@@ -8,6 +8,7 @@ from typing import Any
 
 from discovery_service.domain.arenas import BASE_POLICIES, ArenaKind, ArenaSize, hash_document
 from discovery_service.domain.calibration import Incomparable
+from discovery_service.domain.described_arenas import describe_built_in
 from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
 from discovery_service.domain.measuring import TRAINER
@@ -48,7 +49,7 @@ def choose_losses(document: Document, wanted: Sequence[str]) -> list[str]:
 def calibrate_built_in(
     documents: Iterable[Document], wanted: Sequence[str], say: Say, *, again: bool
 ) -> Iterator[dict[str, Any]]:
-    """What is published of each afterwards. What is known already is not measured, so an ended run goes on.
+    """What is shown of each afterwards. What is known already is not measured, so an ended run goes on.
 
     Raises TrainingsBroke.
     """
@@ -61,9 +62,9 @@ def calibrate_built_in(
             every = choose_losses(document, [*names, *published])
             library = measure(document, every, BASE_POLICIES, say)
             publish_library(document, library, find_conditions(document, every))
-        found = find_calibration(hash_document(document))
-        assert found is not None
-        yield found
+        described = describe_built_in(document["name"])
+        assert described is not None
+        yield described["calibration"]
 
 
 def calibrate_operators(document: Document, wanted: Sequence[str], file: Path, say: Say) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The library at its best in an arena: each loss tuned by the plan, then measured on fresh draws that all share."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -86,6 +87,11 @@ def _find_values(wanted: Sequence[Training], outcomes: Outcomes, counts: str) ->
 
 
 def _find_noise(document: Document, base_policies: Sequence[int]) -> float | None:
-    """The greatest A/A noise that is published of the arena; None where nobody has measured it."""
+    """The A/A noise that is published of the arena: a few pairs under each base policy, which tell it only together.
+
+    None where nobody has measured it.
+    """
     found = [find_figures(hash_document(document), each) for each in base_policies]
-    return max((each.repeat_sd for each in found if each is not None and each.repeat_sd is not None), default=None)
+    known = [(each.repeat_pairs, each.repeat_sd) for each in found if each is not None and each.repeat_sd is not None]
+    pairs = sum(each for each, _ in known)
+    return math.sqrt(sum(each * sd**2 for each, sd in known) / pairs) if pairs else None
