@@ -263,7 +263,7 @@ def _calibrate(
 
 def _check_built_in(document: dict[str, Any]) -> None:
     if document["kind"] != ArenaKind.SYNTHETIC:
-        raise UsageError(f"{document['name']} cannot be calibrated: nobody knows the optimum of an arena of your own.")
+        raise UsageError(f"{document['name']} is an arena of your own: name its file, beside which figures are kept.")
 
 
 def _prepare_device(name: str | None = None) -> "torch.device":

@@ -4,20 +4,24 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from discovery_service.domain.calibration import is_without_spread
+from discovery_service.domain.intervals import LEVEL
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.power import find_detectable
 
 Library = Mapping[str, Any]
 STANDS_FOR_FROM = 0.6
 """Kendall's tau; from here on a search in the small size says something of the large one."""
-_COLUMNS = ("loss", "beta", "learning rate", "steps", "value", f"less {REFERENCE_LOSS}'s", "sd of that")
 
 
 def tabulate_library(library: Library) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
     """The best first; those that failed somewhere have no interval and come last."""
     losses = sorted(library["losses"].items(), key=lambda each: -each[1]["value"]["mean"] if each[1]["value"] else 0.0)
     losses.sort(key=lambda each: each[1]["value"] is None)
-    return _COLUMNS, [_tabulate(name, loss, library["draws"]) for name, loss in losses]
+    levels = [f"{100 * each:.4g} %" for each in (LEVEL, library["level"])]
+    columns = f"value, {levels[0]}", f"less {REFERENCE_LOSS}'s, {levels[1]}", "sd of that"
+    return ("loss", "beta", "learning rate", "steps", *columns), [
+        _tabulate(name, loss, library["draws"]) for name, loss in losses
+    ]
 
 
 def _tabulate(name: str, loss: Mapping[str, Any], draws: int) -> tuple[object, ...]:

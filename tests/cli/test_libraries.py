@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from discovery_service.cli.libraries import tell_agreement, tell_library
+from discovery_service.cli.libraries import tabulate_library, tell_agreement, tell_library
 
 
 def library(**changes: Any) -> dict[str, Any]:
@@ -19,6 +19,7 @@ def library(**changes: Any) -> dict[str, Any]:
             "slic": loss,
             "exp": loss | {"failed": 2, "value": None, "difference": None},
         },
+        "level": 0.975,
         "better": [],
         "worse": [],
         "spread": {"sd": 0.1, "degrees": 3.0},
@@ -27,6 +28,11 @@ def library(**changes: Any) -> dict[str, Any]:
         "steps": [],
     }
     return known | changes
+
+
+def test_each_interval_stands_under_its_level() -> None:
+    columns, _ = tabulate_library(library())
+    assert columns[4:6] == ("value, 95 %", "less dpo's, 97.5 %")
 
 
 def test_a_control_says_how_much_was_tested() -> None:
