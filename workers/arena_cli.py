@@ -5,6 +5,7 @@ What the commands run is imported when they run: every `discovery` command loads
 
 import os
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -145,25 +146,23 @@ def calibrate(
     """
     from discovery_service.cli.arenas import print_calibration
     from discovery_service.cli.output import say
-    from workers.calibrate.command import calibrate_built_in, calibrate_operators
+    from workers.trainings import TrainingsBroke
 
     _prepare_device("cpu")
-    files, built_in = (
-        [each for each in names or () if _is_file(each)],
-        [each for each in names or () if not _is_file(each)],
-    )
-    documents = [] if files and not built_in else _find_documents(built_in)
-    for document in documents:
-        _check_built_in(document)
-    if documents and not os.access(published_path().parent, os.W_OK):
-        raise UsageError(f"The figures are kept in {published_path()}, where nothing can be written.")
-    found = [calibrate_operators(prepare_file(Path(each)).document, loss or (), Path(each), say) for each in files]
-    found += calibrate_built_in(documents, loss or (), say, again=again)
+    found, broke = [], None
+    try:
+        for each in _calibrate(names or (), loss or (), say, again=again):
+            found.append(each)
+    except TrainingsBroke as error:
+        broke = error
     if as_json:
         print_json(found)
-        return
-    for each in found:
-        print_calibration(each)
+    else:
+        for each in found:
+            print_calibration(each)
+    if broke is not None:
+        say(str(broke))
+        raise typer.Exit(1)
 
 
 @group.command("import")
@@ -235,9 +234,36 @@ def _find_documents(names: list[str] | None) -> list[dict[str, Any]]:
     return [find_document(name) for name in (*built_in, *(name for name in names or () if name not in ARENAS))]
 
 
+def _calibrate(
+    names: Sequence[str], wanted: Sequence[str], say: Callable[[str], None], *, again: bool
+) -> Iterator[dict[str, Any]]:
+    """Each as soon as it is. Whatever can be refused is, before anything is trained. Raises TrainingsBroke."""
+    from workers.calibrate.command import calibrate_built_in, calibrate_operators, choose_losses, find_written
+
+    files, built_in = (
+        [Path(each) for each in names if _is_file(each)],
+        [each for each in names if not _is_file(each)],
+    )
+    documents = [] if files and not built_in else _find_documents(built_in)
+    for document in documents:
+        _check_built_in(document)
+    if documents and not os.access(published_path().parent, os.W_OK):
+        raise UsageError(f"The figures are kept in {published_path()}, where nothing can be written.")
+    for file in files:
+        written = find_written(file)
+        if not os.access(written if written.exists() else written.absolute().parent, os.W_OK):
+            raise UsageError(f"The figures are kept in {written}, where nothing can be written.")
+    operators = [(prepare_file(file).document, file) for file in files]
+    for document in (*documents, *(each for each, _ in operators)):
+        choose_losses(document, wanted)
+    for document, file in operators:
+        yield calibrate_operators(document, wanted, file, say)
+    yield from calibrate_built_in(documents, wanted, say, again=again)
+
+
 def _check_built_in(document: dict[str, Any]) -> None:
     if document["kind"] != ArenaKind.SYNTHETIC:
-        raise UsageError(f"{document['name']} cannot be calibrated: nobody knows the optimum of an arena of your own.")
+        raise UsageError(f"{document['name']} is an arena of your own: name its file, beside which figures are kept.")
 
 
 def _prepare_device(name: str | None = None) -> "torch.device":

@@ -117,9 +117,9 @@ def _print_figures(name: str, policies: Mapping[str, Mapping[str, Any]]) -> None
 
 
 def _offers(arena: Described) -> str:
-    if arena["offers"] is None:
-        return "nobody knows"
-    return ", ".join(arena["offers"]) or "nothing: a control"
+    if not arena["offers"]:
+        return "nobody knows" if arena["offers"] is None and not arena["is_control"] else "nothing: a control"
+    return ", ".join(arena["offers"]) + ", but to no known loss: a control" * bool(arena["is_control"])
 
 
 def _parameters(document: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

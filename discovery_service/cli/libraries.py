@@ -4,17 +4,24 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from discovery_service.domain.calibration import is_without_spread
+from discovery_service.domain.intervals import LEVEL
 from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.power import find_detectable
 
 Library = Mapping[str, Any]
-_COLUMNS = ("loss", "beta", "learning rate", "steps", "value", f"less {REFERENCE_LOSS}'s", "sd of that")
+STANDS_FOR_FROM = 0.6
+"""Kendall's tau; from here on a search in the small size says something of the large one."""
 
 
 def tabulate_library(library: Library) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
     """The best first; those that failed somewhere have no interval and come last."""
     losses = sorted(library["losses"].items(), key=lambda each: -each[1]["value"]["mean"] if each[1]["value"] else 0.0)
     losses.sort(key=lambda each: each[1]["value"] is None)
-    return _COLUMNS, [_tabulate(name, loss, library["draws"]) for name, loss in losses]
+    levels = [f"{100 * each:.4g} %" for each in (LEVEL, library["level"])]
+    columns = f"value, {levels[0]}", f"less {REFERENCE_LOSS}'s, {levels[1]}", "sd of that"
+    return ("loss", "beta", "learning rate", "steps", *columns), [
+        _tabulate(name, loss, library["draws"]) for name, loss in losses
+    ]
 
 
 def _tabulate(name: str, loss: Mapping[str, Any], draws: int) -> tuple[object, ...]:
@@ -43,11 +50,17 @@ def tell_library(library: Library) -> Iterator[str]:
         f" {detectable['finalists']} finalists together. A screen borrows a standard deviation of {spread['sd']:.3f}"
         f" with {spread['degrees']:.1f} degrees of freedom."
     )
+    compared = sum(each["difference"] is not None for each in library["losses"].values())
     for words in ("better", "worse"):
         names = ", ".join(library[words]) or "none"
-        yield f"Of {len(library['losses'])} known losses {words} than {REFERENCE_LOSS}, corrected for all: {names}."
+        yield f"Of {compared} known losses {words} than {REFERENCE_LOSS}, corrected for all: {names}."
     if is_without_spread(library):
-        yield "A control: no tuned loss can be told from another one here."
+        policies = len(library["base_policies"])
+        seen = find_detectable(sd=library["sd"], draws=library["draws"], finalists=compared, policies=policies)
+        yield (
+            f"A control: none of {compared} known losses could be told from {REFERENCE_LOSS}; a difference below"
+            f" {seen:.3f} may have been missed."
+        )
     yield from map(_tell_steps, library["steps"])
 
 
@@ -58,11 +71,17 @@ def tell_agreement(agreement: Mapping[str, Any]) -> str:
     return (
         f"It ranks {agreement['losses']} known losses as {agreement['with']} does with Kendall's tau"
         f" {agreement['tau']:.2f}{interval}."
+        + f" Below {STANDS_FOR_FROM:g} one size does not stand for the other."
+        * (agreement["tau"] < STANDS_FOR_FROM)
     )
 
 
 def _tell_steps(steps: Mapping[str, Any]) -> str:
     if steps["difference"] is None:
         return f"With {steps['steps']} steps {REFERENCE_LOSS} failed."
-    beside = {None: "", True: ": less than the noise", False: ": more than the noise"}[steps["gains_less_than_noise"]]
+    beside = {
+        None: ", and nobody knows whether that is less than the noise",
+        True: ": less than the noise",
+        False: ": more than the noise",
+    }[steps["gains_less_than_noise"]]
     return f"With {steps['steps']} steps {REFERENCE_LOSS} gains {_tell(steps['difference'], signed=True)}{beside}."

@@ -3,25 +3,28 @@
 Pure: from the values of losses on the same fresh draws to the document that is published of the arena.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from statistics import fmean
 from typing import Any
 
-from discovery_service.domain.agreement import Agreement, find_agreement
+from discovery_service.domain.agreement import find_agreement
 from discovery_service.domain.confirming import Comparison, compare, stratify
 from discovery_service.domain.differences import Occasion, Variance, find_differences
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
-from discovery_service.domain.power import MIN_DRAWS, find_detectable
-from discovery_service.domain.screening import Spread, fit_spread
+from discovery_service.domain.power import find_detectable
+from discovery_service.domain.screening import Spread, fit_spread, pool_sd
 from discovery_service.domain.verdicts import Verdict
 
 FINALISTS = 3
 """Of a campaign, as far as the smallest detectable difference is published."""
+FEWEST_RANKED = 3
 DIGITS = 4
+
+
+class Incomparable(ValueError):
+    """The losses failed, or are all the same: nothing can be said of the arena."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +43,21 @@ class Tuned:
 
 
 def describe_library(library: Mapping[str, Tuned]) -> dict[str, Any]:
-    """Of losses by name, DPO among them. ValueError where DPO failed, or fewer than two others can be compared."""
+    """Of losses by name, DPO among them. Incomparable where DPO failed, or fewer than two others differ from it."""
     reference = library[REFERENCE_LOSS].succeeded()
     if reference is None:
-        raise ValueError("DPO failed on some of the draws: nothing can be compared with it in this arena.")
+        raise Incomparable("DPO failed on some of the draws: nothing can be compared with it in this arena.")
     whole = {name: each for name, tuned in library.items() if (each := tuned.succeeded()) is not None}
     others = [name for name in whole if name != REFERENCE_LOSS]
     compared = {name: compare(find_differences(whole[name], reference), len(others)) for name in others}
     variances = [Variance(each.sd**2, each.degrees) for each in compared.values()]
-    spread, sd = fit_spread(variances), _pool(variances)
+    if sum(each.value > 0 for each in variances) < 2:
+        raise Incomparable("fewer than two losses that were measured on all draws differ from DPO in it.")
+    policies = sorted({at.base_policy for at in reference})
+    spread, sd = fit_spread(variances), pool_sd(variances)
     return {
         "draws": len(reference),
-        "base_policies": sorted({at.base_policy for at in reference}),
+        "base_policies": policies,
         "losses": {name: _describe(tuned, compared.get(name)) for name, tuned in library.items()},
         "level": compared[others[0]].level,
         "better": sorted(name for name, each in compared.items() if each.verdict is Verdict.BETTER),
@@ -59,8 +65,10 @@ def describe_library(library: Mapping[str, Tuned]) -> dict[str, Any]:
         "spread": {"sd": _round(spread.sd), "degrees": _round(spread.degrees)},
         "sd": _round(sd),
         "detectable": {
-            "difference": _round(find_detectable(sd=sd, draws=MIN_DRAWS, finalists=FINALISTS)),
-            "draws": MIN_DRAWS,
+            "difference": _round(
+                find_detectable(sd=sd, draws=len(reference), finalists=FINALISTS, policies=len(policies))
+            ),
+            "draws": len(reference),
             "finalists": FINALISTS,
         },
     }
@@ -71,11 +79,12 @@ def describe_steps(
 ) -> list[dict[str, Any]]:
     """What the reference gains from other numbers of steps than its tuned one, and whether that is more than A/A noise.
 
-    Of an arena without published noise nobody knows. ValueError where it failed at its own.
+    Of an arena without published noise nobody knows, nor where the gain's interval holds it. Incomparable where the
+    reference failed at its own.
     """
     reference = planned.succeeded()
     if reference is None:
-        raise ValueError("The reference failed on some of the draws: nothing can be compared with it in this arena.")
+        raise Incomparable("The reference failed on some of the draws: nothing can be compared with it in this arena.")
     return [
         _describe_steps(steps, Tuned(planned.setting, values), reference, noise) for steps, values in others.items()
     ]
@@ -89,16 +98,27 @@ def _describe_steps(
     return {
         "steps": steps,
         "difference": None if found is None else _tell(found),
-        "gains_less_than_noise": None if noise is None or found is None else found.mean < noise,
+        "gains_less_than_noise": None if noise is None or found is None else _is_below(found, noise),
     }
 
 
-def describe_agreement(name: str, here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
-    """How two arenas rank the losses that both could compare, from what is published of their libraries."""
+def _is_below(interval: Interval, noise: float) -> bool | None:
+    """None where the interval holds both."""
+    if interval.high is not None and interval.high < noise:
+        return True
+    return False if interval.low is not None and interval.low > noise else None
+
+
+def describe_agreement(name: str, here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How two arenas rank the losses that both could compare, from what is published of their libraries.
+
+    None where there are fewer than three, or all tie in one of the two: nothing is ranked there.
+    """
     common = [loss for loss in here["losses"] if _effect(here, loss) is not None and _effect(there, loss) is not None]
-    found: Agreement = find_agreement(
-        [_effect(here, loss) or 0.0 for loss in common], [_effect(there, loss) or 0.0 for loss in common]
-    )
+    first, second = ([_effect(library, loss) or 0.0 for loss in common] for library in (here, there))
+    if len(common) < FEWEST_RANKED or len(set(first)) < 2 or len(set(second)) < 2:
+        return None
+    found = find_agreement(first, second)
     return {"with": name, **{key: _round(value) for key, value in asdict(found).items()}}
 
 
@@ -128,12 +148,6 @@ def _effect(library: Mapping[str, Any], loss: str) -> float | None:
     if found is None or found["value"] is None:
         return None
     return 0.0 if found["difference"] is None else float(found["difference"]["mean"])
-
-
-def _pool(variances: list[Variance]) -> float:
-    """Sigma of the arena: the losses that are noisier than the typical one count with all they have, because what a
-    search finds is as unusual as they are."""
-    return math.sqrt(fmean(each.value for each in variances))
 
 
 def _tell(interval: Interval) -> dict[str, Any]:

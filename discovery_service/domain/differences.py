@@ -21,8 +21,16 @@ class Variance(NamedTuple):
     """Of freedom: how well it is known."""
 
 
+ROUNDING = 0.01
+"""Of the reference's own standard deviation over draws. A difference of this size on all draws is no property of a
+loss: of 53 losses and settings of the built-in arenas that are not DPO, the nearest differed by .17 of it."""
+
+
 def find_differences(loss: Mapping[Occasion, float], reference: Mapping[Occasion, float]) -> dict[Occasion, float]:
     """What the loss has more than the reference, by occasion, in order.
+
+    0 on each where it is the reference up to rounding, such as DPO by `softplus`: of so small a spread whatever is left
+    would be significant, and the noise fitted to the losses of an arena would be that of arithmetic.
 
     Raises ValueError unless both were measured on the same occasions: those on which one of them failed were the hard
     ones, and to leave them out would flatter it.
@@ -36,7 +44,16 @@ def find_differences(loss: Mapping[Occasion, float], reference: Mapping[Occasion
     for occasion, value in found.items():
         if not math.isfinite(value):
             raise ValueError(f"The difference at {_tell(occasion)} is not finite: {value}.")
-    return found
+    return dict.fromkeys(found, 0.0) if _is_rounding(found, reference) else found
+
+
+def _is_rounding(differences: Mapping[Occasion, float], reference: Mapping[Occasion, float]) -> bool:
+    """By the size of the differences, not by their spread: a gain that all draws share is one."""
+    try:
+        usual = pool_variance(reference).value
+    except ValueError:  # one draw under each policy: nobody knows how much it varies
+        return False
+    return fmean(each**2 for each in differences.values()) < ROUNDING**2 * usual
 
 
 def _tell(occasion: Occasion) -> str:

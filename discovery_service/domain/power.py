@@ -17,6 +17,11 @@ MIN_DRAWS = 12
 MAX_DRAWS = 60
 
 
+def find_fewest_draws(policies: int) -> int:
+    """As few as a confirmation has, spread evenly over so many base policies, and two of each to see its spread by."""
+    return max(MIN_DRAWS + -MIN_DRAWS % policies, 2 * policies)
+
+
 def find_power(difference: float, *, sd: float, draws: int, finalists: int, policies: int = POLICIES) -> float:
     """How often a finalist is found better whose true difference is this."""
     if not sd > 0:

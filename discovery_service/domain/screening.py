@@ -42,6 +42,18 @@ def screen(differences: Collection[float], spread: Spread) -> Interval:
     return bound(fmean(differences), math.sqrt(shrunk / len(differences)), degrees, draws=len(differences))
 
 
+def pool_sd(variances: Iterable[Variance]) -> float:
+    """Of an arena, by which a confirmation is planned: the root of the mean variance, each as well as it is known.
+
+    Above the typical loss's, because the losses that are noisier than that count with all they have: what a search
+    finds is as unusual as they are. A variance of 0 is left out, as in `fit_spread`; ValueError where all are.
+    """
+    kept = [each for each in variances if each.value > 0]
+    if not kept:
+        raise ValueError("No loss differs from the reference: nothing is known of the noise of a difference.")
+    return math.sqrt(sum(value * degrees for value, degrees in kept) / sum(degrees for _, degrees in kept))
+
+
 def fit_spread(variances: Iterable[Variance]) -> Spread:
     """s₀ and d₀ together, by the first two moments of log s² (Smyth 2004, section 6.2).
 

@@ -6,14 +6,14 @@ earlier looks more often than the level allows for.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from discovery_service.domain.confirming import Comparison, Match, compare_with_all, stratify
 from discovery_service.domain.differences import Occasion, find_differences, pool_variance
 from discovery_service.domain.freezing import Role
 from discovery_service.domain.intervals import Interval, find_interval
 from discovery_service.domain.measuring import Setting
-from discovery_service.domain.screening import Spread, fit_spread, screen
+from discovery_service.domain.screening import Spread, fit_spread, pool_sd, screen
 
 ABANDONED = "abandoned"
 """Among the codes of failures: three crashes, which are our own fault."""
@@ -57,8 +57,18 @@ class Score:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
-def find_own_spread(library: Sequence[Trained], reference: Trained, occasions: Collection[Occasion]) -> Spread | None:
-    """Fitted to the campaign's own library, where nobody has calibrated. None where that says nothing of noise."""
+class OwnSpread(NamedTuple):
+    """What a campaign's own library says, where nobody has calibrated."""
+
+    spread: Spread
+    sd: float
+    """By which its confirmation is planned, as that of a calibrated arena."""
+
+
+def find_own_spread(
+    library: Sequence[Trained], reference: Trained, occasions: Collection[Occasion]
+) -> OwnSpread | None:
+    """None where that says nothing of noise."""
     if not reference.is_measured(occasions):
         return None
     variances = [
@@ -67,7 +77,7 @@ def find_own_spread(library: Sequence[Trained], reference: Trained, occasions: C
         if each.is_measured(occasions)
     ]
     try:
-        return fit_spread(variances)
+        return OwnSpread(fit_spread(variances), pool_sd(variances))
     except ValueError:  # fewer than two that differ from the reference
         return None
 

@@ -26,10 +26,10 @@ from discovery_service.domain.freezing import (
     plan_confirmation,
 )
 from discovery_service.domain.measuring import Setting
-from discovery_service.domain.screening import Spread
+from discovery_service.domain.standings import OwnSpread
 from discovery_service.engine.entries import Entry, Field
 from discovery_service.engine.events import record
-from discovery_service.engine.screen import find_field_spread, find_library, is_screened, score_field
+from discovery_service.engine.screen import find_library, find_screened_spread, is_screened, score_field
 from discovery_service.errors import Conflict
 
 
@@ -52,7 +52,7 @@ def freeze_search(session: Session, campaign: Campaign, spec: CampaignSpec, fiel
     chosen = choose(field, spec.confirmation.finalists)
     if chosen is None:
         return None
-    return _freeze(session, campaign, spec, field.arena, chosen, field.looked_at, find_field_spread(field))
+    return _freeze(session, campaign, spec, field.arena, chosen, field.looked_at, find_screened_spread(field))
 
 
 def freeze_held_out(
@@ -105,14 +105,14 @@ def _freeze(
     arena: Arena,
     chosen: Sequence[Chosen],
     looked_at: int,
-    spread: Spread | None,
+    own: OwnSpread | None,
 ) -> Freeze:
-    """`spread` is what the screen shows, for an arena that nobody has calibrated."""
+    """`own` is what the screen shows, for an arena that nobody has calibrated."""
     library = find_library(arena)
     if library is not None:
         sd, source = library["sd"], SdSource.CALIBRATION
-    elif spread is not None:
-        sd, source = spread.sd, SdSource.OWN_SCREEN
+    elif own is not None:
+        sd, source = own.sd, SdSource.OWN_SCREEN
     else:
         sd, source = None, SdSource.NOTHING
     plan = plan_confirmation(

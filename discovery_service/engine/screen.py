@@ -14,7 +14,7 @@ from discovery_service.domain.calibration import read_spread
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.halving import find_stopping
 from discovery_service.domain.screening import Spread
-from discovery_service.domain.standings import Score, find_own_spread, score_screen
+from discovery_service.domain.standings import OwnSpread, Score, find_own_spread, score_screen
 from discovery_service.engine.entries import JUDGED, Entry, Field, read_field
 from discovery_service.engine.events import record
 from discovery_service.engine.schedule import schedule
@@ -84,9 +84,16 @@ def find_library(arena: Arena) -> dict[str, Any] | None:
 
 def find_field_spread(field: Field) -> Spread | None:
     """Where nobody has calibrated the arena, fitted to what the library did in this very screen."""
-    known, reference = find_library(field.arena), field.reference
+    known = find_library(field.arena)
     if known is not None:
         return read_spread(known)
+    own = find_screened_spread(field)
+    return None if own is None else own.spread
+
+
+def find_screened_spread(field: Field) -> OwnSpread | None:
+    """Of the library in this very screen."""
+    reference = field.reference
     if reference is None or reference.trained is None:
         return None
     library = [

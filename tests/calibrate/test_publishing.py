@@ -35,7 +35,7 @@ def document(name: str) -> dict[str, Any]:
 def test_publishing_keeps_the_others_and_forgets_arenas_that_are_no_more(path: Path) -> None:
     plain, fog = document("plain:mini"), document("fog:base")
     publish_figures(plain, 0, FIGURES)
-    publish_library(plain, {"sd": 0.1})
+    publish_library(plain, {"sd": 0.1}, "0")
     publish_figures(plain, 2, FIGURES)
     publish_figures(fog, 1, FIGURES)
     assert find_figures(hash_document(plain), 0) == find_figures(hash_document(fog), 1) == FIGURES

@@ -15,6 +15,7 @@ from discovery_service.domain.measuring import Setting
 from discovery_service.domain.published import read_published
 from tests.arenas.hf.tiny import make_rows, save_folder, write_rows
 from tests.cli.conftest import Command, Ran
+from workers.trainings import TrainingsBroke
 
 FILE = """\
 name: support
@@ -249,6 +250,43 @@ def test_of_an_operators_arena_the_library_is_measured_and_written_beside_its_fi
     written = file.with_suffix(".calibration.json")
     assert json.loads(written.read_text()) == told
     assert library.measured == ["support"]
+
+
+@pytest.mark.parametrize(("named", "says"), [(["moon"], "moon is no known loss"), (["ipo"], "name another one")])
+def test_losses_that_cannot_be_measured_are_refused_before_anything_is(
+    discovery: Command, file: Path, named: list[str], says: str
+) -> None:
+    losses = [part for each in named for part in ("--loss", each)]
+    ran = discovery("arena", "calibrate", file, "plain:mini", *losses)
+    assert ran.code == 2
+    assert says in ran.err
+    assert "optimum" not in ran.err
+
+
+def test_where_nothing_can_be_written_beside_the_file_nothing_is_measured(
+    discovery: Command, file: Path, library: FewLosses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.arena_cli.os.access", lambda place, _: place != file.parent)
+    ran = discovery("arena", "calibrate", file)
+    assert (ran.code, library.measured) == (2, [])
+    assert "where nothing can be written" in ran.err
+
+
+def test_a_crash_ends_a_calibration_with_1_and_keeps_what_is_finished(
+    discovery: Command, file: Path, library: FewLosses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(document: Any, *given: Any) -> dict[str, Any]:
+        if document["name"] == "other":
+            raise TrainingsBroke("A training crashed. Try again.")
+        return library(document, *given)
+
+    other = file.with_name("other.yaml")
+    other.write_text(FILE.replace("name: support", "name: other"))
+    monkeypatch.setattr("workers.calibrate.command.measure_library", crash)
+    ran = discovery("arena", "calibrate", file, other, "--json")
+    assert ran.code == 1
+    assert "A training crashed. Try again." in ran.err
+    assert [each["name"] for each in ran.json] == ["support"]
 
 
 def test_a_file_that_is_no_calibration_is_not_sent(discovery: Command, file: Path) -> None:

@@ -9,13 +9,14 @@ from zlib import crc32
 import pytest
 
 from discovery_service.domain.measuring import Setting
+from discovery_service.domain.power import find_detectable
 from discovery_service.domain.states import Purpose
 from tests.compare.slots import SETTING, Recording, contender, contest, measured, place, scripted
 from workers.compare.command import hold
 from workers.compare.contest import Contest
 from workers.runtime.protocol import Evaluate
 from workers.slots import Slots
-from workers.supervisor.outcome import Crashed, Failed, Outcome
+from workers.supervisor.outcome import Crashed, Failed, Measured, Outcome
 from workers.trainings import Loss, Trainings, TrainingsBroke
 
 DIVERGED = Failed("diverged", "The loss grew beyond all bounds.", 7)
@@ -146,6 +147,48 @@ def test_verdicts_are_those_of_the_measured_differences() -> None:
     assert told["status"] == "compared"
 
 
+def test_what_is_reported_is_of_the_fresh_draws_alone_and_within_base_policies() -> None:
+    """Tune draws that were lucky for a setting are those by which it was chosen; policies are no noise."""
+
+    def answer(order: Evaluate) -> Outcome:
+        luck = 5.0 * (order.draw.purpose is Purpose.TUNE)
+        return measured(luck + order.base_policy + noise(f"{order.graph} {order.draw.key}"))
+
+    for loss in run(contest("ipo", where=place(draws=12)), answer)[0]["losses"]:
+        told = loss["metrics"]["J"]
+        confirming = [each for each in loss["trainings"] if each["purpose"] == "confirm"]
+        own = [each["metrics"]["J"] for each in confirming if each["setting"] == loss["setting"]]
+        assert (told["draws"], len(own)) == (12, 12)
+        assert told["mean"] == pytest.approx(sum(own) / 12)
+        assert told["high"] - told["low"] < 0.02
+
+
+def test_settings_are_chosen_and_losses_compared_by_the_metric_that_counts() -> None:
+    def answer(order: Evaluate) -> Outcome:
+        told = json.dumps(order.graph)
+        small = noise(f"{told} {order.draw.key}")
+        gain = (told == key_of(contender("ipo").loss)) - abs(order.setting.beta - 2)
+        return Measured({"J": small - gain, "accuracy": small + gain}, {}, 1.0)
+
+    told = run(contest("ipo", where=place(draws=12, kind="hf", counts="accuracy")), answer)[0]
+    assert told["counts"] == "accuracy"
+    assert [each["setting"]["beta"] for each in told["losses"]] == [2, 2]
+    assert told["losses"][1]["verdict"] == "better than"
+
+
+def test_a_loss_without_beta_is_tuned_in_what_it_has() -> None:
+    _, orders = run(contest("sign"))
+    sign = by_loss(orders, Purpose.TUNE)[key_of(contender("sign").loss)]
+    assert {order.setting.beta for order in sign} == {SETTING["beta"]}
+    assert len({order.setting.setting() for order in sign}) == 7
+
+
+def test_what_could_have_been_found_is_of_all_finalists_and_base_policies() -> None:
+    told = run(contest("ipo", "slic", "exp", where=place(draws=12)))[0]
+    for loss in told["losses"][1:]:
+        assert loss["detectable"] == pytest.approx(find_detectable(sd=loss["sd"], draws=12, finalists=3, policies=3))
+
+
 def misled(order: Evaluate) -> Outcome:
     """All losses are best at beta 1, and DPO's tune draws say beta 2."""
     told, setting = json.dumps(order.graph), order.setting.setting()
@@ -267,6 +310,7 @@ def test_one_loss_under_several_names_is_trained_once_and_said_to_be_one() -> No
     )
     told, orders = run(twins)
     assert len(orders) == 2 * (11 + 6) + 6
+    assert set(twins.names.values()) == {"dpo", "ipo"}
     assert [each["same_as"] for each in told["losses"]] == [None, "dpo", None, "ipo"]
     assert told["losses"][1]["verdict"] == "not distinguishable from"
     assert told["losses"][1]["sentence"] == "not distinguishable from dpo: they are one loss, their graphs are equal"

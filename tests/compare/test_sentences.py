@@ -26,7 +26,7 @@ def of(told: dict) -> str:  # type: ignore[type-arg]
         ),
         (
             loss("mine", 0.0, SAME, sd=0.0, detectable=None),
-            "not distinguishable from dpo: the difference is +0.000 on each draw alike",
+            "not distinguishable from dpo: in this arena they are the same, up to rounding",
         ),
         (
             loss("mine", 0.0, SAME, sd=0.0, detectable=None, same_as="dpo"),

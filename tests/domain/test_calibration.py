@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from discovery_service.domain.calibration import (
+    Incomparable,
     Tuned,
     describe_agreement,
     describe_library,
@@ -14,6 +15,7 @@ from discovery_service.domain.calibration import (
     is_without_spread,
     read_spread,
 )
+from discovery_service.domain.confirming import compare
 from discovery_service.domain.differences import Occasion
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.power import find_detectable
@@ -39,6 +41,8 @@ def test_only_losses_that_differ_from_dpo_are_said_to() -> None:
     told = describe_library(library({"ipo": 0.5, "slic": -0.5}))
     assert (told["better"], told["worse"]) == (["ipo"], ["slic"])
     assert not is_without_spread(told)
+    for gain in (0.5, -0.5):
+        assert not is_without_spread(describe_library(library({"ipo": gain})))
 
 
 def test_of_many_arenas_without_spread_few_are_said_to_have_some() -> None:
@@ -49,11 +53,24 @@ def test_of_many_arenas_without_spread_few_are_said_to_have_some() -> None:
 def test_noise_is_that_of_the_differences_and_what_is_found_follows_from_it() -> None:
     told = describe_library(library())
     assert told["sd"] == pytest.approx((sum(sd**2 for sd in NOISE.values()) / 4) ** 0.5, rel=0.5)
+    own = [loss["sd"] for loss in told["losses"].values() if loss["sd"] is not None]
+    assert told["sd"] == pytest.approx((sum(sd**2 for sd in own) / 4) ** 0.5, abs=1e-4)
     assert told["losses"]["cdpo"]["sd"] < told["losses"]["exp"]["sd"] / 3
     assert told["detectable"]["difference"] == pytest.approx(
         find_detectable(sd=told["sd"], draws=12, finalists=3), abs=1e-3
     )
     assert 0.03 < read_spread(told).sd < 0.2
+
+
+def test_a_loss_that_is_dpo_up_to_rounding_neither_differs_nor_tells_of_noise() -> None:
+    losses = library()
+    same = {
+        at: (value or 0.0) + 2e-4 + 1e-5 * number for number, (at, value) in enumerate(losses["dpo"].values.items())
+    }
+    told = describe_library({**losses, "softplus": Tuned(SETTING, same)})
+    plain = describe_library(losses)
+    assert (told["better"], told["worse"], told["losses"]["softplus"]["sd"]) == ([], [], 0)
+    assert (told["sd"], told["spread"]) == (plain["sd"], plain["spread"])
 
 
 def test_no_number_stands_without_its_interval() -> None:
@@ -76,8 +93,26 @@ def test_a_loss_that_failed_somewhere_is_told_and_not_compared() -> None:
 def test_without_dpo_nothing_can_be_said() -> None:
     failing = library()
     failing["dpo"] = Tuned(SETTING, {**failing["dpo"].values, OCCASIONS[0]: None})
-    with pytest.raises(ValueError, match="DPO failed"):
+    with pytest.raises(Incomparable, match="DPO failed"):
         describe_library(failing)
+
+
+@pytest.mark.parametrize("policies", [1, 2, 3])
+def test_what_is_found_follows_from_the_noise_with_as_many_base_policies_as_there_are(policies: int) -> None:
+    def move(tuned: Tuned) -> Tuned:
+        return Tuned(SETTING, {Occasion(int(at.draw) % policies, at.draw): each for at, each in tuned.values.items()})
+
+    told = describe_library({name: move(each) for name, each in library().items()})
+    expected = find_detectable(sd=told["sd"], draws=12, finalists=3, policies=policies)
+    assert told["detectable"]["difference"] == pytest.approx(expected, abs=1e-3)
+
+
+def test_where_nothing_but_one_loss_differs_from_dpo_nothing_can_be_said() -> None:
+    losses = library()
+    with pytest.raises(Incomparable, match="fewer than two"):
+        describe_library({"dpo": losses["dpo"], "ipo": losses["ipo"], "slic": losses["dpo"]})
+    with pytest.raises(Incomparable, match="fewer than two"):
+        describe_library({"dpo": losses["dpo"]})
 
 
 def test_two_arenas_agree_as_far_as_they_rank_alike() -> None:
@@ -85,8 +120,18 @@ def test_two_arenas_agree_as_far_as_they_rank_alike() -> None:
     here = describe_library(library(gains, seed=1))
     there = describe_library(library(gains, seed=2))
     against = describe_library(library({name: -gain for name, gain in gains.items()}, seed=3))
-    assert describe_agreement("there", here, there)["tau"] == 1
-    assert describe_agreement("against", here, against)["tau"] == -1
+    assert (describe_agreement("there", here, there) or {})["tau"] == 1
+    assert (describe_agreement("against", here, against) or {})["tau"] == -1
+
+
+def test_where_nothing_is_ranked_nothing_agrees() -> None:
+    some = library()
+    whole = describe_library(some)
+    ipo_alone = {**whole, "losses": {name: whole["losses"][name] for name in ("dpo", "ipo")}}
+    no_effect = {name: each | {"difference": None} for name, each in whole["losses"].items()}
+    for other in (ipo_alone, {**whole, "losses": no_effect}):
+        assert describe_agreement("other", whole, other) is None
+        assert describe_agreement("other", other, whole) is None
 
 
 def test_other_numbers_of_steps_are_told_beside_the_noise() -> None:
@@ -99,6 +144,22 @@ def test_other_numbers_of_steps_are_told_beside_the_noise() -> None:
     assert told[0]["difference"] is None
     assert told[1]["difference"]["mean"] == pytest.approx(0.1)
     for noise, expected in ((0.2, True), (None, None)):
+        assert describe_steps(planned, {240: more}, noise)[0]["gains_less_than_noise"] is expected
+
+
+def test_a_gain_from_other_steps_is_below_the_noise_only_with_its_whole_interval_of_95_percent() -> None:
+    planned, chance = library()["dpo"], random.Random(1)
+    gains = {at: chance.gauss(0.1, 0.05) for at in OCCASIONS}
+    more: dict[Occasion, float | None] = {at: (planned.values[at] or 0.0) + gains[at] for at in OCCASIONS}
+    interval = compare(gains, 1).interval
+    assert interval.low is not None
+    assert interval.high is not None
+    (told,) = describe_steps(planned, {240: more}, noise=None)
+    assert (told["difference"]["low"], told["difference"]["high"]) == pytest.approx(
+        (interval.low, interval.high), abs=1e-4
+    )
+    wanted = {interval.low - 0.001: False, interval.mean + 0.001: None, interval.high + 0.001: True}
+    for noise, expected in wanted.items():
         assert describe_steps(planned, {240: more}, noise)[0]["gains_less_than_noise"] is expected
 
 

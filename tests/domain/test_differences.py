@@ -1,6 +1,7 @@
 """What two losses have in common cancels, and what only one of them has is refused."""
 
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ SCORES = st.dictionaries(OCCASIONS, st.integers(-9, 9).map(float), min_size=1)
 
 @given(SCORES, st.integers(-100, 100))
 def test_what_an_occasion_does_to_all_losses_cancels(loss: dict[Occasion, float], shift: int) -> None:
-    shared = {each: float(hash(each) % 1000) for each in loss}
+    shared = {each: float(hash(each) % 10) for each in loss}
     moved = {each: loss[each] + shared[each] + shift for each in loss}
     assert find_differences(moved, shared) == {each: loss[each] + shift for each in loss}
 
@@ -30,6 +31,20 @@ def test_the_order_is_that_of_the_occasions_whatever_came_first(loss: dict[Occas
     reference = dict.fromkeys(reversed(list(loss)), 0.0)
     backwards = dict(reversed(loss.items()))
     assert list(find_differences(loss, reference)) == list(find_differences(backwards, reference)) == sorted(loss)
+
+
+def test_what_rounding_leaves_of_the_reference_is_no_difference() -> None:
+    """Of losses that are the reference by other operations, but for what they share with all: no gain, no noise."""
+    chance = random.Random(0)
+    reference = {Occasion(number % 3, str(number)): chance.gauss(1, 0.1) for number in range(12)}
+    same = {at: value + chance.gauss(2e-4, 3e-4) for at, value in reference.items()}
+    assert set(find_differences(same, reference).values()) == {0.0}
+    for shift, sd in ((0.05, 3e-4), (0.0, 0.02)):
+        other = {at: value + shift + chance.gauss(0, sd) for at, value in reference.items()}
+        assert find_differences(other, reference) == {at: other[at] - reference[at] for at in reference}
+    few = [Occasion(0, "0"), Occasion(1, "1")]
+    told = find_differences({at: same[at] for at in few}, {at: reference[at] for at in few})
+    assert all(told.values())
 
 
 def test_a_draw_that_only_one_has_is_refused_and_named() -> None:

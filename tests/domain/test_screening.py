@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from discovery_service.domain.differences import Variance
 from discovery_service.domain.intervals import Interval, find_interval
-from discovery_service.domain.screening import Spread, fit_spread, screen
+from discovery_service.domain.screening import Spread, fit_spread, pool_sd, screen
 from discovery_service.domain.students_t import AS_GOOD_AS_INFINITE, find_t
 
 DRAWS = st.lists(st.floats(-2, 2), min_size=3, max_size=3)
@@ -103,6 +103,13 @@ def test_a_loss_that_is_the_reference_says_nothing_of_the_others_noise() -> None
     assert fit_spread([*variances, Variance(0.0, 11)]) == fit_spread(variances)
     with pytest.raises(ValueError, match="not of 1"):
         fit_spread([Variance(0.0, 2), Variance(0.1, 2)])
+
+
+def test_the_sd_of_an_arena_is_the_root_of_the_mean_variance_of_those_that_differ() -> None:
+    assert pool_sd([Variance(0.01, 2), Variance(0.04, 6)]) == pytest.approx(((0.01 * 2 + 0.04 * 6) / 8) ** 0.5)
+    assert pool_sd([Variance(0.04, 9), Variance(0.0, 9)]) == pytest.approx(0.2)
+    with pytest.raises(ValueError, match="No loss differs"):
+        pool_sd([Variance(0.0, 9)])
 
 
 @pytest.mark.parametrize(("sd", "degrees"), [(0.0, 2.3), (0.1, 0.0), (math.nan, 2.3), (0.1, math.inf)])

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from discovery_service.domain.confirming import compare
-from discovery_service.domain.differences import Occasion
+from discovery_service.domain.differences import Occasion, find_differences, pool_variance
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.outcomes import Lack, tell_discoveries, tell_no_finalist
-from discovery_service.domain.screening import Spread, screen
+from discovery_service.domain.screening import Spread, fit_spread, pool_sd, screen
 from discovery_service.domain.standings import (
     ABANDONED,
     Score,
@@ -134,9 +134,11 @@ def test_without_a_setting_at_which_we_gave_up_there_is_no_verdict() -> None:
 def test_the_own_spread_is_of_those_that_differ_from_dpo() -> None:
     dpo = trained([0.5, 0.9, 0.7], SCREENED)
     library = [trained(values, SCREENED) for values in ([1.0, 1.2, 1.1], [0.4, 0.9, 0.9], [0.5, 0.9, 0.7])]
-    spread = find_own_spread(library, dpo, SCREENED)
-    assert spread is not None
-    assert spread == find_own_spread(library[:2], dpo, SCREENED)
+    own = find_own_spread(library, dpo, SCREENED)
+    assert own is not None
+    variances = [pool_variance(find_differences(each.values, dpo.values)) for each in library[:2]]
+    assert own == (fit_spread(variances), pool_sd(variances))
+    assert own == find_own_spread(library[:2], dpo, SCREENED)
     assert find_own_spread(library[1:], dpo, SCREENED) is None
     assert find_own_spread(library, trained([0.5, 0.9], SCREENED), SCREENED) is None
 

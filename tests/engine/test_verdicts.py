@@ -407,7 +407,8 @@ def test_an_arena_that_nobody_calibrated_takes_the_spread_of_its_own_library_and
         plan = session.scalars(select(Freeze.plan)).one()
     assert plan["sd_source"] == "own screen"
     assert 0 < plan["sd"] < 0.1
-    assert play.standings(SCREEN)["cdpo"].figures["spread"]["sd"] == plan["sd"]
+    # As a calibration plans: all losses count with what they have, where a screen borrows the typical one's.
+    assert play.standings(SCREEN)["cdpo"].figures["spread"]["sd"] < plan["sd"]
 
 
 def test_without_any_spread_an_interval_is_by_the_losss_own_variance(sessions: Sessions) -> None:

@@ -1,15 +1,21 @@
 """From an arena to what is published of it: optimum, noise and cost of each base policy, then the tuned library."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from discovery_service.domain.arenas import BASE_POLICIES, ArenaKind, ArenaSize, hash_document
+from discovery_service.domain.calibration import Incomparable
+from discovery_service.domain.described_arenas import describe_built_in
 from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
+from discovery_service.domain.measuring import TRAINER
 from discovery_service.domain.published import find_calibration, find_figures
+from discovery_service.domain.tuning_plans import find_plan
 from discovery_service.errors import UsageError
+from discovery_service.losses.described import list_described
 from discovery_service.settings import get_settings
 from workers.arenas.calibrate import calibrate_noise, calibrate_optimum
 from workers.calibrate.library import count_trainings, measure_library
@@ -22,53 +28,68 @@ Say = Callable[[str], None]
 USUAL = (REFERENCE_LOSS, "ipo", "slic", "cdpo", "exp", "simpo", "lrml", "robust_dpo", "apo_zero", "orpo")
 """Enough for the noise of an arena whose trainings take long; where they take a second it is the whole library."""
 
+FEWEST = 3
+"""With DPO."""
+
 
 def choose_losses(document: Document, wanted: Sequence[str]) -> list[str]:
-    """Those that are wanted and DPO. UsageError for one that is not known."""
+    """Those that are wanted and DPO. UsageError for one that is not known, and where they tell nothing of noise."""
     known = KNOWN_LOSSES[Family(document["family"])]
     if unknown := [each for each in wanted if each not in known]:
         raise UsageError(f"{unknown[0]} is no known loss of the family; those are {', '.join(known)}.")
     is_mini = document["kind"] == ArenaKind.SYNTHETIC and document["name"].endswith(f":{ArenaSize.MINI}")
     chosen = {REFERENCE_LOSS, *(wanted or (known if is_mini else USUAL))}
+    if len(chosen) < FEWEST:
+        raise UsageError(
+            f"The noise of an arena is that of two losses or more beside {REFERENCE_LOSS}: name another one."
+        )
     return [each for each in known if each in chosen]
 
 
 def calibrate_built_in(
     documents: Iterable[Document], wanted: Sequence[str], say: Say, *, again: bool
 ) -> Iterator[dict[str, Any]]:
-    """What is published of each afterwards. What is known already is not measured, so an ended run goes on.
+    """What is shown of each afterwards. What is known already is not measured, so an ended run goes on.
 
     Raises TrainingsBroke.
     """
     for document in documents:
         for base_policy in BASE_POLICIES:
             _measure_policy(document, base_policy, say, again=again)
-        names = choose_losses(document, wanted)
-        if again or not _knows(document, names):
-            publish_library(document, measure(document, names, BASE_POLICIES, say))
-        found = find_calibration(hash_document(document))
-        assert found is not None
-        yield found
+        names, published = choose_losses(document, wanted), _list_published(document)
+        if again or not set(names) <= set(published) or not _is_current(document, published):
+            # It replaces what was published: together, or the arena would be known by fewer losses than before.
+            every = choose_losses(document, [*names, *published])
+            library = measure(document, every, BASE_POLICIES, say)
+            publish_library(document, library, find_conditions(document, every))
+        described = describe_built_in(document["name"])
+        assert described is not None
+        yield described["calibration"]
 
 
 def calibrate_operators(document: Document, wanted: Sequence[str], file: Path, say: Say) -> dict[str, Any]:
     """Its library, written beside the arena's file for whoever looks after the API. Raises TrainingsBroke."""
     library = measure(document, choose_losses(document, wanted), range(len(document["models"])), say)
     found = {"name": document["name"], "content_sha256": hash_document(document), "library": library}
-    written = file.with_suffix(".calibration.json")
+    written = find_written(file)
     written.write_text(json.dumps(found, indent=1) + "\n")
     say(f"{written} has it; `discovery arena import {written}` sends it to the API.")
     return found
 
 
+def find_written(file: Path) -> Path:
+    """Where the calibration of an operator's arena lies."""
+    return file.with_suffix(".calibration.json")
+
+
 def measure(document: Document, names: Sequence[str], base_policies: Sequence[int], say: Say) -> dict[str, Any]:
     """The tuned library. Raises TrainingsBroke, UsageError where no verdict on the arena is possible."""
-    count = count_trainings(document, names)
+    count = count_trainings(document, names, base_policies)
     say(f"{document['name']}: {count} trainings, to tune {len(names)} known losses and measure them on fresh draws.")
     with open_slots() as slots, open_trainings(document, slots, count) as trainings:
         try:
             return measure_library(document, names, base_policies, trainings)
-        except ValueError as error:
+        except Incomparable as error:
             raise UsageError(f"{document['name']} cannot be calibrated: {error}") from error
 
 
@@ -84,6 +105,21 @@ def _measure_policy(document: Document, base_policy: int, say: Say, *, again: bo
         publish_figures(document, base_policy, calibrate_noise(name, base_policy, cache_dir, figures))
 
 
-def _knows(document: Document, names: Sequence[str]) -> bool:
-    found = (find_calibration(hash_document(document)) or {}).get("library")
-    return found is not None and set(names) <= found["losses"].keys()
+def find_conditions(document: Document, names: Iterable[str]) -> str:
+    """A digest of all beside the arena that decides what is measured of these losses."""
+    described = list_described(Family(document["family"]))
+    graphs = {name: described[name].graph_sha256 for name in names}
+    told = {"plan": find_plan(document).document(), "trainer": TRAINER, "graphs": graphs}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _list_published(document: Document) -> list[str]:
+    """The losses that are published and still known."""
+    found = (find_calibration(hash_document(document)) or {}).get("library", {"losses": ()})
+    return [each for each in KNOWN_LOSSES[Family(document["family"])] if each in found["losses"]]
+
+
+def _is_current(document: Document, published: Iterable[str]) -> bool:
+    """Whether they would be tuned and trained today as they were."""
+    found = (find_calibration(hash_document(document)) or {}).get("library", {})
+    return bool(found.get("measured_with") == find_conditions(document, published))

@@ -1,5 +1,6 @@
 """The library at its best in an arena: each loss tuned by the plan, then measured on fresh draws that all share."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -7,10 +8,9 @@ from discovery_service.domain.arenas import hash_document
 from discovery_service.domain.calibration import Tuned, describe_library, describe_steps
 from discovery_service.domain.differences import Occasion
 from discovery_service.domain.families import Family
-from discovery_service.domain.freezing import check_spread
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Draw, Setting
-from discovery_service.domain.power import MIN_DRAWS
+from discovery_service.domain.power import find_fewest_draws
 from discovery_service.domain.published import find_figures
 from discovery_service.domain.states import Purpose
 from discovery_service.domain.tuning_plans import TuningPlan, find_plan
@@ -27,21 +27,21 @@ Outcomes = Mapping[Training, Outcome]
 
 def list_draws(base_policies: Sequence[int]) -> list[tuple[int, Draw]]:
     """Which no campaign has, spread evenly over the base policies."""
-    check_spread(base_policies, MIN_DRAWS)
     return [
         (base_policies[number % len(base_policies)], Draw(Purpose.CALIBRATE, str(number)))
-        for number in range(MIN_DRAWS)
+        for number in range(find_fewest_draws(len(base_policies)))
     ]
 
 
-def count_trainings(document: Document, names: Sequence[str]) -> int:
-    return len(names) * (find_plan(document).trainings + MIN_DRAWS) + len(_list_steps(find_plan(document))) * MIN_DRAWS
+def count_trainings(document: Document, names: Sequence[str], base_policies: Sequence[int]) -> int:
+    plan, draws = find_plan(document), find_fewest_draws(len(base_policies))
+    return len(names) * (plan.trainings + draws) + len(_list_steps(plan)) * draws
 
 
 def measure_library(
     document: Document, names: Sequence[str], base_policies: Sequence[int], trainings: Trainings
 ) -> dict[str, Any]:
-    """The document that is published. Raises TrainingsBroke, and ValueError where DPO failed."""
+    """The document that is published. Raises TrainingsBroke, and Incomparable."""
     plan, counts, draws = find_plan(document), counted_metric(document), list_draws(base_policies)
     described = list_described(Family(document["family"]))
     losses = {name: Loss.of(read_graph(described[name].graph)) for name in names}
@@ -70,7 +70,7 @@ def _list_trainings(
 
 
 def _list_steps(plan: TuningPlan) -> tuple[int, ...]:
-    return plan.start.steps // 2, plan.start.steps * 2
+    return tuple(each for each in (plan.start.steps // 2, plan.start.steps * 2) if each)
 
 
 def _vary_steps(
@@ -87,6 +87,11 @@ def _find_values(wanted: Sequence[Training], outcomes: Outcomes, counts: str) ->
 
 
 def _find_noise(document: Document, base_policies: Sequence[int]) -> float | None:
-    """The greatest A/A noise that is published of the arena; None where nobody has measured it."""
+    """The A/A noise that is published of the arena: a few pairs under each base policy, which tell it only together.
+
+    None where nobody has measured it.
+    """
     found = [find_figures(hash_document(document), each) for each in base_policies]
-    return max((each.repeat_sd for each in found if each is not None and each.repeat_sd is not None), default=None)
+    known = [(each.repeat_pairs, each.repeat_sd) for each in found if each is not None and each.repeat_sd is not None]
+    pairs = sum(each for each, _ in known)
+    return math.sqrt(sum(each * sd**2 for each, sd in known) / pairs) if pairs else None

@@ -21,10 +21,10 @@ def publish_figures(document: Mapping[str, Any], base_policy: int, figures: Figu
         entry["base_policies"][str(base_policy)] = asdict(figures) | {"machine": describe_machine()}
 
 
-def publish_library(document: Mapping[str, Any], library: Mapping[str, Any]) -> None:
-    """Of the tuned library."""
+def publish_library(document: Mapping[str, Any], library: Mapping[str, Any], conditions: str) -> None:
+    """Of the tuned library, with a digest of what it was measured with."""
     with _entry_of(document) as entry:
-        entry["library"] = {**library, "machine": describe_machine()}
+        entry["library"] = {**library, "machine": describe_machine(), "measured_with": conditions}
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 from discovery_service.domain.arenas import hash_document
 from discovery_service.domain.freezing import check_spread
-from discovery_service.domain.power import MIN_DRAWS
+from discovery_service.domain.power import find_fewest_draws
 from discovery_service.domain.tuning_plans import TuningPlan, find_plan
 from discovery_service.domain.user_arenas import counted_metric
 from discovery_service.errors import UsageError
@@ -68,8 +68,7 @@ class Contest:
 
 def find_place(arena: Mapping[str, Any], base_policies: Sequence[int], draws: int | None, seed: int) -> Place:
     """Unless told how many, as few draws as a campaign has at least, spread evenly over the base policies."""
-    policies = len(base_policies)
-    count = max(MIN_DRAWS + -MIN_DRAWS % policies, 2 * policies) if draws is None else draws
+    count = find_fewest_draws(len(base_policies)) if draws is None else draws
     try:
         check_spread(base_policies, count)
     except ValueError as error:

@@ -32,6 +32,8 @@ def _tell_difference(loss: Document, comparison: Document) -> str:
     against, verdict, difference = comparison["against"], loss["verdict"], loss["difference"]
     if loss["same_as"] == against:
         return f"{verdict} {against}: they are one loss, their graphs are equal"
+    if not loss["sd"] and not difference["mean"]:
+        return f"{verdict} {against}: in this arena they are the same, up to rounding"
     if not loss["sd"]:
         return f"{verdict} {against}: the difference is {difference['mean']:+.3f} on each draw alike"
     told = f"{tell_difference(difference)}{_tell_hardest(loss)}"

@@ -130,7 +130,7 @@ class OtherSteps(Strict):
 
     steps: int = Field(ge=1, le=MAX_COUNT)
     difference: Between | None
-    gains_less_than_noise: bool | None
+    gains_less_than_noise: bool | None = Field(description="With all of the interval; null where nobody can tell.")
 
 
 class Library(Strict):
@@ -169,7 +169,8 @@ class ArenaRead(BaseModel):
     summary: str | None
     offers: list[str] | None = Field(description="The ways to beat DPO in it; null where nobody knows.")
     is_control: bool | None = Field(
-        description="Whether nothing can be won in it, so that a winner is a false one; null where nobody knows."
+        description="Whether it was made so that nothing can be won in it, or no known loss could be told from DPO in"
+        " it; null where nobody knows."
     )
     reward: str | None = Field(description="What an answer is worth; null where nobody knows.")
     counts: Literal["J", "accuracy", "score"] = Field(description="The metric by which losses are compared in it.")
