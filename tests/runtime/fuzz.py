@@ -27,6 +27,7 @@ from discovery_service.losses.refusals import Refused
 from tests.losses.graphs import GOOD, Document
 from tests.runtime.inputs import make_inputs
 from workers.runtime.graph import Program
+from workers.runtime.memory import read_sizes
 
 MEMORY_BYTES = 2 << 30
 """On top of what a process takes that has imported torch."""
@@ -183,12 +184,6 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
-def _find_peak_bytes() -> int:
-    """Of this process alone: what getrusage says begins with the memory of the process that started it."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
-
-
 def main(seed: int, count: int, last: Path | None) -> None:
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
@@ -209,7 +204,8 @@ def main(seed: int, count: int, last: Path | None) -> None:
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
         if outcome == "accepted, run":
             mutator.keep(document)
-    peak = _find_peak_bytes()
+    # What getrusage says begins with the memory of the process that started this one.
+    peak = read_sizes()["VmHWM"]
     print(json.dumps({"outcomes": outcomes, "unexpected": unexpected[:5], "max_rss_bytes": peak}))  # noqa: T201
 
 

@@ -20,7 +20,7 @@ from discovery_service.losses.described import list_described
 from tests.losses.graphs import PAIR, GraphMaker, margin, sigmoid
 from tests.runtime.toy import document
 from tests.waiting import is_alive, wait_until
-from workers.runtime.memory import SLACK_BYTES
+from workers.runtime.memory import SLACK_BYTES, read_sizes
 from workers.runtime.protocol import LINE_BYTES, DrawMessage, Evaluate, SettingMessage
 from workers.runtime.series import MOST_POINTS
 from workers.supervisor.outcome import Crashed, Failed, Limits, Measured, Outcome
@@ -76,12 +76,6 @@ def failed(slot: Runtime, *faults: dict[str, Any], **changes: Any) -> Failed:
 
 def find_version(package: str) -> str | None:
     return metadata.version(package) if find_spec(package) else None
-
-
-def read_sizes(pid: int | None) -> dict[str, int]:
-    """Of a process in bytes, by the kernel's names."""
-    fields = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in fields if words[-1] == "kB"}
 
 
 def figures(outcome: Measured) -> tuple[Any, ...]:

@@ -22,9 +22,9 @@ def memory_limit(limit_bytes: int | None) -> Iterator[None]:
     if limit_bytes is None:
         yield
         return
-    status = _read_status()
+    sizes = read_sizes()
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = status["VmData"] + max(0, limit_bytes - status["VmRSS"] - SLACK_BYTES)
+    wanted = sizes["VmData"] + max(0, limit_bytes - sizes["VmRSS"] - SLACK_BYTES)
     resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
     try:
         yield
@@ -39,8 +39,8 @@ def is_out_of_memory(error: BaseException | None) -> bool:
     return isinstance(error, RuntimeError) and any(mark in str(error) for mark in _MARKS)
 
 
-def _read_status() -> dict[str, int]:
-    """Sizes of this process in bytes, by the kernel's names."""
-    with open("/proc/self/status", encoding="ascii") as status:
+def read_sizes(pid: int | None = None) -> dict[str, int]:
+    """Of a process, this one unless given, in bytes and by the kernel's names."""
+    with open(f"/proc/{pid or 'self'}/status", encoding="ascii") as status:
         fields = (line.split() for line in status)
         return {words[0].rstrip(":"): int(words[1]) * _KIB for words in fields if words[-1] == "kB"}
