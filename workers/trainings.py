@@ -17,6 +17,9 @@ from workers.runtime.protocol import DrawMessage, Evaluate, Progress, SettingMes
 from workers.slots import Slots, make_slots
 from workers.supervisor.outcome import Cancelled, Crashed, Outcome
 
+_ATTEMPTS = 2
+"""A process that was killed once, as where memory ran out beside it, does not cost what all others have measured."""
+
 _SHARE_OF_TRAINING = 0.8
 """Measuring takes about a fifth as long as training."""
 
@@ -67,7 +70,7 @@ class Trainings:
     def run(
         self, trainings: Iterable[Training], then: Then = lambda _training, _outcome: ()
     ) -> dict[Training, Outcome]:
-        """What became of each and of those that followed. After a crash, no fault of a loss, the others are cancelled.
+        """What became of each and of those that followed. One that crashed twice, no fault of a loss, ends the others.
 
         `then` hears in this thread what was measured or failed, as soon as it did, so that no slot waits for the rest.
         """
@@ -103,11 +106,15 @@ class Trainings:
             draw=DrawMessage.model_validate(training.draw.document()),
             memory_bytes=self._slots.limits.memory_bytes,
         )
-        with self._slots.take() as runtime:
-            outcome = runtime.evaluate(
-                order, self._slots.limits, stop=self._stop, on_progress=lambda told: self._hear(training, told)
-            )
-        if isinstance(outcome, Crashed):
+        outcome: Outcome = Cancelled()
+        for _ in range(_ATTEMPTS):
+            with self._slots.take() as runtime:
+                outcome = runtime.evaluate(
+                    order, self._slots.limits, stop=self._stop, on_progress=lambda told: self._hear(training, told)
+                )
+            if not isinstance(outcome, Crashed):
+                break
+        else:
             self._stop.set()
         self._tell(training, training.label, 1.0)
         return outcome

@@ -21,6 +21,7 @@ FINALISTS = 3
 """Of a campaign, as far as the smallest detectable difference is published."""
 FEWEST_RANKED = 3
 DIGITS = 4
+"""Significant ones: a spread that is small where J is small is not 0."""
 
 
 class Incomparable(ValueError):
@@ -155,4 +156,4 @@ def _tell(interval: Interval) -> dict[str, Any]:
 
 
 def _round(value: Any) -> Any:
-    return round(value, DIGITS) if isinstance(value, float) else value
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value

@@ -3,6 +3,7 @@
 import pytest
 
 from discovery_service.domain.arenas import find_document
+from discovery_service.domain.power import find_detectable
 from discovery_service.errors import UsageError
 from tests.compare.slots import contest, measured, place, scripted
 from workers.compare.contest import find_place, name_losses
@@ -57,9 +58,23 @@ def test_the_cost_is_told_where_it_is_published() -> None:
         "513 trainings in plain:mini: of each loss 11 to tune it and 120 to confirm, and 120 more of dpo at another"
         " setting; about "
     )
-    assert known.endswith(" minutes on 2 slots with a core each.")
+    assert " minutes on 2 slots with a core each." in known
     unknown = estimate(contest("ipo", where=place()), slots)
     assert unknown.endswith(
         "40 trainings in toy:mini: of each loss 11 to tune it and 6 to confirm, and 6 more of dpo at another setting."
         " How long that takes is known once the first one is done."
     )
+
+
+def test_what_so_few_draws_can_find_is_told_where_the_arena_is_calibrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures are those of a campaign: two finalists over three base policies."""
+    slots, _ = scripted(lambda _: measured(0.0))
+    monkeypatch.setattr("workers.compare.estimate.find_calibration", lambda _: {"library": {"sd": 0.1}})
+    told = [estimate(contest("ipo", "slic", where=find_place(PLAIN, range(3), draws, 0)), slots) for draws in (12, 48)]
+    found = [find_detectable(sd=0.1, draws=draws, finalists=2) for draws in (12, 48)]
+    assert found[1] < found[0] / 2
+    for text, draws, difference in zip(told, (12, 48), found, strict=True):
+        assert text.endswith(
+            f" {draws} draws find a difference of {difference:.3f} in J with 80 % power, if these losses are as noisy"
+            " as the library's."
+        )

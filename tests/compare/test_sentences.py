@@ -80,7 +80,8 @@ def test_the_claim_names_what_it_covers() -> None:
 def test_the_table_has_the_reference_and_every_mean_with_its_interval() -> None:
     columns, rows = tabulate(answer(loss("mine", 0.43, BETTER), failed("bad")))
     assert columns == [
-        *("loss", "beta", "learning rate", "steps", "J", "attained", "reward", "kl", "J less dpo's", "verdict")
+        *("loss", "beta", "learning rate", "steps", "J (95 %)", "attained (95 %)", "reward (95 %)", "kl (95 %)"),
+        *("J less dpo's (99 %)", "verdict"),
     ]
     assert rows[0][-2:] == ["", "reference"]
     assert rows[1][:5] == ["mine", "0.5", "0.0005", "120", "1.200 [1.100, 1.300]"]

@@ -7,6 +7,7 @@ from typing import Any
 from discovery_service.domain.confirming import Comparison, Match, compare_with_all, find_level, stratify
 from discovery_service.domain.differences import Occasion, find_differences
 from discovery_service.domain.freezing import Role
+from discovery_service.domain.intervals import LEVEL
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.power import find_detectable
 from discovery_service.losses.passport import describe_oddities
@@ -110,7 +111,7 @@ def _summarise(measurements: list[Document]) -> Document:
         [each["metrics"] for each in measurements],
         lambda values: stratify(dict(zip(occasions, values, strict=True))),
     )
-    return {name: asdict(each) for name, each in intervals.items()}
+    return {name: asdict(each) | {"level": LEVEL} for name, each in intervals.items()}
 
 
 def _find_verdict(

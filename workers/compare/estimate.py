@@ -2,8 +2,10 @@
 
 import math
 
-from discovery_service.domain.published import find_figures
+from discovery_service.domain.power import POWER, find_detectable
+from discovery_service.domain.published import find_calibration, find_figures
 from workers.compare.contest import Contest, Place
+from workers.compare.sentences import tell_level
 from workers.compare.tuning import BASE_POLICY
 from workers.slots import Slots
 
@@ -22,6 +24,25 @@ def _count_more(place: Place) -> int:
 
 
 def estimate(contest: Contest, slots: Slots) -> str:
+    return f"{_tell_cost(contest, slots)}{_tell_detectable(contest)}"
+
+
+def _tell_detectable(contest: Contest) -> str:
+    """How small a difference it can find where the arena is calibrated, so that nobody waits for too few draws."""
+    place = contest.place
+    library = (find_calibration(place.arena_sha256) or {}).get("library")
+    if library is None:
+        return ""
+    found = find_detectable(
+        sd=library["sd"], draws=place.draws, finalists=len(contest.finalists), policies=len(place.base_policies)
+    )
+    return (
+        f" {place.draws} draws find a difference of {found:.3f} in {place.counts} with {tell_level(POWER)} power, if"
+        " these losses are as noisy as the library's."
+    )
+
+
+def _tell_cost(contest: Contest, slots: Slots) -> str:
     trainings, place = count_trainings(contest), contest.place
     wanted = (
         f"{trainings} trainings in {place.arena['name']}: of each loss {place.plan.trainings} to tune it and"

@@ -128,8 +128,8 @@ def tell_apart(setting: Document, settings: Sequence[Document]) -> str:
 
 
 def tabulate(comparison: Document) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows: a loss each, at its best setting, with means and 95 % intervals; the reference at each of its
-    settings, the chosen one first."""
+    """Columns, with the levels of their intervals, and rows: a loss each, at its best setting; the reference at each
+    of its settings, the chosen one first."""
     reference, *others = comparison["losses"]
     beside = [
         {**reference, "status": "failed" if each["failed"] else "confirmed", **each}
@@ -148,8 +148,9 @@ def tabulate(comparison: Document) -> tuple[list[str], list[list[str]]]:
     for row, loss in zip(rows, losses, strict=True):
         if (loss["role"], loss["status"]) == (Role.REFERENCE, "confirmed"):
             row[-1] = Role.REFERENCE.value
-    head = ["loss", "beta", "learning rate", "steps", *names, f"{comparison['counts']} less {comparison['against']}'s"]
-    return [*head, "verdict"], rows
+    means = [f"{name} ({tell_level(LEVEL)})" for name in names]
+    less = f"{comparison['counts']} less {comparison['against']}'s ({tell_level(comparison['level'])})"
+    return ["loss", "beta", "learning rate", "steps", *means, less, "verdict"], rows
 
 
 def tell_losses(comparison: Document) -> Iterator[str]:
