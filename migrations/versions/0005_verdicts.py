@@ -69,6 +69,15 @@ CREATE TRIGGER keep_frozen_loss BEFORE UPDATE OF name, author, graph, graph_sha2
         IS DISTINCT FROM (NEW.name, NEW.author, NEW.graph, NEW.graph_sha256))
     EXECUTE FUNCTION keep_frozen_loss();
 """
+# An arena's content is what its evaluations were made in: a changed arena is another row.
+RIGHTS = """
+REVOKE UPDATE ON arena FROM discovery_service;
+GRANT UPDATE (calibration, registered_at) ON arena TO discovery_service;
+"""
+WIDER_RIGHTS = """
+REVOKE UPDATE (calibration, registered_at) ON arena FROM discovery_service;
+GRANT UPDATE ON arena TO discovery_service;
+"""
 UNGUARDED = """
 DROP TRIGGER keep_frozen_loss ON candidate;
 DROP TRIGGER match_measurement ON evaluation;
@@ -103,9 +112,11 @@ def upgrade() -> None:
         postgresql_where=sa.text("seal_id IS NOT NULL"),
     )
     op.execute(GUARDS)
+    op.execute(RIGHTS)
 
 
 def downgrade() -> None:
+    op.execute(WIDER_RIGHTS)
     op.execute(UNGUARDED)
     op.drop_index(ONCE, "evaluation")
     op.drop_constraint(BY_SETTING, "evaluation", type_="foreignkey")

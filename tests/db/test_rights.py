@@ -35,6 +35,7 @@ FORBIDDEN = [
             *("draw", "salt", "seal_id", "created_at"),
         )
     ),
+    *(f"UPDATE arena SET {column} = {column}" for column in ("id", "name", "content_sha256", "family", "spec")),
     "INSERT INTO finalist SELECT * FROM finalist"
     " ON CONFLICT (freeze_id, candidate_id, rank) DO UPDATE SET setting = '{}'",
     'INSERT INTO "freeze" SELECT * FROM "freeze" ON CONFLICT (id) DO UPDATE SET plan = EXCLUDED.plan',
