@@ -28,14 +28,11 @@ class Phase(StrEnum):
     """DPO the same way, with other pairs, labels and order."""
     DECIDE = "decide"
     """Library, planted winner and variants of it at every setting that was tried."""
-    VARIANTS = "variants"
-    """Of the arenas: the library in those too."""
 
 
 MAIN = tuple(f"{name}:mini" for name in ("plain", "flips", "terse", "panel", "fog", "fluent"))
 CONTROLS = MAIN[:2]
 WITH_WINNER = MAIN[2:]
-OTHERS = tuple(f"{name}:mini" for name in ("shift", "terse-strong", "panel-inverted", "fog-dense", "fluent-strong"))
 DECIDED = "terse:mini"
 LIBRARY = KNOWN_LOSSES[Family.PAIRWISE]
 PROPOSED = ("ipo", "slic", "cdpo", "exp", "simpo", "length_dpo")
@@ -81,11 +78,9 @@ def list_units() -> Iterator[Unit]:
             yield from (Unit(phase, arena, REFERENCE_LOSS) for arena in MAIN)
         elif phase is Phase.DECIDE:
             yield from (Unit(phase, DECIDED, loss) for loss in list_decided())
-        elif phase is Phase.TRUTH:
-            yield from (Unit(phase, arena, loss) for arena in MAIN for loss in (*winner(arena), *TRUTH_LOSSES))
         else:
-            arenas = MAIN if phase is Phase.LIBRARY else OTHERS
-            yield from (Unit(phase, arena, loss) for arena in arenas for loss in (*winner(arena), *LIBRARY))
+            losses = LIBRARY if phase is Phase.LIBRARY else TRUTH_LOSSES
+            yield from (Unit(phase, arena, loss) for arena in MAIN for loss in (*winner(arena), *losses))
 
 
 TRUTH_LOSSES = (REFERENCE_LOSS, *PROPOSED)
@@ -104,7 +99,7 @@ def list_cells(unit: Unit, tuned: Tuned) -> Iterator[Cell]:
         for policy, draw in places:
             yield Cell(arena, loss, setting, policy, Draw(draw.purpose, draw.key, salt))
 
-    if phase in (Phase.LIBRARY, Phase.VARIANTS):
+    if phase is Phase.LIBRARY:
         if tuned.chosen is not None:
             yield from at(tuned.chosen, CONFIRM[:LIBRARY_DRAWS])
         return

@@ -103,5 +103,4 @@ def test_every_part_is_measured_at_settings_that_tuning_found(tmp_path: Path, un
         Phase.TRUTH: 84,
         Phase.PLACEBO: 168,
         Phase.DECIDE: 84,
-        Phase.VARIANTS: 12,
     }
