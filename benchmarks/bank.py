@@ -29,7 +29,7 @@ from discovery_service.domain.measuring import Draw
 from discovery_service.domain.states import Purpose
 from discovery_service.domain.tuning import Progress, Training, follow_plan
 from discovery_service.domain.tuning_plans import find_plan
-from discovery_service.losses.canonical import hash_graph
+from discovery_service.losses.canonical import canonicalise, hash_graph
 from discovery_service.losses.graph import Graph
 from discovery_service.losses.refusals import Refused
 from workers.runtime.divergence import Diverged
@@ -83,7 +83,8 @@ class Bench:
 
 @cache
 def _compile(arena: str, loss: str) -> Graph:
-    return compile_trusted(find_source(arena, loss))
+    """As the service trains it: another order of the same operations rounds otherwise."""
+    return canonicalise(compile_trusted(find_source(arena, loss)))
 
 
 @cache

@@ -10,8 +10,12 @@ from benchmarks.bank import Bench, NotMeasured, adopt, collect, tune
 from benchmarks.bank_file import Cell
 from benchmarks.bank_plan import CONFIRM, DECIDE, SCREEN, TUNE, Phase, Unit, list_cells, list_units
 from benchmarks.kept import Kept
+from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.states import Purpose
+from discovery_service.losses.described import list_described
+from discovery_service.losses.graph import read_graph
+from workers.trainings import Loss
 
 SHORT = Cell("plain:mini", "dpo", Setting(1.0, 1.5e-3, 2), 0, Draw(Purpose.CALIBRATE, "0"))
 
@@ -104,3 +108,10 @@ def test_every_part_is_measured_at_settings_that_tuning_found(tmp_path: Path, un
         Phase.PLACEBO: 168,
         Phase.DECIDE: 84,
     }
+
+
+@pytest.mark.parametrize("loss", ["dpo", "lrml"])
+def test_a_loss_is_trained_in_the_form_in_which_the_service_trains_it(loss: str) -> None:
+    """LRML's operations in the order of its source round otherwise."""
+    written = read_graph(list_described(Family.PAIRWISE)[loss].graph)
+    assert bank._compile("plain:mini", loss) == Loss.of(written).graph != written
