@@ -25,15 +25,15 @@ def tabulate_library(library: Library) -> tuple[tuple[str, ...], list[tuple[obje
 
 
 def _tabulate(name: str, loss: Mapping[str, Any], draws: int) -> tuple[object, ...]:
-    setting = loss["setting"] or {}
-    sizes = (setting.get(part) for part in ("beta", "learning_rate", "steps"))
+    chosen = loss["settings"][0] if loss["settings"] else {}
+    sizes = (chosen.get(part) for part in ("beta", "learning_rate", "steps"))
     value = _tell(loss["value"]) if loss["value"] else _tell_failure(loss, draws)
     difference = _tell(loss["difference"], signed=True) if loss["difference"] else None
     return (name, *(None if each is None else f"{each:g}" for each in sizes), value, difference, loss["sd"])
 
 
 def _tell_failure(loss: Mapping[str, Any], draws: int) -> str:
-    return "could not be tuned" if loss["setting"] is None else f"failed on {loss['failed']} of {draws} draws"
+    return f"failed on {loss['failed']} of {draws} draws" if loss["settings"] else "could not be tuned"
 
 
 def _tell(interval: Mapping[str, Any], *, signed: bool = False) -> str:

@@ -32,10 +32,13 @@ class Incomparable(ValueError):
 class Tuned:
     """A loss of the library at its best, on the draws that all share."""
 
-    setting: Setting | None
-    """None where no training of its tuning succeeded."""
+    settings: tuple[Setting, ...]
+    """Those that reached the last stage of its tuning, the chosen one first: a reference is met at each of them.
+
+    None where no training of its tuning succeeded.
+    """
     values: Mapping[Occasion, float | None]
-    """Of the metric that counts; None where the training failed, nothing at all without a setting."""
+    """At the chosen one, of the metric that counts; None where the training failed."""
 
     def succeeded(self) -> dict[Occasion, float] | None:
         """None unless it did on all of them: those on which it failed were the hard ones."""
@@ -87,7 +90,7 @@ def describe_steps(
     if reference is None:
         raise Incomparable("The reference failed on some of the draws: nothing can be compared with it in this arena.")
     return [
-        _describe_steps(steps, Tuned(planned.setting, values), reference, noise) for steps, values in others.items()
+        _describe_steps(steps, Tuned(planned.settings, values), reference, noise) for steps, values in others.items()
     ]
 
 
@@ -135,7 +138,7 @@ def read_spread(library: Mapping[str, Any]) -> Spread:
 def _describe(tuned: Tuned, compared: Comparison | None) -> dict[str, Any]:
     values = tuned.succeeded()
     return {
-        "setting": None if tuned.setting is None else tuned.setting.document(),
+        "settings": [each.document() for each in tuned.settings],
         "failed": sum(value is None for value in tuned.values.values()),
         "value": None if values is None else _tell(stratify(values)),
         "difference": None if compared is None else _tell(compared.interval),

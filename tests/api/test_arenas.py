@@ -159,7 +159,7 @@ def test_the_sdk_registers_lists_and_reads(url: str, token: str, sessions: Sessi
 
 def calibration(content_sha256: str, **changes: Any) -> dict[str, Any]:
     between = {"mean": 0.7, "low": 0.6, "high": 0.8, "draws": 12}
-    loss = {"setting": {"beta": 1.0, "learning_rate": 1e-5, "steps": 10}, "failed": 0, "value": between}
+    loss = {"settings": [{"beta": 1.0, "learning_rate": 1e-5, "steps": 10}], "failed": 0, "value": between}
     library = {
         "draws": 12,
         "base_policies": [0],

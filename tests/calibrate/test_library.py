@@ -46,7 +46,8 @@ def test_all_are_measured_at_their_best_on_the_same_draws_that_no_campaign_has()
         drawn[json.dumps(each.graph)].append((each.base_policy, each.draw.key))
         assert each.setting.beta == 2
     assert len({tuple(sorted(each)) for each in drawn.values()}) == 1
-    assert told["losses"]["dpo"]["setting"]["beta"] == 2
+    assert told["losses"]["dpo"]["settings"][0]["beta"] == 2
+    assert len(told["losses"]["dpo"]["settings"]) == 2
 
 
 def test_what_is_told_is_of_the_arena() -> None:
@@ -73,7 +74,7 @@ def test_a_loss_that_cannot_be_tuned_costs_no_further_training_and_is_told() -> 
         return Failed("diverged", "The loss grew beyond all bounds.", 7) if order.graph == IPO else merit(order)
 
     told, orders = run(answer, ["dpo", "ipo", "slic", "cdpo"])
-    assert told["losses"]["ipo"]["setting"] is told["losses"]["ipo"]["value"] is None
+    assert (told["losses"]["ipo"]["settings"], told["losses"]["ipo"]["value"]) == ([], None)
     assert not any(each.graph == IPO and each.draw.purpose is Purpose.CALIBRATE for each in orders)
 
 

@@ -9,7 +9,7 @@ from discovery_service.cli.libraries import tabulate_library, tell_agreement, te
 
 def library(**changes: Any) -> dict[str, Any]:
     between = {"mean": 0.7, "low": 0.6, "high": 0.8, "draws": 12}
-    loss = {"setting": {}, "failed": 0, "value": between, "difference": between, "sd": 0.1}
+    loss = {"settings": [{}], "failed": 0, "value": between, "difference": between, "sd": 0.1}
     known = {
         "draws": 12,
         "base_policies": [0, 1, 2],

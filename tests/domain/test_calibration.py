@@ -20,7 +20,7 @@ from discovery_service.domain.differences import Occasion
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.power import find_detectable
 
-SETTING = Setting(1.0, 1.5e-3, 120)
+SETTINGS = (Setting(1.0, 1.5e-3, 120),)
 OCCASIONS = [Occasion(draw % 3, str(draw)) for draw in range(12)]
 NOISE = {"dpo": 0.0, "ipo": 0.05, "slic": 0.1, "cdpo": 0.03, "exp": 0.2}
 
@@ -31,7 +31,7 @@ def library(gains: Mapping[str, float] | None = None, seed: int = 0) -> dict[str
     common = {at: chance.gauss(1, 0.3) for at in OCCASIONS}
     gains = gains or {}
     return {
-        name: Tuned(SETTING, {at: common[at] + gains.get(name, 0.0) + chance.gauss(0, sd) for at in OCCASIONS})
+        name: Tuned(SETTINGS, {at: common[at] + gains.get(name, 0.0) + chance.gauss(0, sd) for at in OCCASIONS})
         for name, sd in NOISE.items()
     }
 
@@ -67,7 +67,7 @@ def test_a_loss_that_is_dpo_up_to_rounding_neither_differs_nor_tells_of_noise() 
     same = {
         at: (value or 0.0) + 2e-4 + 1e-5 * number for number, (at, value) in enumerate(losses["dpo"].values.items())
     }
-    told = describe_library({**losses, "softplus": Tuned(SETTING, same)})
+    told = describe_library({**losses, "softplus": Tuned(SETTINGS, same)})
     plain = describe_library(losses)
     assert (told["better"], told["worse"], told["losses"]["softplus"]["sd"]) == ([], [], 0)
     assert (told["sd"], told["spread"]) == (plain["sd"], plain["spread"])
@@ -82,8 +82,8 @@ def test_no_number_stands_without_its_interval() -> None:
 
 def test_a_loss_that_failed_somewhere_is_told_and_not_compared() -> None:
     failing = library()
-    failing["ipo"] = Tuned(SETTING, {**failing["ipo"].values, OCCASIONS[3]: None})
-    failing["aot"] = Tuned(None, {})
+    failing["ipo"] = Tuned(SETTINGS, {**failing["ipo"].values, OCCASIONS[3]: None})
+    failing["aot"] = Tuned((), {})
     told = describe_library(failing)
     assert [told["losses"][name]["failed"] for name in ("ipo", "aot", "slic")] == [1, 0, 0]
     assert told["losses"]["ipo"]["difference"] is told["losses"]["aot"]["value"] is None
@@ -92,7 +92,7 @@ def test_a_loss_that_failed_somewhere_is_told_and_not_compared() -> None:
 
 def test_without_dpo_nothing_can_be_said() -> None:
     failing = library()
-    failing["dpo"] = Tuned(SETTING, {**failing["dpo"].values, OCCASIONS[0]: None})
+    failing["dpo"] = Tuned(SETTINGS, {**failing["dpo"].values, OCCASIONS[0]: None})
     with pytest.raises(Incomparable, match="DPO failed"):
         describe_library(failing)
 
@@ -100,7 +100,7 @@ def test_without_dpo_nothing_can_be_said() -> None:
 @pytest.mark.parametrize("policies", [1, 2, 3])
 def test_what_is_found_follows_from_the_noise_with_as_many_base_policies_as_there_are(policies: int) -> None:
     def move(tuned: Tuned) -> Tuned:
-        return Tuned(SETTING, {Occasion(int(at.draw) % policies, at.draw): each for at, each in tuned.values.items()})
+        return Tuned(SETTINGS, {Occasion(int(at.draw) % policies, at.draw): each for at, each in tuned.values.items()})
 
     told = describe_library({name: move(each) for name, each in library().items()})
     expected = find_detectable(sd=told["sd"], draws=12, finalists=3, policies=policies)

@@ -46,8 +46,8 @@ def measure_library(
     described = list_described(Family(document["family"]))
     losses = {name: Loss.of(read_graph(described[name].graph)) for name in names}
     told = {loss: name for name, loss in losses.items()}
-    settings = {loss: each.progress.chosen for loss, each in tune(trainings, told, plan, counts).items()}
-    wanted = {loss: _list_trainings(loss, setting, draws, told[loss]) for loss, setting in settings.items()}
+    settings = {loss: each.progress.settings for loss, each in tune(trainings, told, plan, counts).items()}
+    wanted = {loss: _list_trainings(loss, each, draws, told[loss]) for loss, each in settings.items()}
     reference = losses[REFERENCE_LOSS]
     with_steps = dict(_vary_steps(reference, settings[reference], plan, draws))
     outcomes = trainings.run([each for some in (*wanted.values(), *with_steps.values()) for each in some])
@@ -63,10 +63,10 @@ def measure_library(
 
 
 def _list_trainings(
-    loss: Loss, setting: Setting | None, draws: Sequence[tuple[int, Draw]], label: str
+    loss: Loss, settings: Sequence[Setting], draws: Sequence[tuple[int, Draw]], label: str
 ) -> list[Training]:
-    """None of a loss that could not be tuned."""
-    return [] if setting is None else [Training(loss, policy, setting, draw, label) for policy, draw in draws]
+    """At the chosen one, the first; none of a loss that could not be tuned."""
+    return [Training(loss, policy, setting, draw, label) for setting in settings[:1] for policy, draw in draws]
 
 
 def _list_steps(plan: TuningPlan) -> tuple[int, ...]:
@@ -74,12 +74,12 @@ def _list_steps(plan: TuningPlan) -> tuple[int, ...]:
 
 
 def _vary_steps(
-    reference: Loss, tuned: Setting | None, plan: TuningPlan, draws: Sequence[tuple[int, Draw]]
+    reference: Loss, tuned: Sequence[Setting], plan: TuningPlan, draws: Sequence[tuple[int, Draw]]
 ) -> Iterator[tuple[int, list[Training]]]:
     """Half and twice as many as the plan's, at the setting that serves the reference best."""
     for steps in _list_steps(plan):
-        setting = None if tuned is None else Setting(tuned.beta, tuned.learning_rate, steps)
-        yield steps, _list_trainings(reference, setting, draws, f"{REFERENCE_LOSS}, {steps} steps")
+        changed = [Setting(each.beta, each.learning_rate, steps) for each in tuned]
+        yield steps, _list_trainings(reference, changed, draws, f"{REFERENCE_LOSS}, {steps} steps")
 
 
 def _find_values(wanted: Sequence[Training], outcomes: Outcomes, counts: str) -> dict[Occasion, float | None]:

@@ -44,7 +44,7 @@ Sd = Annotated[float, Field(ge=10**-DIGITS, le=1e9, allow_inf_nan=False)]
 """No less than a calibration can write: with next to none any number of draws would be enough."""
 
 _LOSS: dict[str, Any] = {
-    "setting": {"beta": 0.25, "learning_rate": 1e-5, "steps": 100},
+    "settings": [{"beta": 0.25, "learning_rate": 1e-5, "steps": 100}],
     "failed": 0,
     "value": {"mean": 0.71, "low": 0.69, "high": 0.73, "draws": 12},
     "difference": {"mean": 0.01, "low": -0.02, "high": 0.04, "draws": 12},
@@ -93,7 +93,7 @@ class Between(Strict):
 
 
 class SettingOfLoss(Strict):
-    model_config = example(**_LOSS["setting"])
+    model_config = example(**_LOSS["settings"][0])
 
     beta: Number
     learning_rate: Number
@@ -103,7 +103,7 @@ class SettingOfLoss(Strict):
 class LossAtItsBest(Strict):
     model_config = example(**_LOSS)
 
-    setting: SettingOfLoss | None
+    settings: list[SettingOfLoss]
     failed: int = Field(ge=0, le=MAX_COUNT, description="On so many of the draws.")
     value: Between | None = Field(description="Of the metric that counts; null where a training failed.")
     difference: Between | None = Field(description="Less that of DPO; null for DPO itself.")
