@@ -55,8 +55,8 @@ def tell_library(library: Library) -> Iterator[str]:
         names = ", ".join(library[words]) or "none"
         yield f"Of {compared} known losses {words} than {REFERENCE_LOSS}, corrected for all: {names}."
     if is_without_spread(library):
-        policies = len(library["base_policies"])
-        seen = find_detectable(sd=library["sd"], draws=library["draws"], finalists=compared, policies=policies)
+        policies, met = len(library["base_policies"]), len(library["losses"][REFERENCE_LOSS]["settings"])
+        seen = find_detectable(sd=library["sd"], draws=library["draws"], finalists=compared, policies=policies, met=met)
         yield (
             f"A control: none of {compared} known losses could be told from {REFERENCE_LOSS}; a difference below"
             f" {seen:.3f} may have been missed."

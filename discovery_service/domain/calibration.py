@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from discovery_service.domain.agreement import find_agreement
-from discovery_service.domain.confirming import Comparison, compare, stratify
-from discovery_service.domain.differences import Occasion, Variance, find_differences
+from discovery_service.domain.confirming import Match, compare, compare_with_all, find_level, stratify
+from discovery_service.domain.differences import Occasion, find_differences, pool_variance
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
@@ -37,24 +37,39 @@ class Tuned:
 
     None where no training of its tuning succeeded.
     """
-    values: Mapping[Occasion, float | None]
-    """At the chosen one, of the metric that counts; None where the training failed."""
+    values: Mapping[Setting, Mapping[Occasion, float | None]]
+    """At the chosen one, and of the reference at all of them; of the metric that counts, None where training failed."""
 
-    def succeeded(self) -> dict[Occasion, float] | None:
-        """None unless it did on all of them: those on which it failed were the hard ones."""
-        whole = {at: value for at, value in self.values.items() if value is not None}
-        return whole if whole and len(whole) == len(self.values) else None
+    def succeeded(self) -> dict[Setting, dict[Occasion, float]] | None:
+        """None unless it did on all draws at each: those on which it failed were the hard ones."""
+        measured = {setting: _whole(values) for setting, values in self.values.items()}
+        whole = {setting: values for setting, values in measured.items() if values is not None}
+        return whole if whole and len(whole) == len(measured) else None
+
+    def succeeded_at_best(self) -> dict[Occasion, float] | None:
+        return _whole(self.values[self.settings[0]]) if self.settings else None
+
+
+def _whole(values: Mapping[Occasion, float | None]) -> dict[Occasion, float] | None:
+    whole = {at: value for at, value in values.items() if value is not None}
+    return whole if whole and len(whole) == len(values) else None
 
 
 def describe_library(library: Mapping[str, Tuned]) -> dict[str, Any]:
     """Of losses by name, DPO among them. Incomparable where DPO failed, or fewer than two others differ from it."""
-    reference = library[REFERENCE_LOSS].succeeded()
-    if reference is None:
+    references = library[REFERENCE_LOSS].succeeded()
+    if references is None:
         raise Incomparable("DPO failed on some of the draws: nothing can be compared with it in this arena.")
-    whole = {name: each for name, tuned in library.items() if (each := tuned.succeeded()) is not None}
+    reference = references[library[REFERENCE_LOSS].settings[0]]
+    whole = {name: each for name, tuned in library.items() if (each := tuned.succeeded_at_best()) is not None}
     others = [name for name in whole if name != REFERENCE_LOSS]
-    compared = {name: compare(find_differences(whole[name], reference), len(others)) for name in others}
-    variances = [Variance(each.sd**2, each.degrees) for each in compared.values()]
+    compared = {
+        name: compare_with_all(
+            {at: find_differences(whole[name], each) for at, each in references.items()}, len(others)
+        )
+        for name in others
+    }
+    variances = [pool_variance(find_differences(whole[name], reference)) for name in others]
     if sum(each.value > 0 for each in variances) < 2:
         raise Incomparable("fewer than two losses that were measured on all draws differ from DPO in it.")
     policies = sorted({at.base_policy for at in reference})
@@ -63,14 +78,20 @@ def describe_library(library: Mapping[str, Tuned]) -> dict[str, Any]:
         "draws": len(reference),
         "base_policies": policies,
         "losses": {name: _describe(tuned, compared.get(name)) for name, tuned in library.items()},
-        "level": compared[others[0]].level,
+        "level": find_level(len(others)),
         "better": sorted(name for name, each in compared.items() if each.verdict is Verdict.BETTER),
         "worse": sorted(name for name, each in compared.items() if each.verdict is Verdict.WORSE),
         "spread": {"sd": _round(spread.sd), "degrees": _round(spread.degrees)},
         "sd": _round(sd),
         "detectable": {
             "difference": _round(
-                find_detectable(sd=sd, draws=len(reference), finalists=FINALISTS, policies=len(policies))
+                find_detectable(
+                    sd=sd,
+                    draws=len(reference),
+                    finalists=FINALISTS,
+                    policies=len(policies),
+                    met=len(references),
+                )
             ),
             "draws": len(reference),
             "finalists": FINALISTS,
@@ -86,18 +107,15 @@ def describe_steps(
     Of an arena without published noise nobody knows, nor where the gain's interval holds it. Incomparable where the
     reference failed at its own.
     """
-    reference = planned.succeeded()
+    reference = planned.succeeded_at_best()
     if reference is None:
         raise Incomparable("The reference failed on some of the draws: nothing can be compared with it in this arena.")
-    return [
-        _describe_steps(steps, Tuned(planned.settings, values), reference, noise) for steps, values in others.items()
-    ]
+    return [_describe_steps(steps, _whole(values), reference, noise) for steps, values in others.items()]
 
 
 def _describe_steps(
-    steps: int, tuned: Tuned, reference: Mapping[Occasion, float], noise: float | None
+    steps: int, values: Mapping[Occasion, float] | None, reference: Mapping[Occasion, float], noise: float | None
 ) -> dict[str, Any]:
-    values = tuned.succeeded()
     found = None if values is None else compare(find_differences(values, reference), 1).interval
     return {
         "steps": steps,
@@ -118,8 +136,12 @@ def describe_agreement(name: str, here: Mapping[str, Any], there: Mapping[str, A
 
     None where there are fewer than three, or all tie in one of the two: nothing is ranked there.
     """
-    common = [loss for loss in here["losses"] if _effect(here, loss) is not None and _effect(there, loss) is not None]
-    first, second = ([_effect(library, loss) or 0.0 for loss in common] for library in (here, there))
+    means = [
+        {loss: each["value"]["mean"] for loss, each in library["losses"].items() if each["value"] is not None}
+        for library in (here, there)
+    ]
+    common = [loss for loss in means[0] if loss in means[1]]
+    first, second = ([each[loss] for loss in common] for each in means)
     if len(common) < FEWEST_RANKED or len(set(first)) < 2 or len(set(second)) < 2:
         return None
     found = find_agreement(first, second)
@@ -135,23 +157,16 @@ def read_spread(library: Mapping[str, Any]) -> Spread:
     return Spread(**library["spread"])
 
 
-def _describe(tuned: Tuned, compared: Comparison | None) -> dict[str, Any]:
-    values = tuned.succeeded()
+def _describe(tuned: Tuned, compared: Match | None) -> dict[str, Any]:
+    values = tuned.succeeded_at_best()
+    failed = sum(value is None for values in tuned.values.values() for value in values.values())
     return {
         "settings": [each.document() for each in tuned.settings],
-        "failed": sum(value is None for value in tuned.values.values()),
+        "failed": failed,
         "value": None if values is None else _tell(stratify(values)),
-        "difference": None if compared is None else _tell(compared.interval),
-        "sd": None if compared is None else _round(compared.sd),
+        "difference": None if compared is None else _tell(compared.counting.interval),
+        "sd": None if compared is None else _round(compared.counting.sd),
     }
-
-
-def _effect(library: Mapping[str, Any], loss: str) -> float | None:
-    """Of DPO itself 0."""
-    found = library["losses"].get(loss)
-    if found is None or found["value"] is None:
-        return None
-    return 0.0 if found["difference"] is None else float(found["difference"]["mean"])
 
 
 def _tell(interval: Interval) -> dict[str, Any]:

@@ -71,16 +71,20 @@ def plan_confirmation(
     finalists: int,
     looked_at: int,
     base_policies: Sequence[int],
+    met: int = 1,
 ) -> ConfirmationPlan:
-    """As many draws as `detect` takes, evenly over the base policies; without a standard deviation `at_least`."""
+    """As many draws as `detect` takes, evenly over the base policies; without a standard deviation `at_least`.
+
+    `met`: at how many settings DPO is.
+    """
     policies = len(base_policies)
     # Two of each policy at least, or nothing tells how much draws differ; so more than 30 policies exceed the most.
     fewest = max(min(math.ceil(at_least / policies), MAX_DRAWS // policies), 2) * policies
     draws, detectable = fewest, None
     if sd is not None:
         if fewest <= MAX_DRAWS:
-            draws = count_draws(detect, sd=sd, finalists=finalists, at_least=fewest, policies=policies)
-        detectable = find_detectable(sd=sd, draws=draws, finalists=finalists, policies=policies)
+            draws = count_draws(detect, sd=sd, finalists=finalists, at_least=fewest, policies=policies, met=met)
+        detectable = find_detectable(sd=sd, draws=draws, finalists=finalists, policies=policies, met=met)
     return ConfirmationPlan(
         draws=draws,
         finalists=finalists,

@@ -1,6 +1,8 @@
 """What a confirmation can find, before it is run: its power, the smallest detectable difference, the draws it needs.
 
-The rule that all base policies agree in sign is left out; at 9 to 12 draws it costs one to two points of power.
+The rule that all base policies agree in sign is left out; at 9 to 12 draws it costs one to two points of power. Where
+the reference is met at several settings, a finalist is found where it is better than at each of them: with differences
+that do not move against each other at least as often as if they were independent, which is what is told here.
 """
 
 import math
@@ -22,22 +24,29 @@ def find_fewest_draws(policies: int) -> int:
     return max(MIN_DRAWS + -MIN_DRAWS % policies, 2 * policies)
 
 
-def find_power(difference: float, *, sd: float, draws: int, finalists: int, policies: int = POLICIES) -> float:
-    """How often a finalist is found better whose true difference is this."""
+def find_power(
+    difference: float, *, sd: float, draws: int, finalists: int, policies: int = POLICIES, met: int = 1
+) -> float:
+    """How often a finalist is found better whose true difference is this to the reference at each setting it is met at.
+
+    At least so often: where the others are far easier than one of them, as often as if that were the only one.
+    """
     if not sd > 0:
         raise ValueError(f"The standard deviation of a difference is above 0, not {sd}.")
-    return _find_power_at(difference / sd * math.sqrt(draws), draws - policies, finalists)
+    return float(_find_power_at(difference / sd * math.sqrt(draws), draws - policies, finalists) ** met)
 
 
-def find_detectable(*, sd: float, draws: int, finalists: int, power: float = POWER, policies: int = POLICIES) -> float:
+def find_detectable(
+    *, sd: float, draws: int, finalists: int, power: float = POWER, policies: int = POLICIES, met: int = 1
+) -> float:
     """The smallest true difference that is found with this power, by draws spread evenly over so many base policies."""
     if not sd > 0:
         raise ValueError(f"The standard deviation of a difference is above 0, not {sd}.")
-    return _find_shift(draws - policies, finalists, power) * sd / math.sqrt(draws)
+    return _find_shift(draws - policies, finalists, power, met) * sd / math.sqrt(draws)
 
 
 def count_draws(
-    detect: float, *, sd: float, finalists: int, at_least: int = MIN_DRAWS, policies: int = POLICIES
+    detect: float, *, sd: float, finalists: int, at_least: int = MIN_DRAWS, policies: int = POLICIES, met: int = 1
 ) -> int:
     """The fewest at which a difference of this size is detectable, spread evenly over the base policies.
 
@@ -50,7 +59,7 @@ def count_draws(
         )
     most = MAX_DRAWS - MAX_DRAWS % policies
     for draws in range(at_least, most, policies):
-        if find_power(detect, sd=sd, draws=draws, finalists=finalists, policies=policies) >= POWER:
+        if find_power(detect, sd=sd, draws=draws, finalists=finalists, policies=policies, met=met) >= POWER:
             return draws
     return most
 
@@ -61,9 +70,10 @@ def _find_power_at(shift: float, degrees: int, finalists: int) -> float:
 
 
 @lru_cache(maxsize=256)
-def _find_shift(degrees: int, finalists: int, power: float) -> float:
+def _find_shift(degrees: int, finalists: int, power: float, met: int) -> float:
     if not 0 < power < 1:
         raise ValueError(f"A power lies between 0 and 1, not {power}.")
+    power **= 1 / met
     low, high = 0.0, 1.0
     while _find_power_at(high, degrees, finalists) < power:
         high *= 2

@@ -123,6 +123,7 @@ def _freeze(
         finalists=sum(each.role is Role.FINALIST for each in chosen),
         looked_at=looked_at,
         base_policies=list_base_policies(arena.spec),
+        met=max(len(each.settings) for each in chosen if each.entry.is_reference),
     )
     frozen = Freeze(campaign_id=campaign.id, arena_id=arena.id, extension=0, plan=asdict(plan))
     session.add(frozen)

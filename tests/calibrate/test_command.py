@@ -40,8 +40,7 @@ def calibrate(wanted: list[str], *, again: bool = False) -> dict[str, Any]:
 
 def test_of_both_sizes_it_is_told_how_far_they_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(_document: Any, names: list[str], *_: Any) -> dict[str, Any]:
-        effects = {name: {"mean": float(place)} for place, name in enumerate(names)} | {"dpo": None}
-        losses = {name: {"value": {"mean": 1.0}, "difference": effect} for name, effect in effects.items()}
+        losses = {name: {"value": {"mean": float(place)}} for place, name in enumerate(names)}
         return {"losses": losses, "better": [], "worse": []}
 
     monkeypatch.setattr(command, "measure", measure)

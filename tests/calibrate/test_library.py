@@ -2,11 +2,12 @@
 
 import json
 import random
+from collections import defaultdict
 from typing import Any
 
 import pytest
 
-from discovery_service.domain.measuring import Stream
+from discovery_service.domain.measuring import Setting, Stream
 from discovery_service.domain.published import Figures
 from discovery_service.domain.states import Purpose
 from discovery_service.errors import UsageError
@@ -41,13 +42,17 @@ def test_all_are_measured_at_their_best_on_the_same_draws_that_no_campaign_has()
     tuning = [each for each in orders if each.draw.purpose is Purpose.TUNE]
     assert len(fresh) + len(tuning) == len(orders) == count_trainings(ARENA, NAMES, (0, 1, 2))
     at_plan = [each for each in fresh if each.setting.steps == SETTING["steps"]]
-    drawn = {json.dumps(each.graph): [] for each in at_plan}  # type: ignore[var-annotated]
+    drawn: dict[tuple[str, Setting], list[tuple[int, str]]] = defaultdict(list)
     for each in at_plan:
-        drawn[json.dumps(each.graph)].append((each.base_policy, each.draw.key))
-        assert each.setting.beta == 2
+        drawn[json.dumps(each.graph), each.setting.setting()].append((each.base_policy, each.draw.key))
     assert len({tuple(sorted(each)) for each in drawn.values()}) == 1
-    assert told["losses"]["dpo"]["settings"][0]["beta"] == 2
-    assert len(told["losses"]["dpo"]["settings"]) == 2
+    # DPO at both settings between which its tuning chose, as a campaign meets it.
+    dpo = json.dumps(Loss.of(graph("dpo")).graph.document())
+    settings = [setting.document() for loss, setting in drawn if loss == dpo]
+    assert told["losses"]["dpo"]["settings"] == settings
+    assert len(settings) == 2
+    assert len(drawn) == len(NAMES) + 1
+    assert all(setting.beta == 2 for loss, setting in drawn if loss != dpo)
 
 
 def test_what_is_told_is_of_the_arena() -> None:

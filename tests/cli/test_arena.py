@@ -211,7 +211,9 @@ class FewLosses:
         chance = random.Random(0)
         occasions = [Occasion(base_policies[number % len(base_policies)], str(number)) for number in range(12)]
         settings = (Setting(1.0, 1e-3, 10),)
-        library = {name: Tuned(settings, {at: chance.gauss(1, 0.1) for at in occasions}) for name in names}
+        library = {
+            name: Tuned(settings, {settings[0]: {at: chance.gauss(1, 0.1) for at in occasions}}) for name in names
+        }
         return {**describe_library(library), "steps": []}
 
 

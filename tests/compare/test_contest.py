@@ -71,7 +71,7 @@ def test_what_so_few_draws_can_find_is_told_where_the_arena_is_calibrated(monkey
     slots, _ = scripted(lambda _: measured(0.0))
     monkeypatch.setattr("workers.compare.estimate.find_calibration", lambda _: {"library": {"sd": 0.1}})
     told = [estimate(contest("ipo", "slic", where=find_place(PLAIN, range(3), draws, 0)), slots) for draws in (12, 48)]
-    found = [find_detectable(sd=0.1, draws=draws, finalists=2) for draws in (12, 48)]
+    found = [find_detectable(sd=0.1, draws=draws, finalists=2, met=2) for draws in (12, 48)]
     assert found[1] < found[0] / 2
     for text, draws, difference in zip(told, (12, 48), found, strict=True):
         assert text.endswith(

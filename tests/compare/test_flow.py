@@ -186,7 +186,7 @@ def test_a_loss_without_beta_is_tuned_in_what_it_has() -> None:
 def test_what_could_have_been_found_is_of_all_finalists_and_base_policies() -> None:
     told = run(contest("ipo", "slic", "exp", where=place(draws=12)))[0]
     for loss in told["losses"][1:]:
-        assert loss["detectable"] == pytest.approx(find_detectable(sd=loss["sd"], draws=12, finalists=3, policies=3))
+        assert loss["detectable"] == pytest.approx(find_detectable(sd=loss["sd"], draws=12, finalists=3, met=2))
 
 
 def misled(order: Evaluate) -> Outcome:

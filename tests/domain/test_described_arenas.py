@@ -10,8 +10,8 @@ from discovery_service.domain.described_arenas import describe_built_in, describ
 
 
 def library(effects: dict[str, float], better: list[str]) -> dict[str, Any]:
-    losses = {name: {"value": {"mean": 1.0}, "difference": {"mean": effect}} for name, effect in effects.items()}
-    return {"losses": {"dpo": {"value": {"mean": 1.0}, "difference": None}, **losses}, "better": better, "worse": []}
+    losses = {name: {"value": {"mean": effect}} for name, effect in {"dpo": 0.0, **effects}.items()}
+    return {"losses": losses, "better": better, "worse": []}
 
 
 def publish(monkeypatch: pytest.MonkeyPatch, **libraries: dict[str, Any]) -> None:

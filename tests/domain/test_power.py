@@ -2,12 +2,13 @@
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from discovery_service.domain.confirming import compare
+from discovery_service.domain.confirming import compare, find_level
 from discovery_service.domain.differences import Occasion
 from discovery_service.domain.power import (
     MAX_DRAWS,
@@ -17,9 +18,11 @@ from discovery_service.domain.power import (
     find_detectable,
     find_power,
 )
+from discovery_service.domain.students_t import find_t
 
 DRAWS = st.integers(3, 20).map(lambda n: 3 * n)
 FINALISTS = st.integers(1, 3)
+TRIALS = 2000
 
 
 @pytest.mark.parametrize(("draws", "finalists", "in_sd"), [(9, 2, 1.31), (12, 3, 1.12)])
@@ -110,3 +113,21 @@ def test_fewer_base_policies_leave_more_degrees_of_freedom(policies: int, each: 
     # scipy's own is not a number in some far tails.
     if shift < 12:
         assert stats.nct.sf(beyond, degrees, shift) == pytest.approx(POWER, abs=1e-6)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5])
+def test_where_the_reference_is_met_twice_what_is_told_is_found_at_least_as_often(rho: float) -> None:
+    """Differences to its two settings, equally large, and correlated as the loss's own noise makes them."""
+    gain = find_detectable(sd=1.0, draws=12, finalists=3, met=2)
+    assert find_power(gain, sd=1.0, draws=12, finalists=3, met=2) == pytest.approx(POWER, abs=1e-9)
+    chance, found, level = np.random.default_rng(0), 0, find_level(3)
+    for _ in range(TRIALS):
+        shared = chance.normal(size=12)
+        differences = [gain + rho**0.5 * shared + (1 - rho) ** 0.5 * chance.normal(size=12) for _ in range(2)]
+        lows = [each.mean() - find_t(level, 9) * _pooled_sd(each) / 12**0.5 for each in differences]
+        found += min(lows) > 0
+    assert found / TRIALS > POWER - 3 * (POWER * (1 - POWER) / TRIALS) ** 0.5
+
+
+def _pooled_sd(values: np.ndarray) -> float:
+    return float(np.mean([values[policy::3].var(ddof=1) for policy in range(3)])) ** 0.5

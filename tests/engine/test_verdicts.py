@@ -98,7 +98,7 @@ def test_nothing_of_a_confirmation_exists_before_the_seal_and_all_of_it_follows_
         "level": pytest.approx(0.95),
         "base_policies": [0, 1, 2],
         "detect": 1.0,
-        "detectable": pytest.approx(0.065, abs=0.005),
+        "detectable": pytest.approx(0.0775, abs=0.005),
         "sd": 0.06,
         "sd_source": "calibration",
     }

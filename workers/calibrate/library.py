@@ -35,7 +35,7 @@ def list_draws(base_policies: Sequence[int]) -> list[tuple[int, Draw]]:
 
 def count_trainings(document: Document, names: Sequence[str], base_policies: Sequence[int]) -> int:
     plan, draws = find_plan(document), find_fewest_draws(len(base_policies))
-    return len(names) * (plan.trainings + draws) + len(_list_steps(plan)) * draws
+    return len(names) * (plan.trainings + draws) + (plan.finalists - 1 + len(_list_steps(plan))) * draws
 
 
 def measure_library(
@@ -47,13 +47,21 @@ def measure_library(
     losses = {name: Loss.of(read_graph(described[name].graph)) for name in names}
     told = {loss: name for name, loss in losses.items()}
     settings = {loss: each.progress.settings for loss, each in tune(trainings, told, plan, counts).items()}
-    wanted = {loss: _list_trainings(loss, each, draws, told[loss]) for loss, each in settings.items()}
     reference = losses[REFERENCE_LOSS]
+    # The reference at each of its settings, as a campaign meets it.
+    measured_at = {loss: each if loss == reference else each[:1] for loss, each in settings.items()}
+    wanted = {
+        (loss, setting): _list_trainings(loss, setting, draws, told[loss])
+        for loss, each in measured_at.items()
+        for setting in each
+    }
     with_steps = dict(_vary_steps(reference, settings[reference], plan, draws))
     outcomes = trainings.run([each for some in (*wanted.values(), *with_steps.values()) for each in some])
     refuse_crashed(outcomes)
+    values = {key: _find_values(each, outcomes, counts) for key, each in wanted.items()}
     library = {
-        name: Tuned(settings[loss], _find_values(wanted[loss], outcomes, counts)) for name, loss in losses.items()
+        name: Tuned(settings[loss], {setting: values[loss, setting] for setting in measured_at[loss]})
+        for name, loss in losses.items()
     }
     steps = {steps: _find_values(each, outcomes, counts) for steps, each in with_steps.items()}
     return {
@@ -62,11 +70,8 @@ def measure_library(
     }
 
 
-def _list_trainings(
-    loss: Loss, settings: Sequence[Setting], draws: Sequence[tuple[int, Draw]], label: str
-) -> list[Training]:
-    """At the chosen one, the first; none of a loss that could not be tuned."""
-    return [Training(loss, policy, setting, draw, label) for setting in settings[:1] for policy, draw in draws]
+def _list_trainings(loss: Loss, setting: Setting, draws: Sequence[tuple[int, Draw]], label: str) -> list[Training]:
+    return [Training(loss, policy, setting, draw, label) for policy, draw in draws]
 
 
 def _list_steps(plan: TuningPlan) -> tuple[int, ...]:
@@ -77,9 +82,10 @@ def _vary_steps(
     reference: Loss, tuned: Sequence[Setting], plan: TuningPlan, draws: Sequence[tuple[int, Draw]]
 ) -> Iterator[tuple[int, list[Training]]]:
     """Half and twice as many as the plan's, at the setting that serves the reference best."""
-    for steps in _list_steps(plan):
-        changed = [Setting(each.beta, each.learning_rate, steps) for each in tuned]
-        yield steps, _list_trainings(reference, changed, draws, f"{REFERENCE_LOSS}, {steps} steps")
+    for chosen in tuned[:1]:  # none where it could not be tuned
+        for steps in _list_steps(plan):
+            setting = Setting(chosen.beta, chosen.learning_rate, steps)
+            yield steps, _list_trainings(reference, setting, draws, f"{REFERENCE_LOSS}, {steps} steps")
 
 
 def _find_values(wanted: Sequence[Training], outcomes: Outcomes, counts: str) -> dict[Occasion, float | None]:

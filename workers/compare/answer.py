@@ -148,7 +148,11 @@ def _describe_match(contest: Contest, match: Match) -> Document:
     sd = match.counting.sd
     if sd > 0:
         detectable = find_detectable(
-            sd=sd, draws=place.draws, finalists=len(contest.finalists), policies=len(place.base_policies)
+            sd=sd,
+            draws=place.draws,
+            finalists=len(contest.finalists),
+            policies=len(place.base_policies),
+            met=len(match.comparisons),
         )
     return {
         **_describe_comparison(match.counting),

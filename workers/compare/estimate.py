@@ -34,7 +34,11 @@ def _tell_detectable(contest: Contest) -> str:
     if library is None:
         return ""
     found = find_detectable(
-        sd=library["sd"], draws=place.draws, finalists=len(contest.finalists), policies=len(place.base_policies)
+        sd=library["sd"],
+        draws=place.draws,
+        finalists=len(contest.finalists),
+        policies=len(place.base_policies),
+        met=place.plan.finalists,
     )
     return (
         f" {place.draws} draws find a difference of {found:.3f} in {place.counts} with {tell_level(POWER)} power, if"
