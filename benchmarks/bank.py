@@ -10,7 +10,6 @@ import json
 import math
 import sys
 import time
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
@@ -135,13 +134,19 @@ def _follow(bench: Bench, arena: str, loss: str) -> Progress:
 
 
 def measure(kept: Path, units: Sequence[Unit]) -> None:
-    """Several processes may do so at once: a line is appended to the file by one call of the system."""
-    bench = Bench(Kept(kept), measures=True)
+    """Several processes may do so at once, of other losses or arenas: a line is appended by one call of the system."""
+    bench = _open_bench(kept)
     for unit in units:
         started = time.monotonic()
         for cell in list_cells(unit, tune(bench, unit.arena, unit.loss)):
             bench.get(cell)
         print(f"{unit.phase} {unit.arena} {unit.loss} {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+@cache
+def _open_bench(kept: Path) -> Bench:
+    """One a process: it keeps arenas warm."""
+    return Bench(Kept(kept), measures=True)
 
 
 def collect(kept: Path) -> tuple[Bank, int]:
@@ -203,9 +208,11 @@ def main() -> None:
     if not arguments.as_is:
         units = [unit for unit in list_units() if unit.phase in (arguments.phase or Phase)]
         # A loss's trainings in an arena are one process's, so that none is made twice.
-        shares = [[unit for unit in units if _hash_unit(unit) % arguments.jobs == job] for job in range(arguments.jobs)]
+        together: dict[tuple[str, str], list[Unit]] = {}
+        for unit in units:
+            together.setdefault((unit.arena, unit.loss), []).append(unit)
         with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
-            list(pool.map(partial(measure, arguments.kept), shares))
+            list(pool.map(partial(measure, arguments.kept), together.values()))
     bank, incomplete = collect(arguments.kept)
     write_bank(bank, arguments.out)
     size = arguments.out.stat().st_size
@@ -214,10 +221,6 @@ def main() -> None:
         f" {len(list(list_units()))} parts incomplete",
         file=sys.stderr,
     )
-
-
-def _hash_unit(unit: Unit) -> int:
-    return zlib.crc32(f"{unit.arena} {unit.loss}".encode())
 
 
 if __name__ == "__main__":
