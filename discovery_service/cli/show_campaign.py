@@ -6,7 +6,17 @@ from collections.abc import Iterable
 import typer
 
 from discovery_service.cli.output import print_fields, print_table, printable, shown
-from discovery_service.client import Campaign, CampaignSpec, Event, Proposer, Standing, Standings
+from discovery_service.client import (
+    Campaign,
+    CampaignSpec,
+    EvaluationSetting,
+    Event,
+    Finalist,
+    Freeze,
+    Proposer,
+    Standing,
+    Standings,
+)
 
 
 def print_campaigns(campaigns: Iterable[Campaign]) -> None:
@@ -57,19 +67,28 @@ def print_standings(found: Standings) -> None:
     typer.echo(f"Screened: {len(found.screen)}")
     print_table((*columns, "95 % interval"), map(_standing, found.screen))
     for freeze in found.freezes:
-        names = ", ".join(f"{each.name} ({each.role})" for each in freeze.finalists)
+        names = ", ".join(_finalist(each, freeze) for each in freeze.finalists)
         sealed = f"sealed {shown(freeze.sealed_at)}" if freeze.sealed_at else "not sealed yet"
         typer.echo(printable(f"\nFrozen in {freeze.arena}, {sealed}: {names}; {freeze.plan.get('draws')} draws"))
     typer.echo(f"\nConfirmed: {len(found.confirm)}")
     print_table((*columns, "interval", "verdict"), ((*_standing(each), each.verdict) for each in found.confirm))
 
 
+def _finalist(finalist: Finalist, freeze: Freeze) -> str:
+    """With its setting where it is frozen at several."""
+    is_one = sum(each.candidate_id == finalist.candidate_id for each in freeze.finalists) == 1
+    return f"{finalist.name} ({finalist.role}{'' if is_one else f' at {_setting(finalist.setting)}'})"
+
+
+def _setting(setting: EvaluationSetting) -> str:
+    return f"beta {setting.beta:g}, rate {setting.learning_rate:g}, {setting.steps} steps"
+
+
 def _standing(standing: Standing) -> tuple[object, ...]:
-    setting = standing.setting
     interval = "" if standing.lower is None else f"[{standing.lower:.3g}, {standing.upper:.3g}]"
     return (
         *(standing.name, standing.author, standing.arena),
-        f"beta {setting.beta:g}, rate {setting.learning_rate:g}, {setting.steps} steps",
+        _setting(standing.setting),
         standing.draws,
         # No number without its interval.
         f"{standing.difference:.3g}" if interval and standing.difference is not None else None,

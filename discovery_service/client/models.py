@@ -286,7 +286,8 @@ class Standing(Model):
     setting: EvaluationSetting
     draws: int
     difference: float | None
-    """Less DPO at its own best; None of DPO, and before all of a confirmation is measured."""
+    """Less DPO at its own best, of a confirmation at the hardest of its settings; None of DPO, before all is measured,
+    and where one of both has failed."""
     lower: float | None
     upper: float | None
     verdict: str | None
@@ -301,6 +302,8 @@ class Finalist(Model):
     author: str
     role: str
     """finalist, or reference: one of those it is compared with."""
+    rank: int
+    """0 for the setting that tuning chose; a reference has others beside it."""
     setting: EvaluationSetting
 
 

@@ -88,7 +88,7 @@ class FrozenRow(NamedTuple):
 
 
 def list_frozen_losses(session: Session, campaign_id: UUID) -> list[FrozenRow]:
-    """Of each freeze, the earliest first, its finalists before its references."""
+    """Of each freeze, the earliest first, its finalists before its references, each at the chosen setting first."""
     query = (
         select(Freeze, Seal, Finalist, Candidate.name, Candidate.author, Arena.name)
         .join(Finalist, Finalist.freeze_id == Freeze.id)
@@ -96,7 +96,8 @@ def list_frozen_losses(session: Session, campaign_id: UUID) -> list[FrozenRow]:
         .join(Arena, Arena.id == Freeze.arena_id)
         .outerjoin(Seal, Seal.freeze_id == Freeze.id)
         .where(Freeze.campaign_id == campaign_id)
-        .order_by(Freeze.created_at, Freeze.id, Finalist.role, Candidate.name, Candidate.id)
+        .order_by(Freeze.created_at, Freeze.id)
+        .order_by(Finalist.role, Candidate.name, Candidate.id, Finalist.rank)
     )
     return [FrozenRow(*row) for row in session.execute(query)]
 

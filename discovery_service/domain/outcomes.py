@@ -17,9 +17,8 @@ def tell_discoveries(
     `unjudged` are those without a verdict: a training of theirs, or of DPO's, failed or was given up.
     """
     whence = f"of {looked_at} candidates that were looked at"
-    without = (
-        f" Without a verdict, for trainings that ended without a number: {', '.join(unjudged)}." if unjudged else ""
-    )
+    why = f"as a training of theirs or of {REFERENCE_LOSS}'s ended without a number"
+    without = f" Without a verdict, {why}: {', '.join(unjudged)}." if unjudged else ""
     if not found:
         return f"{NO_DISCOVERY}: {whence}, none was confirmed to be better than {REFERENCE_LOSS} in {arena}.{without}"
     told = ", ".join(f"{name} by {_tell(interval)}" for name, interval in found)

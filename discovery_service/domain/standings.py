@@ -148,15 +148,14 @@ def score_reference(reference: Reference, occasions: Collection[Occasion]) -> Sc
 
 
 def _match(loss: Trained, reference: Reference, occasions: Collection[Occasion], finalists: int) -> Match | None:
-    """None where the reference failed at its chosen setting; another one at which it failed is not compared with.
+    """None where the reference was not measured on all draws at each of its settings.
 
-    One at which we gave up might have been the hardest, and nothing is said without it.
+    The one that is missing might have been the hardest, and the draws on which it failed were the hard ones.
     """
-    is_given_up = any(ABANDONED in each.failures.values() for each in reference)
-    if is_given_up or not reference[0].is_measured(occasions):
+    if not all(each.is_measured(occasions) for each in reference):
         return None
-    met = [each for each in reference if each.is_measured(occasions)]
-    return compare_with_all({each.setting: find_differences(loss.values, each.values) for each in met}, finalists)
+    differences = {each.setting: find_differences(loss.values, each.values) for each in reference}
+    return compare_with_all(differences, finalists)
 
 
 def _find_means(loss: Trained, estimate: Callable[[Mapping[Occasion, float]], Interval]) -> dict[str, Any]:

@@ -34,9 +34,12 @@ def register_arena(session: Session, document: dict[str, Any]) -> tuple[Arena, b
 
 
 def get_arena_of(session: Session, campaign_id: UUID, name: str) -> Arena:
-    """Of a campaign's spec: the one in which it has begun, whatever a later version of the package calls so."""
+    """Of a campaign's spec: that very version where one is named, as two of a name are two arenas; else the one in
+    which it has begun, whatever a later version of the package calls so."""
+    if "@" in name:
+        return get_arena(session, name)
     begun = select(Evaluation.arena_id).where(Evaluation.campaign_id == campaign_id)
-    query = select(Arena).where(Arena.name == name.partition("@")[0], Arena.id.in_(begun)).order_by(Arena.created_at)
+    query = select(Arena).where(Arena.name == name, Arena.id.in_(begun)).order_by(Arena.created_at)
     return session.scalars(query.limit(1)).first() or get_arena(session, name)
 
 

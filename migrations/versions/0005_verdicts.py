@@ -21,7 +21,8 @@ BY_CANDIDATE = "fk_evaluation_seal_id_candidate_id"
 BY_SETTING = "fk_evaluation_seal_id_candidate_id_setting"
 ONCE = "uq_evaluation_confirmed_once"
 
-# The service's role may write `measurement_id`, or nothing could be measured: so the database looks at what it writes.
+# The service's role may write `measurement_id`, `status` and `failure`, or nothing could be measured: so the database
+# looks at what it writes. Of what was confirmed a failure is a result like another.
 GUARDS = """
 CREATE FUNCTION keep_measurement() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
@@ -31,6 +32,17 @@ $$;
 CREATE TRIGGER keep_measurement BEFORE UPDATE ON evaluation FOR EACH ROW
     WHEN (OLD.measurement_id IS NOT NULL AND NEW.measurement_id IS DISTINCT FROM OLD.measurement_id)
     EXECUTE FUNCTION keep_measurement();
+
+CREATE FUNCTION keep_confirmed() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'evaluation % is confirmed; what came of it stays', OLD.id USING ERRCODE = 'restrict_violation';
+END
+$$;
+CREATE TRIGGER keep_confirmed BEFORE UPDATE ON evaluation FOR EACH ROW
+    WHEN (OLD.seal_id IS NOT NULL AND OLD.status IN ('succeeded', 'failed')
+        AND (NEW.status, NEW.failure, NEW.measurement_id)
+            IS DISTINCT FROM (OLD.status, OLD.failure, OLD.measurement_id))
+    EXECUTE FUNCTION keep_confirmed();
 
 CREATE FUNCTION match_measurement() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
@@ -81,9 +93,11 @@ GRANT UPDATE ON arena TO discovery_service;
 UNGUARDED = """
 DROP TRIGGER keep_frozen_loss ON candidate;
 DROP TRIGGER match_measurement ON evaluation;
+DROP TRIGGER keep_confirmed ON evaluation;
 DROP TRIGGER keep_measurement ON evaluation;
 DROP FUNCTION keep_frozen_loss();
 DROP FUNCTION match_measurement();
+DROP FUNCTION keep_confirmed();
 DROP FUNCTION keep_measurement();
 """
 

@@ -12,6 +12,7 @@ from discovery_service.domain.states import Purpose
 from tests import rows
 from tests.api.serving import client_of, make_key
 from tests.engine.playing import Play, table
+from tests.engine.test_references import misled
 
 
 def test_screen_freeze_and_confirmation_are_told_apart(
@@ -37,6 +38,16 @@ def test_screen_freeze_and_confirmation_are_told_apart(
     assert (freeze["plan"]["draws"], len(freeze["digest"]), freeze["sealed_at"] is not None) == (9, 64, True)
     with Client(url, token) as client:
         assert client.campaigns.standings(play.campaign_id).model_dump(mode="json") == body
+
+
+def test_a_reference_that_is_frozen_at_several_settings_is_told_at_the_chosen_one_first(
+    api: httpx2.Client, sessions: Sessions
+) -> None:
+    play = Play(sessions, misled, rounds=[("cdpo",)], library=("dpo", "ipo"))
+    play.run()
+    (freeze,) = api.get(f"/v1/campaigns/{play.campaign_id}/standings").json()["freezes"]
+    told = [(each["name"], each["rank"], each["setting"]["beta"]) for each in freeze["finalists"]]
+    assert told == [("cdpo", 0, 1), ("dpo", 0, 2), ("dpo", 1, 1), ("ipo", 0, 1)]
 
 
 def test_a_campaign_that_has_measured_nothing_has_none(api: httpx2.Client, sessions: Sessions) -> None:

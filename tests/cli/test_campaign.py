@@ -165,7 +165,8 @@ def test_standings_show_the_screen_the_freeze_and_what_was_confirmed(
     assert ran.code == 0
     screened, frozen, confirmed = ran.out.split("\n\n")
     assert "better than" not in screened
-    assert "cdpo (finalist)" in frozen
+    assert "cdpo (finalist), dpo (reference at beta 1, rate 0.0015, 120 steps), dpo (reference at beta " in frozen
+    assert ", ipo (reference); 9 draws" in frozen
     (line,) = [each for each in confirmed.splitlines() if each.startswith("cdpo")]
     row = play.standings(Purpose.CONFIRM)["cdpo"]
     assert f"[{row.lower:.3g}, {row.upper:.3g}]" in line

@@ -39,7 +39,7 @@ def test_an_operators_arena_with_one_model_gives_a_verdict_and_a_picture(
     told = ran.json
     assert (told["status"], told["counts"], told["base_policies"], told["draws"]) == ("compared", "accuracy", [0], 2)
     assert ran.err.startswith(
-        "28 trainings in support: of each loss 11 to tune it and 2 to confirm, and 2 more of dpo at "
+        "At most 28 trainings in support: of each loss 11 to tune it and 2 to confirm, and 2 more of dpo at "
     )
     dpo, lrml, copy = told["losses"]
     assert (dpo["name"], lrml["name"], copy["name"]) == ("dpo", "lrml", "copy.py")

@@ -48,8 +48,9 @@ def at_two(told: dict[str, Any], **beside: Any) -> dict[str, Any]:
 
 
 def tuned_twice(**changes: Any) -> dict[str, Any]:
-    """The reference, with another setting between which and its own its tuning chose."""
-    reference = loss("dpo", role="reference")
+    """The reference, with another setting between which and its own its tuning chose; `changes` are of that one."""
+    status = "failed" if changes.get("failed") else "confirmed"
+    reference = loss("dpo", role="reference", status=status, trainings=failed("dpo")["trainings"])
     return reference | {"other_settings": [{"setting": HARDER, "failed": 0, "metrics": reference["metrics"]} | changes]}
 
 

@@ -55,14 +55,14 @@ def test_the_cost_is_told_where_it_is_published() -> None:
     slots, _ = scripted(lambda _: measured(0.0))
     known = estimate(contest("ipo", "slic", where=find_place(PLAIN, range(3), 120, 0)), slots)
     assert known.startswith(
-        "513 trainings in plain:mini: of each loss 11 to tune it and 120 to confirm, and 120 more of dpo at another"
-        " setting; about "
+        "At most 513 trainings in plain:mini: of each loss 11 to tune it and 120 to confirm, and 120 more of dpo at"
+        " another setting; about "
     )
     assert " minutes on 2 slots with a core each." in known
     unknown = estimate(contest("ipo", where=place()), slots)
     assert unknown.endswith(
-        "40 trainings in toy:mini: of each loss 11 to tune it and 6 to confirm, and 6 more of dpo at another setting."
-        " How long that takes is known once the first one is done."
+        "At most 40 trainings in toy:mini: of each loss 11 to tune it and 6 to confirm, and 6 more of dpo at another"
+        " setting. How long that takes is known once the first one is done."
     )
 
 

@@ -143,7 +143,7 @@ def test_verdicts_are_those_of_the_measured_differences() -> None:
     assert ipo["difference"]["level"] == pytest.approx(1 - 0.05 / 3)
     assert set(ipo["effects"]) == {"0", "1", "2"}
     assert ipo["metrics"]["J"]["low"] < ipo["metrics"]["J"]["mean"] < ipo["metrics"]["J"]["high"]
-    assert ipo["sentence"].startswith("better than dpo by +0.5")
+    assert ipo["sentence"].startswith("better than dpo: +0.5")
     assert told["status"] == "compared"
 
 
@@ -227,7 +227,7 @@ def test_a_copy_of_the_reference_is_confirmed_at_its_own_setting_alone() -> None
     assert "harder" not in copy["sentence"]
 
 
-def test_where_the_reference_fails_at_its_other_setting_the_chosen_one_is_compared_with_and_that_is_told() -> None:
+def test_where_the_reference_fails_at_its_other_setting_alone_nothing_is_concluded() -> None:
     bad = key_of(contender("dpo").loss)
 
     def answer(order: Evaluate) -> Outcome:
@@ -236,11 +236,14 @@ def test_where_the_reference_fails_at_its_other_setting_the_chosen_one_is_compar
 
     told, _ = run(contest("ipo"), answer)
     dpo, ipo = told["losses"]
-    assert (told["status"], dpo["status"], dpo["failed"]) == ("compared", "confirmed", 0)
+    assert (told["status"], dpo["status"], dpo["failed"]) == ("failed", "failed", 0)
     (other,) = dpo["other_settings"]
     assert (other["failed"], other["metrics"]) == (2, {})
-    assert (ipo["against_setting"], ipo["against_others"], ipo["verdict"]) == (dpo["setting"], [], "better than")
-    assert dpo["sentence"].endswith("at β 1 it failed on 2 of 6 draws, and nothing is compared with it there")
+    assert dpo["metrics"]["J"]["draws"] == 6
+    assert (ipo["status"], ipo["verdict"], ipo["difference"], ipo["against_others"]) == ("confirmed", None, None, [])
+    assert dpo["sentence"].startswith("failed on 2 of 6 draws at β 1, the first time diverged at step 7")
+    assert ipo["sentence"] == "confirmed, and compared with nothing: dpo failed"
+    assert told["claim"].startswith("Nothing is concluded: dpo failed on 2 of 6 draws at β 1.")
 
 
 def test_a_loss_that_fails_on_some_draws_has_no_interval_and_the_others_are_compared() -> None:

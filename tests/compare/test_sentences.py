@@ -13,8 +13,8 @@ def of(told: dict) -> str:  # type: ignore[type-arg]
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        (loss("mine", 0.43, BETTER), "better than dpo by +0.430 [+0.330, +0.530]"),
-        (loss("mine", -0.43, WORSE), "worse than dpo by -0.430 [-0.530, -0.330]"),
+        (loss("mine", 0.43, BETTER), "better than dpo: +0.430 [+0.330, +0.530]"),
+        (loss("mine", -0.43, WORSE), "worse than dpo: -0.430 [-0.530, -0.330]"),
         (
             loss("mine", -0.01, SAME),
             "not distinguishable from dpo: -0.010 [-0.110, +0.090]; this many draws would have found a difference of"
@@ -37,12 +37,17 @@ def of(told: dict) -> str:  # type: ignore[type-arg]
         (tuned_twice(), "what the others are compared with, at β 0.5 and at β 2"),
         (
             tuned_twice(failed=3),
-            "what the others are compared with, at β 0.5 and at β 2; at β 2 it failed on 3 of 12 draws, and nothing is"
-            " compared with it there",
+            "failed on 3 of 12 draws at β 2, the first time diverged at step 7: The loss grew; nothing is compared with"
+            " it",
+        ),
+        (
+            tuned_twice(failed=3) | {"failed": 1},
+            "failed on 1 of 12 draws at β 0.5 and on 3 of 12 draws at β 2, the first time diverged at step 7: The loss"
+            " grew; nothing is compared with it",
         ),
         (
             at_two(loss("mine", 0.43, BETTER)),
-            "better than dpo by +0.430 [+0.330, +0.530] (at β 2, the harder of its two settings)",
+            "better than dpo: +0.430 [+0.330, +0.530] (at β 2, the harder of its two settings)",
         ),
         (
             at_two(loss("mine", 0.01, SAME)),
@@ -73,8 +78,23 @@ def test_the_claim_names_what_it_covers() -> None:
     two = answer(loss("mine", 0.0, SAME))
     two["losses"][0] = tuned_twice()
     assert " Better means better than dpo at both settings between which its tuning chose. The draws" in tell_claim(two)
-    two["losses"][0] = tuned_twice(failed=1)
-    assert "Better means" not in tell_claim(two)
+
+
+@pytest.mark.parametrize(
+    ("reference", "where"),
+    [
+        (failed("dpo"), "on 1 of 12 draws"),
+        (tuned_twice(failed=1), "on 1 of 12 draws at β 2"),
+        (loss("dpo", status="untuned", setting=None), "while it was tuned"),
+    ],
+)
+def test_where_the_reference_failed_the_claim_is_that_nothing_is_concluded(
+    reference: dict,  # type: ignore[type-arg]
+    where: str,
+) -> None:
+    told = answer(loss("mine"))
+    told["losses"][0] = reference | {"role": "reference"}
+    assert tell_claim(told).startswith(f"Nothing is concluded: dpo failed {where}. Better means")
 
 
 def test_the_table_has_the_reference_and_every_mean_with_its_interval() -> None:
@@ -99,8 +119,9 @@ def test_the_table_has_the_reference_at_each_of_its_settings() -> None:
         ("mine", "0.5", "1.200 [1.100, 1.300]", "better than"),
     ]
     told["losses"][0] = tuned_twice(failed=1, metrics={})
-    row = tabulate(told)[1][1]
-    assert (row[0], row[1], row[4], row[-1]) == ("dpo", "2", "", "failed")
+    chosen, other, _ = tabulate(told)[1]
+    assert (chosen[1], chosen[-1]) == ("0.5", "reference")
+    assert (other[0], other[1], other[4], other[-1]) == ("dpo", "2", "", "failed")
 
 
 def test_what_is_odd_about_a_loss_stands_below_its_verdict() -> None:

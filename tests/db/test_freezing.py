@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Campaign, Candidate, Evaluation, Finalist, Freeze, Measurement, Seal
-from discovery_service.domain.states import EvaluationStatus, Purpose
+from discovery_service.domain.states import TRANSITIONS, EvaluationStatus, Purpose
 from tests import rows
 from tests.waiting import wait_for_blocked
 
@@ -302,6 +302,12 @@ SWAPS = [
     " draw, seal_id, salt)"
     " SELECT gen_random_uuid(), campaign_id, candidate_id, arena_id, base_policy, setting, 'x', purpose,"
     " draw, seal_id, 'x' FROM evaluation WHERE id = {confirmed}",
+    "UPDATE evaluation SET status = 'failed', failure = '{{}}', measurement_id = NULL WHERE id = {confirmed}",
+    "UPDATE evaluation SET failure = '{{}}' WHERE id = {confirmed}",
+    "UPDATE evaluation SET status = 'queued', failure = NULL, attempt = 0 WHERE id = {failed}",
+    "UPDATE evaluation SET status = 'abandoned' WHERE id = {failed}",
+    "UPDATE evaluation SET failure = '{{}}' WHERE id = {failed}",
+    "UPDATE evaluation SET status = 'succeeded', failure = NULL, measurement_id = {same} WHERE id = {failed}",
     "UPDATE candidate SET graph_sha256 = 'of another loss' WHERE id = {finalist}",
     "UPDATE candidate SET graph = '{{}}' WHERE id = {finalist}",
     "UPDATE candidate SET name = 'dpo', author = 'library' WHERE id = {finalist}",
@@ -319,13 +325,49 @@ def test_no_statement_of_the_services_changes_what_a_seal_confirmed(
         add_seal(session, freeze)
         waiting = confirm(session, campaign, freeze, finalist)
         confirmed = confirm(session, campaign, freeze, finalist)
+        failed = confirm(session, campaign, freeze, finalist)
+        failed.status, failed.failure = EvaluationStatus.FAILED, {"code": "non_finite"}
         tuned = rows.add_evaluation(session, campaign, candidate=finalist, purpose=Purpose.TUNE)
         same, other = (measure(session, each) for each in (confirmed, tuned))
-    ids = {"finalist": finalist, "confirmed": confirmed, "waiting": waiting, "same": same, "other": other}
+    ids = {"finalist": finalist, "confirmed": confirmed, "failed": failed, "waiting": waiting}
+    ids |= {"same": same, "other": other}
     statement = swap.format(**{name: f"'{row.id}'" for name, row in ids.items()})
-    refused = "is measured; what it|is of another training|uq_evaluation_confirmed_once|is frozen; which loss"
+    refused = "is confirmed; what came|is of another training|uq_evaluation_confirmed_once|is frozen; which loss"
     with sessions() as session, pytest.raises(IntegrityError, match=refused):
         execute(session, statement)
+
+
+def test_what_is_not_sealed_keeps_its_measurement_too(sessions: Sessions, frozen: tuple[Campaign, Any, Any]) -> None:
+    campaign, _, candidate = frozen
+    with sessions.begin() as session:
+        tuned = rows.add_evaluation(session, campaign, candidate=candidate, purpose=Purpose.TUNE)
+        measure(session, tuned)
+    with sessions() as session, pytest.raises(IntegrityError, match="is measured; what it measured stays"):
+        execute(session, f"UPDATE evaluation SET status = 'queued', measurement_id = NULL WHERE id = '{tuned.id}'")
+
+
+@pytest.mark.parametrize(
+    ("current", "target"),
+    [(current, target) for current, targets in TRANSITIONS[EvaluationStatus].items() for target in targets],
+)
+def test_whatever_the_engine_does_with_a_confirming_evaluation_goes_on(
+    sessions: Sessions,
+    frozen: tuple[Campaign, Freeze, Candidate],
+    current: EvaluationStatus,
+    target: EvaluationStatus,
+) -> None:
+    campaign, freeze, finalist = frozen
+    with sessions.begin() as session:
+        add_finalist(session, freeze, finalist)
+        add_seal(session, freeze)
+        evaluation = confirm(session, campaign, freeze, finalist, status=current)
+        if target is EvaluationStatus.SUCCEEDED:
+            measure(session, evaluation)
+        elif target is EvaluationStatus.FAILED:
+            evaluation.failure = {"code": "non_finite"}
+        evaluation.status = target
+    with sessions() as session:
+        assert session.get_one(Evaluation, evaluation.id).status is target
 
 
 @pytest.mark.parametrize(

@@ -116,17 +116,11 @@ def test_a_finalist_meets_dpo_at_both_settings_and_the_harder_one_counts() -> No
     assert score.setting == SETTING
 
 
-def test_a_setting_at_which_dpo_failed_is_not_compared_with() -> None:
-    hard = trained([1.0, 1.2, 1.1] * 3, CONFIRMED[:-1])
-    score = against_two(replace(hard, setting=OTHER, failures={CONFIRMED[-1]: "diverged"}))
-    assert score.verdict == "better than"
-    assert "others" not in score.figures["against"]["dpo"]
-
-
-def test_without_a_setting_at_which_we_gave_up_there_is_no_verdict() -> None:
+@pytest.mark.parametrize("code", ["diverged", ABANDONED])
+def test_without_any_setting_of_dpos_there_is_no_verdict(code: str) -> None:
     """It might have been the harder one, and that it is missing is no merit of the finalist's."""
     hard = trained([1.0, 1.2, 1.1] * 3, CONFIRMED[:-1])
-    score = against_two(replace(hard, setting=OTHER, failures={CONFIRMED[-1]: ABANDONED}))
+    score = against_two(replace(hard, setting=OTHER, failures={CONFIRMED[-1]: code}))
     assert (score.verdict, score.interval, score.figures["against"]) == (None, None, {})
     assert "means" in score.figures
 
@@ -154,7 +148,7 @@ def test_what_is_said_at_the_end() -> None:
         " terse:mini."
     )
     told = tell_discoveries([], arena="terse:mini", looked_at=2, unjudged=["a", "b"])
-    assert told.endswith("Without a verdict, for trainings that ended without a number: a, b.")
+    assert told.endswith("Without a verdict, as a training of theirs or of dpo's ended without a number: a, b.")
     endings = {lack: tell_no_finalist(lack, arena="terse:mini", looked_at=2) for lack in Lack}
     assert len(set(endings.values())) == 4
     assert all(each.startswith("No confirmed discovery: ") for each in endings.values())

@@ -7,13 +7,14 @@ from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Arena, Campaign, Candidate, Freeze, Round
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
+from discovery_service.domain.described_arenas import pinned_name
 from discovery_service.domain.states import CampaignStatus, CandidateStatus, EvaluationStatus, RoundStatus
 from discovery_service.engine import arenas
 from discovery_service.engine.campaigns import get_campaign, resume_campaign
 from discovery_service.engine.confirm import BrokenSeal
 from discovery_service.engine.entries import read_field
 from discovery_service.engine.evaluations import retry_evaluation
-from tests.engine.playing import ARENA, ELSEWHERE, Play, document
+from tests.engine.playing import ARENA, CALIBRATION, ELSEWHERE, Play, document
 from tests.engine.test_verdicts import CONFIRM, PLANTED, SCREEN, TUNE, finalists
 
 
@@ -29,6 +30,7 @@ def test_what_follows_from_a_seal_is_not_drawn_again_where_rows_behind_it_were_c
         campaign = session.get_one(Campaign, play.campaign_id)
         campaign.spec = campaign.spec | ({"seed": 7} if change == "seed" else {})
         if change == "arena":
+            campaign.spec = campaign.spec | {"arena": ARENA}  # without a version, as a built-in one
             session.get_one(Arena, play.arena_id).content_sha256 = "d" * 64
         elif change == "graph_sha256":
             cdpo, ipo = (session.scalars(select(Candidate).filter_by(name=each)).one() for each in ("cdpo", "ipo"))
@@ -68,16 +70,34 @@ def test_where_dpo_was_not_accepted_it_is_not_said_to_have_failed(sessions: Sess
 def test_a_campaign_stays_in_the_arena_in_which_it_began(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a later version of the package calls by the name of a built-in one."""
     play = Play(sessions, PLANTED, rounds=[("cdpo",)], library=("dpo", "ipo"), held_out=[ELSEWHERE])
+    with sessions.begin() as session:
+        campaign = session.get_one(Campaign, play.campaign_id)
+        campaign.spec = campaign.spec | {"arena": ARENA, "held_out_arenas": [ELSEWHERE]}
     play.run(until=CONFIRM)
     play.measure(*(row.id for _, row in play.evaluations(purpose=CONFIRM)))
     before = {row.arena_id for _, row in play.evaluations()}
     changed = {name: document(name) | {"version": 2} for name in (ARENA, ELSEWHERE)}
-    monkeypatch.setattr(arenas, "find_document", lambda name: changed.get(name.partition("@")[0]))
+    monkeypatch.setattr(arenas, "find_document", changed.get)
     play.run()
     assert play.get_campaign().status is CampaignStatus.COMPLETED
     assert {row.arena_id for _, row in play.evaluations()} == before
     with sessions() as session:
         assert len(session.scalars(select(Freeze)).all()) == len(before) == 2
+
+
+def test_another_version_of_the_searched_arena_is_held_out_like_another_arena(sessions: Sessions) -> None:
+    play = Play(sessions, PLANTED, rounds=[("cdpo",)], library=("dpo", "ipo"))
+    with sessions.begin() as session:
+        other, _ = arenas.register_arena(session, document(ARENA) | {"version": 2})
+        other.calibration = CALIBRATION
+        campaign, searched = session.get_one(Campaign, play.campaign_id), session.get_one(Arena, play.arena_id)
+        names = [pinned_name(ARENA, each.content_sha256) for each in (searched, other)]
+        campaign.spec = campaign.spec | {"arena": names[0], "held_out_arenas": names[1:]}
+        other_id = other.id
+    play.run()
+    assert play.get_campaign().status is CampaignStatus.COMPLETED
+    assert play.standings(CONFIRM, arena_id=other_id)["cdpo"].verdict == "better than"
+    assert play.counts(TUNE, arena_id=other_id) == play.counts(TUNE) == {"dpo": 11, "ipo": 11, "cdpo": 11}
 
 
 def test_the_known_loss_counts_that_it_is_a_twin_of_and_not_the_name_of_the_nearest(sessions: Sessions) -> None:

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import select
 
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Candidate, Finalist
+from discovery_service.db.tables import Candidate, Evaluation, Finalist
 from discovery_service.domain.measuring import Setting
-from discovery_service.domain.states import CampaignStatus, Purpose
+from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose
 from discovery_service.engine.campaigns import resume_campaign
 from discovery_service.engine.standings import rebuild
 from tests.engine.playing import ELSEWHERE, Play, table
@@ -69,17 +69,18 @@ def test_in_a_held_out_arena_dpo_is_frozen_at_both_settings_that_were_found_ther
     assert play.get_campaign().status is CampaignStatus.COMPLETED
 
 
-def test_dpos_second_setting_is_not_compared_with_where_it_fails_there_and_no_verdict_stands_on_our_crash(
-    sessions: Sessions,
-) -> None:
+def test_without_one_of_dpos_settings_there_is_no_verdict_whoever_it_was_that_failed(sessions: Sessions) -> None:
     def value(name: str, setting: Any, policy: int, purpose: Purpose, draw: str) -> float | None:
         fails = name == "dpo" and purpose is CONFIRM and policy == 2 and setting.beta == 1
         return None if fails else misled(name, setting, policy, purpose, draw)
 
     play = Play(sessions, value, rounds=[("cdpo",)], library=("dpo", "ipo"))
     play.run()
-    assert "others" not in play.standings(CONFIRM)["cdpo"].figures["against"]["dpo"]
-    assert play.standings(CONFIRM)["cdpo"].verdict == "better than"
+    assert "dpo" not in play.standings(CONFIRM)["cdpo"].figures["against"]
+    assert play.standings(CONFIRM)["cdpo"].verdict is None
+    assert (play.get_campaign().status_reason or "").endswith(
+        "Without a verdict, as a training of theirs or of dpo's ended without a number: cdpo."
+    )
     (beside,) = play.standings(CONFIRM)["dpo"].figures["others"]
     assert len(beside["failed"]) == 3
     assert "means" not in beside
@@ -95,3 +96,18 @@ def test_dpos_second_setting_is_not_compared_with_where_it_fails_there_and_no_ve
     crashing.run()
     assert crashing.standings(CONFIRM)["cdpo"].verdict is None
     assert str(given_up) in (crashing.get_campaign().status_reason or "")
+
+
+@pytest.mark.parametrize("name", ["dpo", "cdpo"])
+def test_a_failure_that_was_invented_makes_no_discovery(sessions: Sessions, name: str) -> None:
+    play = Play(sessions, misled, rounds=[("cdpo",)], library=("dpo", "ipo"))
+    play.run(until=CONFIRM)
+    with sessions.begin() as session:
+        for invented in (row for found, row in play.evaluations(purpose=CONFIRM) if found == name):
+            if name == "cdpo" or invented.setting["beta"] == 1:
+                row = session.get_one(Evaluation, invented.id)
+                row.status, row.failure = EvaluationStatus.FAILED, {"code": "non_finite"}
+                break
+    play.run()
+    assert play.get_campaign().status is CampaignStatus.COMPLETED
+    assert (play.get_campaign().status_reason or "").startswith("No confirmed discovery")

@@ -69,8 +69,8 @@ def _describe_loss(contest: Contest, contender: Contender, tuned: Tuned, confirm
     settings = progress.settings if is_reference else progress.settings[:1]
     asked = {training: outcome for training, outcome in confirmed.items() if training.setting in settings}
     at_settings = [_describe_setting(place, each, confirmed) for each in settings]
-    failed = at_settings[0]["failed"] if at_settings else 0
-    status = "untuned" if not settings else "tuned" if not asked else "failed" if failed else "confirmed"
+    is_failed = any(each["failed"] for each in at_settings)
+    status = "untuned" if not settings else "tuned" if not asked else "failed" if is_failed else "confirmed"
     return {
         "name": contender.name,
         "role": (Role.REFERENCE if is_reference else Role.FINALIST).value,
@@ -80,7 +80,7 @@ def _describe_loss(contest: Contest, contender: Contender, tuned: Tuned, confirm
         "same_as": contest.find_same(contender),
         "setting": None if progress.chosen is None else progress.chosen.document(),
         "curve": [{"setting": each.setting.document(), "values": list(each.values)} for each in progress.curve],
-        "failed": failed,
+        "failed": at_settings[0]["failed"] if at_settings else 0,
         "metrics": at_settings[0]["metrics"] if at_settings else {},
         "other_settings": at_settings[1:] if asked else [],
         "trainings": [_describe_training(place, *each) for each in (*tuned.outcomes.items(), *asked.items())],
@@ -117,7 +117,10 @@ def _summarise(measurements: list[Document]) -> Document:
 def _find_verdict(
     contest: Contest, contender: Contender, tuned: Mapping[Loss, Tuned], confirmed: Mapping[Loss, Outcomes]
 ) -> Document:
-    """Nothing of the reference itself, and where one of the two failed on a draw at its chosen setting."""
+    """Nothing of the reference itself, nor where one of the two failed on a draw: the reference at any of its settings.
+
+    The one that is missing might have been the hardest.
+    """
     counts, reference = contest.place.counts, contest.reference.loss
     chosen, settings = tuned[contender.loss].progress.chosen, tuned[reference].progress.settings
     if contender is contest.reference or chosen is None:
@@ -125,7 +128,7 @@ def _find_verdict(
     values = _find_values(confirmed.get(contender.loss, {}), chosen, counts)
     found = {each: _find_values(confirmed.get(reference, {}), each, counts) for each in settings}
     met = {each: theirs for each, theirs in found.items() if theirs is not None}
-    if values is None or not settings or settings[0] not in met:
+    if values is None or not settings or len(met) < len(settings):
         return dict(_NOTHING)
     differences = {each: find_differences(values, theirs) for each, theirs in met.items()}
     return _describe_match(contest, compare_with_all(differences, len(contest.finalists)))

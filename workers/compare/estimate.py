@@ -49,7 +49,7 @@ def _tell_detectable(contest: Contest) -> str:
 def _tell_cost(contest: Contest, slots: Slots) -> str:
     trainings, place = count_trainings(contest), contest.place
     wanted = (
-        f"{trainings} trainings in {place.arena['name']}: of each loss {place.plan.trainings} to tune it and"
+        f"At most {trainings} trainings in {place.arena['name']}: of each loss {place.plan.trainings} to tune it and"
         f" {place.draws} to confirm, and {_count_more(place)} more of {contest.reference.name} at another setting"
     )
     seconds = _find_training_s(place) if all(each.kind == "cpu" for each in slots.devices) else None

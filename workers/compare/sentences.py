@@ -16,16 +16,29 @@ _SIZES = ("beta", "learning_rate", "steps")
 
 def tell_verdict(loss: Document, comparison: Document) -> str:
     """Of one loss, without its name."""
-    against = comparison["against"]
+    against, is_reference = comparison["against"], loss["role"] == Role.REFERENCE
     if loss["status"] == "untuned":
         return f"could not be tuned: each of its trainings failed, the first one {_tell_first_failure(loss)}"
     if loss["status"] == "failed":
-        return f"failed on {loss['failed']} of {comparison['draws']} draws, the first time {_tell_first_failure(loss)}"
-    if loss["role"] == Role.REFERENCE:
-        return f"what the others are compared with{_tell_settings(loss, comparison)}"
+        told = f"failed {_tell_failed(loss, comparison)}, the first time {_tell_first_failure(loss)}"
+        return f"{told}; nothing is compared with it" if is_reference else told
+    if is_reference:
+        return f"what the others are compared with{_tell_settings(loss)}"
     if loss["verdict"] is None:
         return f"{loss['status']}, and compared with nothing: {against} failed"
     return _tell_difference(loss, comparison)
+
+
+def _tell_failed(loss: Document, comparison: Document) -> str:
+    """On how many draws; of a reference with several settings, at which."""
+    at_settings = [loss, *loss["other_settings"]]
+    settings = [each["setting"] for each in at_settings]
+    return " and ".join(
+        f"on {each['failed']} of {comparison['draws']} draws"
+        + (f" {tell_apart(each['setting'], settings)}" if len(settings) > 1 else "")
+        for each in at_settings
+        if each["failed"]
+    )
 
 
 def _tell_difference(loss: Document, comparison: Document) -> str:
@@ -38,7 +51,7 @@ def _tell_difference(loss: Document, comparison: Document) -> str:
         return f"{verdict} {against}: the difference is {difference['mean']:+.3f} on each draw alike"
     told = f"{tell_difference(difference)}{_tell_hardest(loss)}"
     if verdict != Verdict.NOT_DISTINGUISHABLE:
-        return f"{verdict} {against} by {told}"
+        return f"{verdict} {against}: {told}"
     if difference["low"] > 0:
         return f"{verdict} {against}: {told} over all, but not better {_tell_where_not(loss)}"
     return (
@@ -47,18 +60,9 @@ def _tell_difference(loss: Document, comparison: Document) -> str:
     )
 
 
-def _tell_settings(reference: Document, comparison: Document) -> str:
-    others = reference["other_settings"]
-    if not others:
-        return ""
-    settings = [reference["setting"], *(each["setting"] for each in others)]
-    broken = [
-        f"; {tell_apart(each['setting'], settings)} it failed on {each['failed']} of {comparison['draws']} draws, and"
-        " nothing is compared with it there"
-        for each in others
-        if each["failed"]
-    ]
-    return f", {_listed([tell_apart(each, settings) for each in settings])}{''.join(broken)}"
+def _tell_settings(reference: Document) -> str:
+    settings = [reference["setting"], *(each["setting"] for each in reference["other_settings"])]
+    return f", {_listed([tell_apart(each, settings) for each in settings])}" if len(settings) > 1 else ""
 
 
 def _tell_hardest(loss: Document) -> str:
@@ -89,7 +93,14 @@ def tell_difference(difference: Document) -> str:
 
 
 def tell_claim(comparison: Document) -> str:
-    """What the verdicts cover, and what went into them."""
+    """What the verdicts cover, and what went into them; that there are none where the reference failed."""
+    reference = comparison["losses"][0]
+    if reference["status"] in ("untuned", "failed"):
+        where = f" {_tell_failed(reference, comparison)}" if reference["status"] == "failed" else " while it was tuned"
+        return (
+            f"Nothing is concluded: {comparison['against']} failed{where}. Better means better than it at each setting"
+            " between which its tuning chose, and on all draws: those on which it failed were the hard ones."
+        )
     policies = [str(each) for each in comparison["base_policies"]]
     which = f"base policies {_listed(policies)}" if len(policies) > 1 else f"base policy {policies[0]}"
     against, level = comparison["against"], tell_level(comparison["level"])
@@ -100,7 +111,7 @@ def tell_claim(comparison: Document) -> str:
             f"{finalists} losses were compared with {against}, each in an interval of {level}, so that all of them hold"
             f" together with {tell_level(LEVEL)}"
         )
-    settings = 1 + sum(not each["failed"] for each in comparison["losses"][0]["other_settings"])
+    settings = 1 + len(reference["other_settings"])
     both = "both" if settings == 2 else f"all {settings}"
     met = f" Better means better than {against} at {both} settings between which its tuning chose." * (settings > 1)
     return (
@@ -131,26 +142,26 @@ def tabulate(comparison: Document) -> tuple[list[str], list[list[str]]]:
     """Columns, with the levels of their intervals, and rows: a loss each, at its best setting; the reference at each
     of its settings, the chosen one first."""
     reference, *others = comparison["losses"]
-    beside = [
-        {**reference, "status": "failed" if each["failed"] else "confirmed", **each}
-        for each in reference["other_settings"]
-    ]
-    losses = [reference, *beside, *others]
+    losses = [reference, *({**reference, **each} for each in reference["other_settings"]), *others]
     known = {name for loss in losses for name in loss["metrics"]}
     names = [name for name in dict.fromkeys((comparison["counts"], *_SHOWN)) if name in known]
     rows = [
         [loss["name"]]
         + [f"{loss['setting'][size]:g}" if loss["setting"] else "" for size in _SIZES]
         + [tell_interval(loss["metrics"].get(name)) for name in names]
-        + [tell_difference(loss["difference"]) if loss["difference"] else "", loss["verdict"] or loss["status"]]
+        + [tell_difference(loss["difference"]) if loss["difference"] else "", _tell_end(loss)]
         for loss in losses
     ]
-    for row, loss in zip(rows, losses, strict=True):
-        if (loss["role"], loss["status"]) == (Role.REFERENCE, "confirmed"):
-            row[-1] = Role.REFERENCE.value
     means = [f"{name} ({tell_level(LEVEL)})" for name in names]
     less = f"{comparison['counts']} less {comparison['against']}'s ({tell_level(comparison['level'])})"
     return ["loss", "beta", "learning rate", "steps", *means, less, "verdict"], rows
+
+
+def _tell_end(loss: Document) -> str:
+    """In a word, of the reference at one of its settings."""
+    if loss["role"] == Role.REFERENCE and loss["metrics"]:
+        return Role.REFERENCE.value
+    return str(loss["verdict"] or loss["status"])
 
 
 def tell_losses(comparison: Document) -> Iterator[str]:

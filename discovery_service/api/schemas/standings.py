@@ -33,7 +33,14 @@ _STANDING: dict[str, Any] = {
     "figures": {"role": "finalist", "failed": []},
     "updated_at": _AT,
 }
-_FINALIST = {"candidate_id": _ID, "name": "softened", "author": "symbolic", "role": "finalist", "setting": _SETTING}
+_FINALIST = {
+    "candidate_id": _ID,
+    "name": "softened",
+    "author": "symbolic",
+    "role": "finalist",
+    "rank": 0,
+    "setting": _SETTING,
+}
 _FREEZE = {
     "arena": "panel:mini",
     "extension": 0,
@@ -55,7 +62,10 @@ class StandingRead(BaseModel):
     extension: int
     setting: SettingRead = Field(description="The best that tuning found; of a confirmation the frozen one.")
     draws: int = Field(description="On so many it was measured.")
-    difference: float | None = Field(description="Less DPO at its own best; null of DPO, and before all is measured.")
+    difference: float | None = Field(
+        description="Less DPO at its own best, of a confirmation at the hardest of its settings; null of DPO, before"
+        " all is measured, and where one of both has failed."
+    )
     lower: float | None = Field(description="Of its interval.")
     upper: float | None
     verdict: str | None = Field(description="Of a confirmed finalist; a screen has none.")
@@ -70,6 +80,7 @@ class FinalistRead(BaseModel):
     name: str
     author: Author
     role: Role
+    rank: int = Field(description="0 for the setting that tuning chose; a reference has others beside it.")
     setting: SettingRead
 
 
@@ -116,6 +127,7 @@ def _read_freeze(row: FrozenRow, losses: Iterable[FrozenRow]) -> FreezeRead:
             "name": each.name,
             "author": each.author,
             "role": each.finalist.role,
+            "rank": each.finalist.rank,
             "setting": each.finalist.setting,
         }
         for each in losses
