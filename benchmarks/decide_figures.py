@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.throughput_figures import Target
-from benchmarks.truth_figures import find_quantiles, tabulate_targets
+from benchmarks.truth_figures import find_quantiles
+from benchmarks.truth_table import tabulate_targets
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,14 @@ import numpy as np
 
 from benchmarks.bank_file import Bank, Cell
 from benchmarks.bank_plan import DECIDE, DECIDED, LIBRARY, list_decided
-from benchmarks.bank_worlds import find_spread
+from benchmarks.bank_worlds import find_variances
 from discovery_service.domain.agreement import find_agreement
 from discovery_service.domain.freezing import pick_best
 from discovery_service.domain.halving import LIBRARY_ROUND, find_stopping
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
-from discovery_service.domain.screening import Spread, screen
+from discovery_service.domain.screening import Spread, fit_spread, screen
 from discovery_service.domain.tuning import rank_settings
 
 FINALISTS = 3
@@ -86,7 +86,7 @@ def open_table(bank: Bank) -> Table:
     ]
     j = [[[np.nan if one.j is None else one.j for one in each] for each in tried] for tried in found]
     seconds = [[fmean(one.seconds for one in each) for each in tried] for tried in found]
-    spread = find_spread(bank, DECIDED)
+    spread = fit_spread(find_variances(bank, DECIDED))
     return Table(losses, settings, np.array(j), np.array(seconds), spread, tuple(range(len(DECIDE))))
 
 
