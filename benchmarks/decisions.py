@@ -90,15 +90,19 @@ def open_table(bank: Bank) -> Table:
     return Table(losses, settings, np.array(j), np.array(seconds), spread, tuple(range(len(DECIDE))))
 
 
-def find_exhaustive(table: Table, draws: int, decisions: int, tolerance: float, rng: random.Random) -> float:
-    """How often the setting with the best mean over so many draws is as good as the best, but for the tolerance."""
+def find_exhaustive(table: Table, decisions: int, tolerance: float, rng: random.Random) -> list[float]:
+    """How often the setting with the best mean is as good as the best, but for the tolerance.
+
+    On one draw, on two, and so on, each time the same draws and one more: how chance falls differs little between them.
+    """
     filled = np.nan_to_num(table.j, nan=_FAILED).reshape(table.ways, -1)
-    counts = np.zeros((filled.shape[1], decisions))
-    for number in range(decisions):
-        for draw in rng.choices(table.population, k=draws):
-            counts[draw, number] += 1
-    picks = (filled @ counts).argmax(axis=0)
-    return float((table.means.reshape(-1)[picks] >= table.best - tolerance).mean())
+    is_right = table.means.reshape(-1) >= table.best - tolerance
+    drawn = np.array([rng.choices(table.population, k=CONFIRM_DRAWS) for _ in range(decisions)])
+    sums, shares = np.zeros((table.ways, decisions)), []
+    for draw in drawn.T:
+        sums += filled[:, draw]
+        shares.append(float(is_right[sums.argmax(axis=0)].mean()))
+    return shares
 
 
 @dataclass(frozen=True)

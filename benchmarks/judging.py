@@ -12,15 +12,15 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.redrawn import Contender, Drawn, Entry, Gains, World, confirm, freeze
-from discovery_service.domain.confirming import Match, compare_with_all
+from discovery_service.domain.confirming import Match, compare_with_all, find_level, stratify
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.verdicts import Verdict
 
 COPY = "copy of DPO"
 """With what the names of copies begin."""
-COPIES, LOSSES, FROZEN = "copies of DPO", "other losses", "of either, the finalists"
-"""Whose screen intervals are counted."""
+COPIES, LOSSES = "copies of DPO", "other losses"
+"""Whose screen intervals are counted: all of them, and those of the finalists among them."""
 
 Counts = Counter[Any]
 Effects = Mapping[int, float]
@@ -81,10 +81,9 @@ class Judged:
     def match(self) -> Match:
         return compare_with_all(self.gains, self.finalists)
 
-    @cached_property
-    def alone(self) -> Match:
-        """Were it the only finalist."""
-        return compare_with_all(self.gains, 1)
+    def bound_alone(self, setting: Setting) -> Interval:
+        """Against the reference at that setting, were it the only finalist."""
+        return stratify(self.gains[setting], find_level(1))
 
     @property
     def is_right(self) -> bool:
@@ -93,10 +92,10 @@ class Judged:
         is_better = all(effects is not None and min(effects.values()) > 0 for effects in self.truth.values())
         return is_better and not self.name.startswith(COPY)
 
-    def holds(self, match: Match, setting: Setting) -> bool | None:
-        """Whether the interval of the comparison there holds the truth; None where nobody knows that."""
+    def holds(self, interval: Interval, setting: Setting) -> bool | None:
+        """Whether it holds the truth there; None where nobody knows that."""
         effects = self.truth[setting]
-        return None if effects is None else _holds(match.comparisons[setting].interval, fmean(effects.values()))
+        return None if effects is None else _holds(interval, fmean(effects.values()))
 
 
 def judge(answers: Answers, screened: Mapping[str, Interval], drawn: Drawn) -> Counts:
@@ -130,9 +129,10 @@ def _count_intervals(counts: Counts, finalists: Sequence[Judged]) -> None:
     """Shown is the one with the reference at the harder of its settings, which is known only afterwards."""
     shown = []
     for each in finalists:
-        holds = each.holds(each.match, each.match.hardest)
-        alone = each.holds(each.alone, each.alone.hardest)
-        chosen = each.holds(each.alone, next(iter(each.truth)))
+        hardest, first = each.match.hardest, next(iter(each.truth))
+        holds = each.holds(each.match.counting.interval, hardest)
+        alone = each.holds(each.bound_alone(hardest), hardest)
+        chosen = alone if hardest == first else each.holds(each.bound_alone(first), first)
         if holds is None or alone is None or chosen is None:
             continue
         shown.append(holds)
@@ -143,14 +143,14 @@ def _count_intervals(counts: Counts, finalists: Sequence[Judged]) -> None:
 
 
 def _count_screen(counts: Counts, answers: Answers, screened: Mapping[str, Interval]) -> None:
-    frozen = set(freeze(screened))
+    finalists = freeze(screened)
     for name, interval in screened.items():
         truth = answers.find_screened(name)
         if truth is None:
             continue
         kind, holds = COPIES if name.startswith(COPY) else LOSSES, _holds(interval, truth)
-        for counted in (kind, FROZEN) if name in frozen else (kind,):
-            counts.update({("screened", counted): 1, ("screen holds", counted): holds})
+        for stage in ("screened", "frozen") if name in finalists else ("screened",):
+            counts.update({(stage, kind): 1, (f"{stage} holds", kind): holds})
 
 
 def _holds(interval: Interval, value: float) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.bank_file import Bank
 from benchmarks.bank_plan import CONFIRM, CONTROLS, LIBRARY, LIBRARY_DRAWS, MAIN, WITH_WINNER
 from benchmarks.bank_worlds import find_library, find_values
-from benchmarks.judging import COPIES, FROZEN, LOSSES, Counts
+from benchmarks.judging import COPIES, LOSSES, Counts
 from benchmarks.redrawn import CONFIRM_DRAWS, FINALISTS, World
 from benchmarks.throughput_figures import Target
 from benchmarks.truth_campaigns import GAINS, Drawing, add_up
@@ -148,6 +148,9 @@ def describe_coverage(*kinds: Mapping[str, Drawing]) -> dict[str, Any]:
     return told | {"arenas": {arena: _tell_coverage(each) for arena, each in arenas.items()}}
 
 
+_STAGES = {"screened": "", "frozen": ", finalists"}
+
+
 def _tell_coverage(drawing: Drawing) -> dict[str, Any]:
     return {
         "intervals": drawing.total["intervals"],
@@ -157,9 +160,10 @@ def _tell_coverage(drawing: Drawing) -> dict[str, Any]:
         "as_shown": find_share(drawing, "hold", "intervals") | {"level": _divide(drawing.total, "level", "intervals")},
         "all_of_a_campaign": find_share(drawing, "all hold", "campaigns with intervals") | {"level": LEVEL},
         "screen": {
-            kind: find_share(drawing, ("screen holds", kind), ("screened", kind))
-            | {"level": LEVEL, "intervals": drawing.total["screened", kind]}
-            for kind in (COPIES, LOSSES, FROZEN)
+            kind + told: find_share(drawing, (f"{stage} holds", kind), (stage, kind))
+            | {"level": LEVEL, "intervals": drawing.total[stage, kind]}
+            for kind in (COPIES, LOSSES)
+            for stage, told in _STAGES.items()
         },
     }
 

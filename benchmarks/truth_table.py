@@ -100,10 +100,10 @@ def _tabulate_coverage(figures: Mapping[str, Any]) -> list[str]:
 
 def _list_coverage(told: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {
-        "as if the finalist were the only one": told,
-        "the same at DPO's chosen setting": told["at_the_chosen_setting"],
-        "as shown": told["as_shown"],
-        "campaigns of which all hold as shown": told["all_of_a_campaign"],
+        "at DPO's harder setting, for one finalist": told,
+        "at its chosen setting, for one finalist": told["at_the_chosen_setting"],
+        "as shown, for as many as there are": told["as_shown"],
+        "campaigns of which all shown hold": told["all_of_a_campaign"],
     } | {f"of the screen, {kind}": each for kind, each in told["screen"].items()}
 
 

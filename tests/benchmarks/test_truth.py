@@ -13,7 +13,7 @@ from benchmarks import truth
 from benchmarks.bank_file import Cell, Outcome, write_bank
 from benchmarks.bank_plan import CONTROLS, LIBRARY, MAIN, SALTS, WITH_WINNER
 from benchmarks.bank_worlds import find_variances, open_world
-from benchmarks.judging import COPIES, FROZEN, LOSSES, Counts
+from benchmarks.judging import COPIES, LOSSES, Counts
 from benchmarks.planted import PLANTED
 from benchmarks.redrawn import World
 from benchmarks.truth_campaigns import CANDIDATES, GAINS, Sample, play_placebo, play_planted, repeat, sample
@@ -133,7 +133,7 @@ def test_intervals_hold_the_truth_of_the_bank_as_often_as_they_say() -> None:
     assert told["as_shown"]["level"] == pytest.approx(1 - 0.05 / 3)
     assert told["as_shown"]["share"] == pytest.approx(0.983, abs=0.012)
     assert told["all_of_a_campaign"]["share"] >= 0.95
-    assert list(told["screen"]) == [COPIES, LOSSES, FROZEN]
+    assert list(told["screen"]) == [COPIES, f"{COPIES}, finalists", LOSSES, f"{LOSSES}, finalists"]
     for kind in (COPIES, LOSSES):
         assert told["screen"][kind]["share"] == pytest.approx(0.95, abs=0.04)
 
@@ -161,9 +161,9 @@ def test_a_screen_is_held_to_the_truth_of_its_own_base_policy() -> None:
         return 5.0 * (cell.base_policy != 0) * (cell.loss == PLANTED)
 
     counts = play(play_planted, open_terse(known), 100)
-    assert counts["screen holds", LOSSES] / counts["screened", LOSSES] > 0.9
+    assert counts["screened holds", LOSSES] / counts["screened", LOSSES] > 0.9
     assert counts["screened", COPIES] + counts["screened", LOSSES] == 100 * CANDIDATES
-    assert counts["screened", FROZEN] == counts["finalists"] == 300
+    assert counts["frozen", COPIES] + counts["frozen", LOSSES] == counts["finalists"] == 300
 
 
 def test_with_dpo_at_one_of_its_settings_failed_nothing_is_said_of_anybody() -> None:
