@@ -265,7 +265,7 @@ def test_fewer_campaigns_than_a_drawn_bank_has_are_refused() -> None:
 
 def test_a_target_is_of_all_arenas_or_not_measured() -> None:
     some = {"share": 1.0}
-    arenas = {arena: {} for arena in MAIN}
+    arenas: dict[str, Any] = {arena: {} for arena in MAIN}
     told = {"share": 0.0, "better": 0, "right_share": some, "found_share": some, "verdicts_a_campaign": {"share": 0.0}}
     figures: dict[str, Any] = {
         "placebo": {**told, "arenas": arenas},
