@@ -6,7 +6,6 @@ and writes what is there.
 """
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -177,34 +176,14 @@ def _collect_cells(bench: Bench, cells: Iterator[Cell]) -> bool:
     return is_complete
 
 
-def adopt(path: Path, kept: Path) -> None:
-    """Takes the lines of another file into this one. Those that name no graph are of the losses as they are now."""
-    known = set(kept.read_text().splitlines()) if kept.exists() else set()
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with kept.open("a") as file:
-        for line in path.read_text().splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            key = row["key"]
-            if key.get("graph") is None:
-                key["graph"] = _hash_graph(key["arena"], key["loss"])
-            if (whole := json.dumps(row)) not in known:
-                file.write(whole + "\n")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kept", default=Path("build/bank.jsonl"), type=Path)
-    parser.add_argument("--adopt", default=[], nargs="+", type=Path, help="files of other runs, taken in first")
     parser.add_argument("--jobs", default=1, type=int, help="processes of a core each")
     parser.add_argument("--phase", action="append", type=Phase, choices=Phase, help="all unless given")
     parser.add_argument("--as-is", action="store_true", help="measure nothing")
     parser.add_argument("--out", default=SHIPPED, type=Path)
     arguments = parser.parse_args()
-    for path in arguments.adopt:
-        adopt(path, arguments.kept)
     if not arguments.as_is:
         units = [unit for unit in list_units() if unit.phase in (arguments.phase or Phase)]
         # A loss's trainings in an arena are one process's, so that none is made twice.

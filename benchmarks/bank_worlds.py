@@ -6,10 +6,10 @@ from benchmarks.bank_file import Bank, Cell
 from benchmarks.bank_plan import CONFIRM, LIBRARY, LIBRARY_DRAWS, PROPOSED, SALTS, SCREEN, TUNE, Place, has_winner
 from benchmarks.planted import PLANTED
 from benchmarks.redrawn import Entry, Values, World
-from discovery_service.domain.differences import Occasion, find_differences, pool_variance
+from discovery_service.domain.differences import Occasion, Variance, find_differences, pool_variance
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Draw, Setting
-from discovery_service.domain.screening import Spread, fit_spread
+from discovery_service.domain.screening import fit_spread, pool_sd
 
 PLACES: tuple[Place, ...] = (*CONFIRM, *TUNE, *SCREEN)
 
@@ -20,10 +20,11 @@ def open_world(bank: Bank, arena: str) -> World:
     confirm: dict[int, list[int]] = {}
     for number, (policy, _) in enumerate(CONFIRM):
         confirm.setdefault(policy, []).append(number)
-    first_screen = len(CONFIRM) + len(TUNE)
+    first_screen, variances = len(CONFIRM) + len(TUNE), find_variances(bank, arena)
     return World(
         arena=arena,
-        spread=find_spread(bank, arena),
+        spread=fit_spread(variances),
+        sd=pool_sd(variances),
         reference=_make_entry(bank, arena, REFERENCE_LOSS, ("", *SALTS)),
         entries={loss: _make_entry(bank, arena, loss, ("",)) for loss in losses},
         tune=range(len(CONFIRM), first_screen),
@@ -42,12 +43,12 @@ def _make_entry(bank: Bank, arena: str, loss: str, salts: Sequence[str]) -> Entr
     return Entry(settings, tuple(take(salt) for salt in salts))
 
 
-def find_spread(bank: Bank, arena: str) -> Spread:
-    """Of the library's differences to DPO on fresh draws, each loss at its best, as a calibration fits it."""
+def find_variances(bank: Bank, arena: str) -> list[Variance]:
+    """Of the library's differences to DPO on fresh draws, each loss at its best, as a calibration takes them."""
     reference = find_library(bank, arena, REFERENCE_LOSS)
     assert reference is not None
     others = (find_library(bank, arena, loss) for loss in LIBRARY if loss != REFERENCE_LOSS)
-    return fit_spread(pool_variance(find_differences(each, reference)) for each in others if each is not None)
+    return [pool_variance(find_differences(each, reference)) for each in others if each is not None]
 
 
 def find_library(bank: Bank, arena: str, loss: str) -> dict[Occasion, float] | None:

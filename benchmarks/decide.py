@@ -3,9 +3,10 @@
 (a) As peers do it, a process around TRL's DPOTrainer for each evaluation and every setting on the same number of draws:
 extrapolated from the processor time of a few such processes, which are measured here. (b) The same on this runtime, and
 (c) screen, then confirm, from the times in the bank. In `terse:mini`, for decisions drawn anew from the bank. The
-exhaustive runs have as many draws as they need to be right as often as (c) is, at most twelve; right is a pick whose
-true J is within one A/A standard deviation of the best. A table goes to stderr, its figures as JSON to stdout with
---json. Three minutes of one core, two of them for TRL's processes, which are kept in a file.
+exhaustive runs have as many draws as they need to be right as often as (c) is, but for a standard error of so many
+decisions, at most twelve; where those do not suffice the ratios are bounds, and said to be. Right is a pick whose true
+J is within one A/A standard deviation of the best. A table goes to stderr, its figures as JSON to stdout with --json.
+Five minutes of one core, two of them for TRL's processes, which are kept in a file.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from statistics import fmean
 from benchmarks.bank_file import SHIPPED, NotInBank, read_bank
 from benchmarks.bank_plan import DECIDE, DECIDED
 from benchmarks.decide_figures import Repeated, describe, tabulate
-from benchmarks.decisions import CONFIRM_DRAWS, Table, decide, find_exhaustive, open_table
+from benchmarks.decisions import Table, decide, find_exhaustive, open_table
 from benchmarks.evaluations import WITHOUT_TRL, Cell, TrlFolder, is_trl_here
 from benchmarks.kept import Kept
 from benchmarks.throughput import LOSSES
@@ -42,7 +43,7 @@ PEER_DRAWS = 2
 class Sample:
     decisions: int = 2000
     banks: int = 100
-    decisions_of_bank: int = 200
+    decisions_of_bank: int = 500
     seed: int = 0
 
 
@@ -50,10 +51,10 @@ def repeat(table: Table, decisions: int, tolerance: float, peers: Sequence[float
     made = [decide(table, rng) for _ in range(decisions)]
     truths = [float(table.means[each.pick]) for each in made]
     right = fmean(truth >= table.best - tolerance for truth in truths)
-    exhaustive = [find_exhaustive(table, draws, decisions, tolerance, rng) for draws in range(1, CONFIRM_DRAWS + 1)]
     return Repeated(
+        decisions=decisions,
         right=right,
-        exhaustive=exhaustive,
+        exhaustive=find_exhaustive(table, decisions, tolerance, rng),
         regret=fmean(table.best - truth for truth in truths),
         tau=fmean(each.tau for each in made),
         tau_of_screened=fmean(each.tau_of_screened for each in made),

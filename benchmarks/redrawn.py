@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from discovery_service.domain.confirming import Match, compare_with_all
-from discovery_service.domain.differences import Occasion
+from discovery_service.domain.differences import Occasion, find_differences
 from discovery_service.domain.freezing import pick_best
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.measuring import Setting
-from discovery_service.domain.power import MIN_DRAWS, POLICIES
+from discovery_service.domain.power import MIN_DRAWS, POLICIES, find_detectable
 from discovery_service.domain.screening import Spread, screen
 from discovery_service.domain.tuning import rank_settings
 
@@ -25,9 +24,12 @@ CONFIRM_DRAWS = MIN_DRAWS
 _TUNE = slice(0, TUNE_DRAWS)
 _SCREEN = slice(TUNE_DRAWS, TUNE_DRAWS + SCREEN_DRAWS)
 _CONFIRM = slice(TUNE_DRAWS + SCREEN_DRAWS, None)
+_SCREENED = tuple(Occasion(0, str(number)) for number in range(SCREEN_DRAWS))
 
 Values = tuple[float | None, ...]
 """J at each of a loss's settings on one draw; None where it failed."""
+Gains = Mapping[Setting, Mapping[Occasion, float]]
+"""A loss's differences to the reference at each of its settings, draw by draw."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,19 @@ class World:
 
     arena: str
     spread: Spread
+    sd: float
+    """By which the service plans a confirmation in it."""
     reference: Entry
     entries: Mapping[str, Entry]
     tune: Sequence[int]
     screen: Sequence[int]
     confirm: Mapping[int, Sequence[int]]
     """By base policy."""
+
+    @property
+    def detectable(self) -> float:
+        """The smallest difference that a confirmation is sure enough to find, as the service tells it."""
+        return find_detectable(sd=self.sd, draws=CONFIRM_DRAWS, finalists=FINALISTS)
 
     def resample(self, rng: random.Random) -> "World":
         """The arena of another bank with as many draws, for the bootstrap. Its spread stays the published one."""
@@ -64,14 +73,20 @@ class World:
 
     def find_means(self, entry: Entry, at: int, salts: slice = slice(1)) -> dict[int, float] | None:
         """The truth of a setting by base policy; None where it failed on some draw."""
-        means = {}
-        for policy, part in self.confirm.items():
-            values = [each[place][at] for each in entry.values[salts] for place in part]
-            known = [value for value in values if value is not None]
-            if len(known) < len(values):
-                return None
-            means[policy] = fmean(known)
-        return means
+        found = {policy: find_mean(entry, at, part, salts) for policy, part in self.confirm.items()}
+        means = {policy: mean for policy, mean in found.items() if mean is not None}
+        return means if len(means) == len(found) else None
+
+    def find_screened(self, entry: Entry, at: int, salts: slice = slice(1)) -> float | None:
+        """The truth of what a screen estimates."""
+        return find_mean(entry, at, self.screen, salts)
+
+
+def find_mean(entry: Entry, at: int, part: Sequence[int], salts: slice) -> float | None:
+    """None where it failed on some draw."""
+    values = [each[place][at] for each in entry.values[salts] for place in part]
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
 
 
 @dataclass(frozen=True)
@@ -116,33 +131,41 @@ def enter(settings: tuple[Setting, ...], values: Sequence[Values]) -> Contender:
     return Contender(settings, values, tuple(settings.index(each) for each in rank_settings(tuned)))
 
 
-def find_gains(contender: Contender, reference: Contender, span: slice, at: int | None) -> list[float] | None:
+def find_gains(
+    contender: Contender, reference: Contender, at: int, span: slice, occasions: Sequence[Occasion]
+) -> dict[Occasion, float] | None:
     """On the reference at that setting of its own.
 
     None where either failed on some draw: then there is no estimate, as those it failed on were the hard ones.
     """
-    pairs = list(zip(contender.take(span, contender.chosen), reference.take(span, at), strict=False))
-    gains = [own - other for own, other in pairs if own is not None and other is not None]
-    return gains if pairs and len(gains) == len(pairs) else None
+    own = _find_whole(contender.take(span, contender.chosen), occasions)
+    other = _find_whole(reference.take(span, at), occasions)
+    return None if own is None or other is None else find_differences(own, other)
+
+
+def _find_whole(values: Sequence[float | None], occasions: Sequence[Occasion]) -> dict[Occasion, float] | None:
+    found = {occasion: value for occasion, value in zip(occasions, values, strict=False) if value is not None}
+    return found if len(found) == len(occasions) else None
 
 
 def screen_all(contenders: Mapping[str, Contender], reference: Contender, spread: Spread) -> dict[str, Interval]:
     """Of those that have an estimate."""
-    gains = {name: find_gains(each, reference, _SCREEN, reference.chosen) for name, each in contenders.items()}
-    return {name: screen(each, spread) for name, each in gains.items() if each is not None}
-
-
-def confirm(contender: Contender, reference: Contender, drawn: Drawn) -> Match | None:
-    """None where either failed on a draw at its chosen setting."""
-    gains = {at: find_gains(contender, reference, _CONFIRM, at) for at in reference.ranked}
-    if reference.chosen is None or gains[reference.chosen] is None:
-        return None
-    met = {
-        reference.settings[at]: dict(zip(drawn.occasions, each, strict=True))
-        for at, each in gains.items()
-        if each is not None
+    if reference.chosen is None:
+        return {}
+    gains = {
+        name: find_gains(each, reference, reference.chosen, _SCREEN, _SCREENED) for name, each in contenders.items()
     }
-    return compare_with_all(met, FINALISTS)
+    return {name: screen(list(each.values()), spread) for name, each in gains.items() if each is not None}
+
+
+def confirm(contender: Contender, reference: Contender, drawn: Drawn) -> Gains | None:
+    """Its gains on the reference at each setting with which that was frozen.
+
+    None where either failed on a draw at any of them: the one at which the reference failed may be the hardest to beat.
+    """
+    found = {at: find_gains(contender, reference, at, _CONFIRM, drawn.occasions) for at in reference.ranked}
+    gains = {reference.settings[at]: each for at, each in found.items() if each is not None}
+    return gains if gains and len(gains) == len(found) else None
 
 
 def freeze(screened: Mapping[str, Interval]) -> list[str]:

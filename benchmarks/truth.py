@@ -26,8 +26,8 @@ from benchmarks.truth_figures import (
     describe_planted,
     describe_theory,
     find_targets,
-    tabulate,
 )
+from benchmarks.truth_table import tabulate
 
 Opened = TypeVar("Opened")
 
@@ -43,7 +43,7 @@ def describe(bank: Bank, plan: Sample) -> dict[str, Any]:
         "planted": describe_planted(planted, worlds),
         "theory": describe_theory(),
         "null": describe_null(null),
-        "coverage": describe_coverage([*placebo.values(), *planted.values()]),
+        "coverage": describe_coverage(placebo, planted),
         "left_out": left_out,
         "bank": {"trainings": len(bank.outcomes), **bank.about},
     }
@@ -68,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--campaigns", default=Sample.campaigns, type=int, help="of each kind in each arena")
     parser.add_argument("--banks", default=Sample.banks, type=int, help="drawn from the bank, for the intervals")
     arguments = parser.parse_args(argv)
+    if arguments.campaigns < Sample.campaigns_of_bank:
+        parser.error(f"At least {Sample.campaigns_of_bank} campaigns: their interval is of so many from each bank.")
     figures = describe(read_bank(arguments.bank), Sample(arguments.campaigns, arguments.banks))
     print(tabulate(figures), file=sys.stderr)
     if arguments.json:

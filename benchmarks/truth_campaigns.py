@@ -5,16 +5,14 @@ Twelve candidates, four rounds of three, as in the campaigns that a language mod
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
 
+from benchmarks.judging import COPY, Answers, Counts, judge
 from benchmarks.planted import PLANTED
 from benchmarks.redrawn import (
-    CONFIRM_DRAWS,
     FINALISTS,
-    Contender,
     Drawn,
     Entry,
     Values,
@@ -25,11 +23,8 @@ from benchmarks.redrawn import (
     freeze,
     screen_all,
 )
-from discovery_service.domain.confirming import Comparison, Match
-from discovery_service.domain.intervals import LEVEL, Interval
-from discovery_service.domain.measuring import Setting
-from discovery_service.domain.power import find_detectable
-from discovery_service.domain.students_t import find_t
+from discovery_service.domain.confirming import Comparison, Match, compare_with_all
+from discovery_service.domain.intervals import Interval
 from discovery_service.domain.verdicts import Verdict, read_verdict
 
 CANDIDATES = 12
@@ -37,13 +32,7 @@ SIZEABLE = 1.5
 """Times the smallest detectable difference: a gain that is to be found."""
 GAINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 """At which the power is told."""
-_COPY = "copy of DPO"
 
-Counts = Counter[Any]
-Effects = Mapping[int, float]
-Truth = Mapping[Setting, Effects | None]
-"""The bank's means against the reference at each setting between which its tuning chose, the chosen one first. None
-where either failed somewhere in the bank."""
 Play = Callable[[World, random.Random], Counts]
 
 
@@ -64,15 +53,11 @@ def play_placebo(world: World, rng: random.Random) -> Counts:
     others = [[salt for salt in salts if salt != taken] for taken in own]
     reference = enter(entry.settings, _pick(entry, own, drawn))
     contenders = {
-        f"{_COPY} {number}": enter(entry.settings, _pick(entry, [rng.choice(left) for left in others], drawn))
+        f"{COPY} {number}": enter(entry.settings, _pick(entry, [rng.choice(left) for left in others], drawn))
         for number in range(CANDIDATES)
     }
-
-    def find_truth(name: str) -> Truth:
-        return _find_truth(world, entry, contenders[name], reference, salts=slice(len(entry.values)))
-
-    screened = screen_all(contenders, reference, world.spread)
-    return _count(_judge(contenders, reference, drawn, screened, find_truth))
+    answers = Answers(world, reference, contenders, entries={}, salts=slice(len(entry.values)))
+    return judge(answers, screen_all(contenders, reference, world.spread), drawn)
 
 
 def _pick(entry: Entry, salts: Sequence[int], drawn: Drawn) -> list[Values]:
@@ -89,16 +74,14 @@ def play_planted(world: World, rng: random.Random) -> Counts:
     }
     while len(contenders) < CANDIDATES:
         copied = _copy(world.reference, drawn, rng)
-        contenders[f"{_COPY} {len(contenders)}"] = enter(world.reference.settings, copied)
-
-    def find_truth(name: str) -> Truth:
-        return _find_truth(world, world.entries.get(name, world.reference), contenders[name], reference)
-
+        contenders[f"{COPY} {len(contenders)}"] = enter(world.reference.settings, copied)
+    answers = Answers(world, reference, contenders, world.entries, salts=slice(1))
     screened = screen_all(contenders, reference, world.spread)
-    counts = _count(_judge(contenders, reference, drawn, screened, find_truth))
-    known = [effects for effects in find_truth(PLANTED).values() if effects is not None]
+    counts = judge(answers, screened, drawn)
+    known = [effects for effects in answers.find(PLANTED).values() if effects is not None]
     if known:
-        gain, match = min(fmean(each.values()) for each in known), confirm(contenders[PLANTED], reference, drawn)
+        gain, gains = min(fmean(each.values()) for each in known), confirm(contenders[PLANTED], reference, drawn)
+        match = None if gains is None else compare_with_all(gains, FINALISTS)
         _count_winner(counts, world, match, PLANTED in freeze(screened), gain)
         if match is not None and PLANTED in screened:
             _count_power(counts, match, screened, gain)
@@ -122,89 +105,11 @@ def _copy(entry: Entry, drawn: Drawn, rng: random.Random) -> list[Values]:
     return copied
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A finalist."""
-
-    name: str
-    match: Match
-    truth: Truth
-
-    @property
-    def is_right(self) -> bool:
-        """To be called better: no copy of DPO is, and nothing else that is not under every base policy, than DPO at
-        each setting that it met."""
-        met = [self.truth[setting] for setting in self.match.comparisons]
-        is_better = all(effects is not None and min(effects.values()) > 0 for effects in met)
-        return is_better and not self.name.startswith(_COPY)
-
-    @property
-    def single(self) -> tuple[Comparison, Effects | None]:
-        """With the reference at its chosen setting, whichever is the harder one."""
-        chosen = next(iter(self.truth))
-        return self.match.comparisons[chosen], self.truth[chosen]
-
-
-def _judge(
-    contenders: Mapping[str, Contender],
-    reference: Contender,
-    drawn: Drawn,
-    screened: Mapping[str, Interval],
-    find_truth: Callable[[str], Truth],
-) -> Iterator[Judged]:
-    """The finalists, but for one that failed while it was confirmed: it has no verdict."""
-    for name in freeze(screened):
-        match = confirm(contenders[name], reference, drawn)
-        if match is not None:
-            yield Judged(name, match, find_truth(name))
-
-
-def _find_truth(
-    world: World, entry: Entry, contender: Contender, reference: Contender, salts: slice = slice(1)
-) -> Truth:
-    own = None if contender.chosen is None else world.find_means(entry, contender.chosen, salts)
-    truth: dict[Setting, Effects | None] = {}
-    for at in reference.ranked:
-        theirs = world.find_means(world.reference, at, salts)
-        truth[reference.settings[at]] = None if own is None or theirs is None else {p: own[p] - theirs[p] for p in own}
-    return truth
-
-
-def _count(finalists: Iterable[Judged]) -> Counts:
-    counts: Counts = Counter(campaigns=1)
-    for each in finalists:
-        counts["finalists"] += 1
-        counts[each.match.verdict] += 1
-        counts["right"] += each.match.verdict is Verdict.BETTER and each.is_right
-        comparison, effects = each.single
-        if effects is not None:
-            counts["intervals"] += 1
-            truth = fmean(effects.values())
-            counts["covered"] += _holds(comparison.interval, truth)
-            counts["covered alone"] += _holds(_at_95(comparison), truth)
-    counts["with better"] = counts[Verdict.BETTER] > 0
-    counts["with worse"] = counts[Verdict.WORSE] > 0
-    return counts
-
-
-def _holds(interval: Interval, value: float) -> bool:
-    return interval.low is not None and interval.high is not None and interval.low <= value <= interval.high
-
-
-def _at_95(comparison: Comparison) -> Interval:
-    """The same interval, were this the only finalist."""
-    interval, degrees = comparison.interval, comparison.degrees
-    assert interval.high is not None
-    half = (interval.high - interval.mean) * find_t(LEVEL, degrees) / find_t(comparison.level, degrees)
-    return replace(interval, low=interval.mean - half, high=interval.mean + half)
-
-
 def _count_winner(counts: Counts, world: World, match: Match | None, is_finalist: bool, gain: float) -> None:
     """Whether the planted loss is found, and whether it had to be: by its gain on DPO at the harder of its settings."""
-    detectable = find_detectable(sd=world.spread.sd, draws=CONFIRM_DRAWS, finalists=FINALISTS)
     is_found = is_finalist and match is not None and match.verdict is Verdict.BETTER
     counts.update({"winners": 1, "gain": gain, "winner a finalist": is_finalist, "winner found": is_found})
-    if gain >= SIZEABLE * detectable:
+    if gain >= SIZEABLE * world.detectable:
         counts.update({"sizeable": 1, "sizeable found": is_found})
     if match is not None:
         counts.update({"variances": 1, "variance": match.counting.sd**2})

@@ -1,20 +1,23 @@
-"""From what was counted in re-drawn campaigns to what is told: shares with intervals, targets, tables."""
+"""From what was counted in re-drawn campaigns to what is told: shares with intervals, and targets."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from typing import Any
 
 from benchmarks.bank_file import Bank
-from benchmarks.bank_plan import CONTROLS, LIBRARY, LIBRARY_DRAWS
-from benchmarks.bank_worlds import find_library
+from benchmarks.bank_plan import CONFIRM, CONTROLS, LIBRARY, LIBRARY_DRAWS, MAIN, WITH_WINNER
+from benchmarks.bank_worlds import find_library, find_values
+from benchmarks.judging import COPIES, LOSSES, Counts
 from benchmarks.redrawn import CONFIRM_DRAWS, FINALISTS, World
 from benchmarks.throughput_figures import Target
-from benchmarks.truth_campaigns import GAINS, Counts, Drawing, add_up
-from discovery_service.domain.confirming import compare
+from benchmarks.truth_campaigns import GAINS, Drawing, add_up
+from discovery_service.domain.confirming import compare_with_all
 from discovery_service.domain.differences import find_differences
+from discovery_service.domain.intervals import LEVEL
 from discovery_service.domain.known_losses import REFERENCE_LOSS
-from discovery_service.domain.power import find_detectable, find_power
+from discovery_service.domain.power import find_power
 from discovery_service.domain.verdicts import Verdict
 
 TYPICAL_SDS = (0.135, 0.25)
@@ -43,7 +46,7 @@ def find_quantiles(values: Sequence[float]) -> tuple[float, float]:
 
 
 def describe_placebo(drawings: Mapping[str, Drawing]) -> dict[str, Any]:
-    told = _tell_placebo(add_up(drawings.values())) if drawings else {}
+    told = _tell_placebo(add_up(drawings.values()))
     return told | {"arenas": {arena: _tell_placebo(each) for arena, each in drawings.items()}}
 
 
@@ -59,7 +62,7 @@ def _tell_placebo(drawing: Drawing) -> dict[str, Any]:
 
 
 def describe_planted(drawings: Mapping[str, Drawing], worlds: Mapping[str, World]) -> dict[str, Any]:
-    told = _tell_planted(add_up(drawings.values())) if drawings else {}
+    told = _tell_planted(add_up(drawings.values()))
     return told | {"arenas": {arena: _tell_winner(each, worlds[arena]) for arena, each in drawings.items()}}
 
 
@@ -82,9 +85,8 @@ def _tell_winner(drawing: Drawing, world: World) -> dict[str, Any]:
     return _tell_planted(drawing) | {
         "gain": find_share(drawing, "gain", "winners"),
         "sd": sd,
-        "sd_of_arena": world.spread.sd,
-        "degrees_of_arena": world.spread.degrees,
-        "detectable": find_detectable(sd=world.spread.sd, draws=CONFIRM_DRAWS, finalists=FINALISTS),
+        "sd_of_arena": world.sd,
+        "detectable": world.detectable,
         "a_finalist": find_share(drawing, "winner a finalist", "campaigns"),
         "found_at_all": find_share(drawing, "winner found", "campaigns"),
         "power": [_tell_power(drawing, gain, sd) for gain in GAINS],
@@ -120,152 +122,75 @@ def describe_null(arenas: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def compare_library(bank: Bank, arena: str) -> dict[str, Any]:
-    """All of it against DPO, each at its best, at a level for as many losses as there are."""
-    reference = find_library(bank, arena, REFERENCE_LOSS)
-    if reference is None:
-        raise ValueError(f"DPO failed in {arena}, with which everything is compared.")
+    """Each loss at its best against DPO at each of its settings, at a level for as many losses as there are."""
+    places = CONFIRM[:LIBRARY_DRAWS]
+    reference = {}
+    for setting in bank.get_tuned(arena, REFERENCE_LOSS).finalists:
+        values = find_values(bank, arena, REFERENCE_LOSS, setting, places)
+        if values is None:
+            raise ValueError(f"DPO failed in {arena}, with which everything is compared, at {setting.document()}.")
+        reference[setting] = values
     found = {loss: find_library(bank, arena, loss) for loss in LIBRARY if loss != REFERENCE_LOSS}
     losses = {}
     for loss, own in found.items():
         if own is not None:
-            comparison = compare(find_differences(own, reference), len(found))
-            losses[loss] = {**asdict(comparison.interval), "verdict": comparison.verdict.value}
+            gains = {setting: find_differences(own, values) for setting, values in reference.items()}
+            match = compare_with_all(gains, len(found))
+            told = {"verdict": match.verdict.value, "level": match.counting.level, "at": match.hardest.document()}
+            losses[loss] = asdict(match.counting.interval) | told
     return {"losses": losses, "failed": [loss for loss, own in found.items() if own is None]}
 
 
-def describe_coverage(drawings: Iterable[Drawing]) -> dict[str, Any]:
-    known = list(drawings)
-    if not known:
-        return {}
-    drawing = add_up(known)
+def describe_coverage(*kinds: Mapping[str, Drawing]) -> dict[str, Any]:
+    """How many intervals hold the truth, by what they are intervals of, of campaigns of all kinds."""
+    arenas = {arena: add_up(each[arena] for each in kinds if arena in each) for arena in dict.fromkeys(chain(*kinds))}
+    told = _tell_coverage(add_up(arenas.values()))
+    return told | {"arenas": {arena: _tell_coverage(each) for arena, each in arenas.items()}}
+
+
+_STAGES = {"screened": "", "frozen": ", finalists"}
+
+
+def _tell_coverage(drawing: Drawing) -> dict[str, Any]:
     return {
         "intervals": drawing.total["intervals"],
-        **find_share(drawing, "covered alone", "intervals"),
-        "at_their_own_level": find_share(drawing, "covered", "intervals"),
+        **find_share(drawing, "hold alone", "intervals"),
+        "level": LEVEL,
+        "at_the_chosen_setting": find_share(drawing, "hold at the chosen setting", "intervals") | {"level": LEVEL},
+        "as_shown": find_share(drawing, "hold", "intervals") | {"level": _divide(drawing.total, "level", "intervals")},
+        "all_of_a_campaign": find_share(drawing, "all hold", "campaigns with intervals") | {"level": LEVEL},
+        "screen": {
+            kind + told: find_share(drawing, (f"{stage} holds", kind), (stage, kind))
+            | {"level": LEVEL, "intervals": drawing.total[stage, kind]}
+            for kind in (COPIES, LOSSES)
+            for stage, told in _STAGES.items()
+        },
     }
 
 
 def find_targets(figures: Mapping[str, Any]) -> list[Target]:
-    placebo, planted, null = figures["placebo"], figures["planted"], figures["null"]
-    coverage = figures["coverage"].get("share")
-    is_null_known = len(null["arenas"]) == len(CONTROLS)
+    """A figure of some of the arenas alone meets no target."""
+    placebo = _take_whole(figures["placebo"], MAIN)
+    planted = _take_whole(figures["planted"], WITH_WINNER)
+    null = _take_whole(figures["null"], CONTROLS)
+    coverage = figures["coverage"] if placebo and planted else {}
+    together = _take(coverage, "all_of_a_campaign")
     return [
         Target("placebo campaigns with a discovery", placebo.get("share"), 0.05, True),
         Target("and verdicts 'better' in a placebo campaign", _take(placebo, "verdicts_a_campaign"), 0.05, True),
         Target("verdicts 'better' that are right", _take(planted, "right_share"), 0.95, False),
         Target("sizeable planted gains that are found", _take(planted, "found_share"), 0.8, False),
-        Target("losses better than DPO in the controls", null["better"] if is_null_known else None, 0, True),
-        Target("coverage of intervals of 95 %", coverage, 0.93, False),
-        Target("and no more", coverage, 0.97, True),
+        Target("losses better than DPO in the controls", null.get("better"), 0, True),
+        Target("coverage of intervals of 95 %", coverage.get("share"), 0.93, False),
+        Target("and no more", coverage.get("share"), 0.97, True),
+        Target("campaigns of which all intervals hold", together, LEVEL, False),
     ]
+
+
+def _take_whole(told: Mapping[str, Any], arenas: Collection[str]) -> Mapping[str, Any]:
+    return told if told["arenas"].keys() == set(arenas) else {}
 
 
 def _take(told: Mapping[str, Any], name: str) -> float | None:
     share: float | None = told.get(name, {}).get("share")
     return share
-
-
-def tabulate(figures: Mapping[str, Any]) -> str:
-    parts: tuple[Callable[[Mapping[str, Any]], list[str]], ...] = (
-        _tabulate_placebo,
-        _tabulate_planted,
-        _tabulate_power,
-        _tabulate_null,
-        _tabulate_coverage,
-    )
-    lines = [line for part in parts for line in part(figures)]
-    lines += ["targets", *tabulate_targets(figures["targets"])]
-    lines += [f"left out: {arena}, {reason}" for arena, reason in figures["left_out"].items()]
-    return "\n".join(lines)
-
-
-def _tabulate_placebo(figures: Mapping[str, Any]) -> list[str]:
-    told = figures["placebo"]
-    rows = {**told["arenas"], "all": told} if told["arenas"] else {}
-    names, keys = ("verdicts a campaign", "with a worse"), ("verdicts_a_campaign", "worse")
-    lines = [f"{'placebo':16}{'campaigns':>10}" + "".join(f"{name:>28}" for name in ("with a discovery", *names))]
-    for arena, each in rows.items():
-        shares = (each, *(each[key] for key in keys))
-        lines.append(f"  {arena:14}{each['campaigns']:>10}" + "".join(f"{_percent(share):>28}" for share in shares))
-    return lines
-
-
-def _tabulate_planted(figures: Mapping[str, Any]) -> list[str]:
-    lines = [
-        f"{'planted':16}{'gain':>22}{'sd':>7}{'detectable':>12}{'better':>8}{'of them right':>24}"
-        f"{'winner found':>24}{'where sizeable':>24}"
-    ]
-    for arena, each in figures["planted"]["arenas"].items():
-        sd = "" if each["sd"] is None else f"{each['sd']:.3f}"
-        shares = (each["right_share"], each["found_at_all"], each["found_share"])
-        lines.append(
-            f"  {arena:14}{_number(each['gain']):>22}{sd:>7}{each['detectable']:>12.3f}{each['better_verdicts']:>8}"
-            + "".join(f"{_percent(share):>24}" for share in shares)
-        )
-    if figures["planted"]["arenas"]:
-        told = figures["planted"]
-        right, found = _percent(told["right_share"]), _percent(told["found_share"])
-        lines.append(f"  {'all':55}{told['better_verdicts']:>8}{right:>24}{'':24}{found:>24}")
-    return lines
-
-
-def _tabulate_power(figures: Mapping[str, Any]) -> list[str]:
-    arenas = figures["planted"]["arenas"]
-    lines = [
-        f"{'power':8}"
-        + "".join(f"{arena:>24}{'theory':>8}" for arena in arenas)
-        + "".join(f"{f'theory, sd {sd:g}':>18}" for sd in TYPICAL_SDS)
-    ]
-    for place, gain in enumerate(GAINS):
-        told = [each["power"][place] for each in arenas.values()]
-        theory = [each["power"] for each in figures["theory"] if each["gain"] == gain]
-        lines.append(
-            f"  {gain:<6g}"
-            + "".join(f"{_percent(each['found']):>24}{each['in_theory'] or 0:>8.0%}" for each in told)
-            + "".join(f"{each:>18.0%}" for each in theory)
-        )
-    return lines
-
-
-def _tabulate_null(figures: Mapping[str, Any]) -> list[str]:
-    null = figures["null"]
-    lines = [f"the library against DPO in the controls, {null['draws']} draws: {null['compared']} comparisons"]
-    for arena, told in null["arenas"].items():
-        for verdict in (Verdict.BETTER, Verdict.WORSE):
-            names = [
-                f"{loss} {each['mean']:+.3f} [{each['low']:+.3f}, {each['high']:+.3f}]"
-                for loss, each in told["losses"].items()
-                if each["verdict"] == verdict.value
-            ]
-            lines.append(f"  {arena:14}{verdict.value} DPO: {len(names)}" + "".join(f"\n    {name}" for name in names))
-        if told["failed"]:
-            lines.append(f"  {arena:14}failed: {', '.join(told['failed'])}")
-    return lines
-
-
-def _tabulate_coverage(figures: Mapping[str, Any]) -> list[str]:
-    told = figures["coverage"]
-    if not told:
-        return []
-    own = _percent(told["at_their_own_level"])
-    return [f"coverage of {told['intervals']} intervals of 95 %: {_percent(told)}; at their own level, 98.3 %: {own}"]
-
-
-def tabulate_targets(targets: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = []
-    for each in targets:
-        figure = "" if each["figure"] is None else f"{each['figure']:.3g}"
-        bound = f"{'at most' if each['is_lower'] else 'at least'} {each['bound']:g}"
-        verdict = "misses its target" if each["verdict"] == "missed" else each["verdict"]
-        lines.append(f"  {each['name']:46}{figure:>8}   {bound:14} {verdict}")
-    return lines
-
-
-def _percent(share: Mapping[str, Any]) -> str:
-    if share["share"] is None:
-        return "-"
-    return f"{share['share']:.1%} [{share['low']:.1%}, {share['high']:.1%}]"
-
-
-def _number(share: Mapping[str, Any]) -> str:
-    return "-" if share["share"] is None else f"{share['share']:+.3f} [{share['low']:+.3f}, {share['high']:+.3f}]"

@@ -1,12 +1,11 @@
 """How the bank is measured: what a file has is not measured again, and what it lacks is told."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from benchmarks import bank
-from benchmarks.bank import Bench, NotMeasured, adopt, collect, tune
+from benchmarks.bank import Bench, NotMeasured, collect, tune
 from benchmarks.bank_file import Cell
 from benchmarks.bank_plan import CONFIRM, DECIDE, SCREEN, TUNE, Phase, Unit, list_cells, list_units
 from benchmarks.kept import Kept
@@ -72,21 +71,6 @@ def test_what_is_measured_is_collected_and_what_is_not_is_counted(tmp_path: Path
     assert incomplete == len(list(list_units())) - len(units)
     failed = [outcome for cell, outcome in found.outcomes.items() if cell.setting.beta < 0.5]
     assert {(each.j, each.reason) for each in failed} == {(None, "It diverged.")}
-
-
-def test_lines_of_another_run_are_taken_in_once(tmp_path: Path, untrained: list[Cell]) -> None:
-    """Those of the first run name no graph."""
-    theirs, ours = tmp_path / "theirs.jsonl", tmp_path / "ours.jsonl"
-    Bench(Kept(theirs), measures=True).get(SHORT)
-    row = json.loads(theirs.read_text())
-    row["key"]["graph"] = None
-    theirs.write_text(json.dumps(row) + '\n{"key": {"cut')
-    before = theirs.read_bytes()
-    for _ in range(2):
-        adopt(theirs, ours)
-    assert len(ours.read_text().splitlines()) == 1
-    assert Bench(Kept(ours), measures=False).get(SHORT) == give(SHORT)["metrics"]["J"]  # type: ignore[index]
-    assert theirs.read_bytes() == before
 
 
 def test_parts_share_no_draw_and_no_campaign_trains_on_them() -> None:
