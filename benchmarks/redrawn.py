@@ -60,7 +60,7 @@ class World:
     @property
     def detectable(self) -> float:
         """The smallest difference that a confirmation is sure enough to find, as the service tells it."""
-        return find_detectable(sd=self.sd, draws=CONFIRM_DRAWS, finalists=FINALISTS)
+        return find_detectable(sd=self.sd, draws=CONFIRM_DRAWS, finalists=FINALISTS, met=len(self.reference.settings))
 
     def resample(self, rng: random.Random) -> "World":
         """The arena of another bank with as many draws, for the bootstrap. Its spread stays the published one."""
