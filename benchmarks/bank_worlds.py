@@ -9,7 +9,7 @@ from benchmarks.redrawn import Entry, Values, World
 from discovery_service.domain.differences import Occasion, Variance, find_differences, pool_variance
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Draw, Setting
-from discovery_service.domain.screening import fit_spread, pool_sd
+from discovery_service.domain.screening import fit_spread, find_usual_sd
 
 PLACES: tuple[Place, ...] = (*CONFIRM, *TUNE, *SCREEN)
 
@@ -24,7 +24,7 @@ def open_world(bank: Bank, arena: str) -> World:
     return World(
         arena=arena,
         spread=fit_spread(variances),
-        sd=pool_sd(variances),
+        sd=find_usual_sd(variances),
         reference=_make_entry(bank, arena, REFERENCE_LOSS, ("", *SALTS)),
         entries={loss: _make_entry(bank, arena, loss, ("",)) for loss in losses},
         tune=range(len(CONFIRM), first_screen),

@@ -45,7 +45,8 @@ def tell_library(library: Library) -> Iterator[str]:
     """What it means for whoever compares losses in this arena."""
     detectable, spread = library["detectable"], library["spread"]
     yield (
-        f"A tuned loss differs from {REFERENCE_LOSS} with a standard deviation of {library['sd']:.3f} over draws;"
+        f"Three in four tuned losses differ from {REFERENCE_LOSS} with a standard deviation of {library['sd']:.3f} over"
+        " draws or less;"
         f" {detectable['draws']} draws find a difference of {detectable['difference']:.3f} with 80 % power,"
         f" {detectable['finalists']} finalists together. A screen borrows a standard deviation of {spread['sd']:.3f}"
         f" with {spread['degrees']:.1f} degrees of freedom."

@@ -14,7 +14,7 @@ from discovery_service.domain.intervals import Interval
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.power import find_detectable
-from discovery_service.domain.screening import Spread, fit_spread, pool_sd
+from discovery_service.domain.screening import Spread, fit_spread, find_usual_sd
 from discovery_service.domain.verdicts import Verdict
 
 FINALISTS = 3
@@ -73,7 +73,7 @@ def describe_library(library: Mapping[str, Tuned]) -> dict[str, Any]:
     if sum(each.value > 0 for each in variances) < 2:
         raise Incomparable("fewer than two losses that were measured on all draws differ from DPO in it.")
     policies = sorted({at.base_policy for at in reference})
-    spread, sd = fit_spread(variances), pool_sd(variances)
+    spread, sd = fit_spread(variances), find_usual_sd(variances)
     return {
         "draws": len(reference),
         "base_policies": policies,

@@ -13,7 +13,7 @@ from discovery_service.domain.differences import Occasion, find_differences, poo
 from discovery_service.domain.freezing import Role
 from discovery_service.domain.intervals import Interval, find_interval
 from discovery_service.domain.measuring import Setting
-from discovery_service.domain.screening import Spread, fit_spread, pool_sd, screen
+from discovery_service.domain.screening import Spread, fit_spread, find_usual_sd, screen
 
 ABANDONED = "abandoned"
 """Among the codes of failures: three crashes, which are our own fault."""
@@ -77,7 +77,7 @@ def find_own_spread(
         if each.is_measured(occasions)
     ]
     try:
-        return OwnSpread(fit_spread(variances), pool_sd(variances))
+        return OwnSpread(fit_spread(variances), find_usual_sd(variances))
     except ValueError:  # fewer than two that differ from the reference
         return None
 

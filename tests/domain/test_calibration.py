@@ -56,9 +56,8 @@ def test_of_many_arenas_without_spread_few_are_said_to_have_some() -> None:
 
 def test_noise_is_that_of_the_differences_and_what_is_found_follows_from_it() -> None:
     told = describe_library(library())
-    assert told["sd"] == pytest.approx((sum(sd**2 for sd in NOISE.values()) / 4) ** 0.5, rel=0.5)
-    own = [loss["sd"] for loss in told["losses"].values() if loss["sd"] is not None]
-    assert told["sd"] == pytest.approx((sum(sd**2 for sd in own) / 4) ** 0.5, abs=1e-4)
+    own = sorted(loss["sd"] for loss in told["losses"].values() if loss["sd"] is not None)
+    assert own[2] < told["sd"] < own[3]
     assert told["losses"]["cdpo"]["sd"] < told["losses"]["exp"]["sd"] / 3
     assert told["detectable"]["difference"] == pytest.approx(
         find_detectable(sd=told["sd"], draws=12, finalists=3), abs=1e-3

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from discovery_service.domain.differences import Variance
 from discovery_service.domain.intervals import Interval, find_interval
-from discovery_service.domain.screening import Spread, fit_spread, pool_sd, screen
+from discovery_service.domain.screening import Spread, fit_spread, find_usual_sd, screen
 from discovery_service.domain.students_t import AS_GOOD_AS_INFINITE, find_t
 
 DRAWS = st.lists(st.floats(-2, 2), min_size=3, max_size=3)
@@ -105,11 +105,19 @@ def test_a_loss_that_is_the_reference_says_nothing_of_the_others_noise() -> None
         fit_spread([Variance(0.0, 2), Variance(0.1, 2)])
 
 
-def test_the_sd_of_an_arena_is_the_root_of_the_mean_variance_of_those_that_differ() -> None:
-    assert pool_sd([Variance(0.01, 2), Variance(0.04, 6)]) == pytest.approx(((0.01 * 2 + 0.04 * 6) / 8) ** 0.5)
-    assert pool_sd([Variance(0.04, 9), Variance(0.0, 9)]) == pytest.approx(0.2)
+def test_three_in_four_losses_that_differ_are_no_noisier_than_the_sd_of_their_arena() -> None:
+    sds = [0.1, 0.2, 0.3, 0.4, 0.5]
+    variances = [Variance(sd**2, 9) for sd in sds]
+    assert find_usual_sd(variances) == pytest.approx(0.4)
+    assert find_usual_sd([*variances, Variance(0.0, 9)]) == pytest.approx(0.4)
+    assert find_usual_sd(variances[:1]) == pytest.approx(0.1)
     with pytest.raises(ValueError, match="No loss differs"):
-        pool_sd([Variance(0.0, 9)])
+        find_usual_sd([Variance(0.0, 9)])
+
+
+def test_one_loss_that_collapses_on_some_draws_does_not_make_its_arena_a_noisy_one() -> None:
+    usual = [Variance((0.08 + 0.001 * number) ** 2, 9) for number in range(27)]
+    assert find_usual_sd([*usual, Variance(16.0, 9)]) < 1.05 * find_usual_sd(usual)
 
 
 @pytest.mark.parametrize(("sd", "degrees"), [(0.0, 2.3), (0.1, 0.0), (math.nan, 2.3), (0.1, math.inf)])

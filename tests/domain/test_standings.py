@@ -9,7 +9,7 @@ from discovery_service.domain.differences import Occasion, find_differences, poo
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.outcomes import Lack, tell_discoveries, tell_no_finalist
-from discovery_service.domain.screening import Spread, fit_spread, pool_sd, screen
+from discovery_service.domain.screening import Spread, fit_spread, find_usual_sd, screen
 from discovery_service.domain.standings import (
     ABANDONED,
     Score,
@@ -131,7 +131,7 @@ def test_the_own_spread_is_of_those_that_differ_from_dpo() -> None:
     own = find_own_spread(library, dpo, SCREENED)
     assert own is not None
     variances = [pool_variance(find_differences(each.values, dpo.values)) for each in library[:2]]
-    assert own == (fit_spread(variances), pool_sd(variances))
+    assert own == (fit_spread(variances), find_usual_sd(variances))
     assert own == find_own_spread(library[:2], dpo, SCREENED)
     assert find_own_spread(library[1:], dpo, SCREENED) is None
     assert find_own_spread(library, trained([0.5, 0.9], SCREENED), SCREENED) is None
