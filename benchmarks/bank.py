@@ -1,6 +1,6 @@
 """Measures the bank, the real trainings that `benchmarks.truth` and `benchmarks.decide` draw from.
 
-`python -m benchmarks.bank [--jobs 2]` makes them and writes benchmarks/data/bank.json.gz: seven hours of a core.
+`python -m benchmarks.bank [--jobs 2]` makes them and writes benchmarks/data/bank.json.gz: five hours of a core.
 Resumable: every training is kept in a file, and begun again it goes on where it was ended. --as-is measures nothing
 and writes what is there.
 """

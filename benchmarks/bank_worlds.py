@@ -9,7 +9,7 @@ from benchmarks.redrawn import Entry, Values, World
 from discovery_service.domain.differences import Occasion, Variance, find_differences, pool_variance
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Draw, Setting
-from discovery_service.domain.screening import fit_spread, find_usual_sd
+from discovery_service.domain.screening import find_usual_sd, fit_spread
 
 PLACES: tuple[Place, ...] = (*CONFIRM, *TUNE, *SCREEN)
 

@@ -14,7 +14,7 @@ from discovery_service.domain.intervals import Interval
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.power import find_detectable
-from discovery_service.domain.screening import Spread, fit_spread, find_usual_sd
+from discovery_service.domain.screening import Spread, find_usual_sd, fit_spread
 from discovery_service.domain.verdicts import Verdict
 
 FINALISTS = 3

@@ -13,7 +13,7 @@ from discovery_service.domain.differences import Occasion, find_differences, poo
 from discovery_service.domain.freezing import Role
 from discovery_service.domain.intervals import Interval, find_interval
 from discovery_service.domain.measuring import Setting
-from discovery_service.domain.screening import Spread, fit_spread, find_usual_sd, screen
+from discovery_service.domain.screening import Spread, find_usual_sd, fit_spread, screen
 
 ABANDONED = "abandoned"
 """Among the codes of failures: three crashes, which are our own fault."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from discovery_service.domain.differences import Variance
 from discovery_service.domain.intervals import Interval, find_interval
-from discovery_service.domain.screening import Spread, fit_spread, find_usual_sd, screen
+from discovery_service.domain.screening import Spread, find_usual_sd, fit_spread, screen
 from discovery_service.domain.students_t import AS_GOOD_AS_INFINITE, find_t
 
 DRAWS = st.lists(st.floats(-2, 2), min_size=3, max_size=3)

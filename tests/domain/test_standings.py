@@ -9,7 +9,7 @@ from discovery_service.domain.differences import Occasion, find_differences, poo
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.outcomes import Lack, tell_discoveries, tell_no_finalist
-from discovery_service.domain.screening import Spread, fit_spread, find_usual_sd, screen
+from discovery_service.domain.screening import Spread, find_usual_sd, fit_spread, screen
 from discovery_service.domain.standings import (
     ABANDONED,
     Score,
