@@ -168,13 +168,18 @@ def calibrate(
 @group.command("import")
 def import_calibration(
     file: Annotated[Path, typer.Argument(help="What `discovery arena calibrate` wrote beside the arena's file.")],
+    as_json: AsJson = False,
 ) -> None:
     """Send the calibration of an arena of your own to the API, where campaigns in that very arena use it."""
     from discovery_service.cli.arenas import send_calibration
     from discovery_service.cli.spec_file import read_mapping
 
     calibration = read_mapping(file, "calibration", "name, content_sha256 and library")
-    typer.echo(f"{send_calibration(calibration)['name']} is calibrated.")
+    arena = send_calibration(calibration)
+    if as_json:
+        print_json(arena)
+    else:
+        typer.echo(f"{arena['name']} is calibrated.")
 
 
 @group.command()
