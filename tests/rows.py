@@ -132,11 +132,12 @@ def _hash(graph: dict[str, Any]) -> str:
         return sha256(repr(graph))
 
 
-def find_or_add_arena(session: Session, name: str = ARENA) -> Arena:
+def find_or_add_arena(session: Session, name: str = ARENA, *, spec: dict[str, Any] | None = None) -> Arena:
+    """`spec` is that of a new one."""
     content = sha256(name)
     arena = session.scalar(select(Arena).where(Arena.name == name, Arena.content_sha256 == content))
     return arena or _added(
-        session, Arena(name=name, content_sha256=content, family=Family.PAIRWISE.value, spec={"name": name})
+        session, Arena(name=name, content_sha256=content, family=Family.PAIRWISE.value, spec=spec or {"name": name})
     )
 
 

@@ -125,7 +125,7 @@ def test_a_graph_of_another_version_is_this_workers_fault_and_scores_nothing(tak
 def test_an_adapter_that_another_peft_made_is_not_reused(taker: Taker, monkeypatch: pytest.MonkeyPatch) -> None:
     adapting = {"kind": "hf", "lora": {"r": 4, "alpha": 8, "target_modules": None}}
     with taker.sessions.begin() as session:
-        rows.find_or_add_arena(session).spec = adapting
+        rows.find_or_add_arena(session, spec=adapting)
     newer, same = taker.add(2)
     taker.store_measurement_of(same)
     with monkeypatch.context() as upgraded:
