@@ -6,7 +6,7 @@ from benchmarks.bank_file import Bank, Cell
 from benchmarks.bank_plan import CONFIRM, LIBRARY, LIBRARY_DRAWS, PROPOSED, SALTS, SCREEN, TUNE, Place, has_winner
 from benchmarks.planted import PLANTED
 from benchmarks.redrawn import Entry, Values, World
-from discovery_service.domain.differences import Occasion, Variance, find_differences, pool_variance
+from discovery_service.domain.differences import Occasion, Variance, find_differences, find_whole, pool_variance
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.screening import find_usual_sd, fit_spread
@@ -62,8 +62,6 @@ def find_library(bank: Bank, arena: str, loss: str) -> dict[Occasion, float] | N
 def find_values(
     bank: Bank, arena: str, loss: str, setting: Setting, places: Sequence[Place]
 ) -> dict[Occasion, float] | None:
-    found = {
-        Occasion(policy, draw.key): bank.get(Cell(arena, loss, setting, policy, draw)).j for policy, draw in places
-    }
-    known = {occasion: j for occasion, j in found.items() if j is not None}
-    return known if len(known) == len(found) else None
+    return find_whole(
+        {Occasion(policy, draw.key): bank.get(Cell(arena, loss, setting, policy, draw)).j for policy, draw in places}
+    )

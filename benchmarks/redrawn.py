@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from discovery_service.domain.differences import Occasion, find_differences
+from discovery_service.domain.differences import Occasion, find_differences, find_whole
 from discovery_service.domain.freezing import pick_best
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.measuring import Setting
@@ -73,9 +73,7 @@ class World:
 
     def find_means(self, entry: Entry, at: int, salts: slice = slice(1)) -> dict[int, float] | None:
         """The truth of a setting by base policy; None where it failed on some draw."""
-        found = {policy: find_mean(entry, at, part, salts) for policy, part in self.confirm.items()}
-        means = {policy: mean for policy, mean in found.items() if mean is not None}
-        return means if len(means) == len(found) else None
+        return find_whole({policy: find_mean(entry, at, part, salts) for policy, part in self.confirm.items()})
 
     def find_screened(self, entry: Entry, at: int, salts: slice = slice(1)) -> float | None:
         """The truth of what a screen estimates."""
@@ -121,8 +119,8 @@ class Contender:
     def chosen(self) -> int | None:
         return next(iter(self.ranked), None)
 
-    def take(self, span: slice, at: int | None) -> list[float | None]:
-        return [] if at is None else [each[at] for each in self.values[span]]
+    def take(self, span: slice, at: int) -> list[float | None]:
+        return [each[at] for each in self.values[span]]
 
 
 def enter(settings: tuple[Setting, ...], values: Sequence[Values]) -> Contender:
@@ -138,14 +136,11 @@ def find_gains(
 
     None where either failed on some draw: then there is no estimate, as those it failed on were the hard ones.
     """
-    own = _find_whole(contender.take(span, contender.chosen), occasions)
-    other = _find_whole(reference.take(span, at), occasions)
+    if contender.chosen is None:
+        return None
+    own = find_whole(dict(zip(occasions, contender.take(span, contender.chosen), strict=True)))
+    other = find_whole(dict(zip(occasions, reference.take(span, at), strict=True)))
     return None if own is None or other is None else find_differences(own, other)
-
-
-def _find_whole(values: Sequence[float | None], occasions: Sequence[Occasion]) -> dict[Occasion, float] | None:
-    found = {occasion: value for occasion, value in zip(occasions, values, strict=False) if value is not None}
-    return found if len(found) == len(occasions) else None
 
 
 def screen_all(contenders: Mapping[str, Contender], reference: Contender, spread: Spread) -> dict[str, Interval]:
@@ -163,9 +158,12 @@ def confirm(contender: Contender, reference: Contender, drawn: Drawn) -> Gains |
 
     None where either failed on a draw at any of them: the one at which the reference failed may be the hardest to beat.
     """
-    found = {at: find_gains(contender, reference, at, _CONFIRM, drawn.occasions) for at in reference.ranked}
-    gains = {reference.settings[at]: each for at, each in found.items() if each is not None}
-    return gains if gains and len(gains) == len(found) else None
+    return find_whole(
+        {
+            reference.settings[at]: find_gains(contender, reference, at, _CONFIRM, drawn.occasions)
+            for at in reference.ranked
+        }
+    )
 
 
 def freeze(screened: Mapping[str, Interval]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from discovery_service.domain.agreement import find_agreement
 from discovery_service.domain.confirming import Match, compare, compare_with_all, find_level, stratify
-from discovery_service.domain.differences import Occasion, find_differences, pool_variance
+from discovery_service.domain.differences import Occasion, find_differences, find_whole, pool_variance
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
@@ -41,18 +41,11 @@ class Tuned:
     """At the chosen one, and of the reference at all of them; of the metric that counts, None where training failed."""
 
     def succeeded(self) -> dict[Setting, dict[Occasion, float]] | None:
-        """None unless it did on all draws at each: those on which it failed were the hard ones."""
-        measured = {setting: _whole(values) for setting, values in self.values.items()}
-        whole = {setting: values for setting, values in measured.items() if values is not None}
-        return whole if whole and len(whole) == len(measured) else None
+        """None unless it did on all draws at each."""
+        return find_whole({setting: find_whole(values) for setting, values in self.values.items()})
 
     def succeeded_at_best(self) -> dict[Occasion, float] | None:
-        return _whole(self.values[self.settings[0]]) if self.settings else None
-
-
-def _whole(values: Mapping[Occasion, float | None]) -> dict[Occasion, float] | None:
-    whole = {at: value for at, value in values.items() if value is not None}
-    return whole if whole and len(whole) == len(values) else None
+        return find_whole(self.values[self.settings[0]]) if self.settings else None
 
 
 def describe_library(library: Mapping[str, Tuned]) -> dict[str, Any]:
@@ -60,16 +53,15 @@ def describe_library(library: Mapping[str, Tuned]) -> dict[str, Any]:
     references = library[REFERENCE_LOSS].succeeded()
     if references is None:
         raise Incomparable("DPO failed on some of the draws: nothing can be compared with it in this arena.")
-    reference = references[library[REFERENCE_LOSS].settings[0]]
+    chosen = library[REFERENCE_LOSS].settings[0]
+    reference = references[chosen]
     whole = {name: each for name, tuned in library.items() if (each := tuned.succeeded_at_best()) is not None}
     others = [name for name in whole if name != REFERENCE_LOSS]
-    compared = {
-        name: compare_with_all(
-            {at: find_differences(whole[name], each) for at, each in references.items()}, len(others)
-        )
-        for name in others
+    differences = {
+        name: {at: find_differences(whole[name], each) for at, each in references.items()} for name in others
     }
-    variances = [pool_variance(find_differences(whole[name], reference)) for name in others]
+    compared = {name: compare_with_all(each, len(others)) for name, each in differences.items()}
+    variances = [pool_variance(each[chosen]) for each in differences.values()]
     if sum(each.value > 0 for each in variances) < 2:
         raise Incomparable("fewer than two losses that were measured on all draws differ from DPO in it.")
     policies = sorted({at.base_policy for at in reference})
@@ -110,7 +102,7 @@ def describe_steps(
     reference = planned.succeeded_at_best()
     if reference is None:
         raise Incomparable("The reference failed on some of the draws: nothing can be compared with it in this arena.")
-    return [_describe_steps(steps, _whole(values), reference, noise) for steps, values in others.items()]
+    return [_describe_steps(steps, find_whole(values), reference, noise) for steps, values in others.items()]
 
 
 def _describe_steps(

@@ -4,7 +4,10 @@ import math
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from statistics import fmean, variance
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 class Occasion(NamedTuple):
@@ -24,6 +27,13 @@ class Variance(NamedTuple):
 ROUNDING = 0.01
 """Of the reference's own standard deviation over draws. A difference of this size on all draws is no property of a
 loss: of 53 losses and settings of the built-in arenas that are not DPO, the nearest differed by .17 of it."""
+
+
+def find_whole(values: Mapping[Key, Value | None]) -> dict[Key, Value] | None:
+    """None unless there is a value of each, and of one at least: those on which a loss failed were the hard ones, and
+    what is left without them would flatter it."""
+    whole = {key: value for key, value in values.items() if value is not None}
+    return whole if whole and len(whole) == len(values) else None
 
 
 def find_differences(loss: Mapping[Occasion, float], reference: Mapping[Occasion, float]) -> dict[Occasion, float]:

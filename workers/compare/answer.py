@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from discovery_service.domain.confirming import Comparison, Match, compare_with_all, find_level, stratify
-from discovery_service.domain.differences import Occasion, find_differences
+from discovery_service.domain.differences import Occasion, find_differences, find_whole
 from discovery_service.domain.freezing import Role
 from discovery_service.domain.intervals import LEVEL
 from discovery_service.domain.measuring import Setting
@@ -126,9 +126,8 @@ def _find_verdict(
     if contender is contest.reference or chosen is None:
         return dict(_NOTHING)
     values = _find_values(confirmed.get(contender.loss, {}), chosen, counts)
-    found = {each: _find_values(confirmed.get(reference, {}), each, counts) for each in settings}
-    met = {each: theirs for each, theirs in found.items() if theirs is not None}
-    if values is None or not settings or len(met) < len(settings):
+    met = find_whole({each: _find_values(confirmed.get(reference, {}), each, counts) for each in settings})
+    if values is None or met is None:
         return dict(_NOTHING)
     differences = {each: find_differences(values, theirs) for each, theirs in met.items()}
     return _describe_match(contest, compare_with_all(differences, len(contest.finalists)))
