@@ -38,8 +38,9 @@ demo: $(INSTALLED)
 up: $(INSTALLED)
 	@$(BIN)/discovery up $(ARGS)
 
+# What a file's tests start once (servers, a stack, a supervisor) is started once: a file is one process's.
 test: $(INSTALLED)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks.startup $(ARGS)
