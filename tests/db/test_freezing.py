@@ -348,7 +348,7 @@ def test_what_is_not_sealed_keeps_its_measurement_too(sessions: Sessions, frozen
 
 @pytest.mark.parametrize(
     ("current", "target"),
-    [(current, target) for current, targets in TRANSITIONS[EvaluationStatus].items() for target in targets],
+    [(current, target) for current, targets in TRANSITIONS[EvaluationStatus].items() for target in sorted(targets)],
 )
 def test_whatever_the_engine_does_with_a_confirming_evaluation_goes_on(
     sessions: Sessions,

@@ -177,7 +177,9 @@ def test_a_path_too_long_for_a_socket_is_told_before_anything_is_written(tmp_pat
     assert not (data_dir / "postgres").exists()
 
 
-@pytest.mark.parametrize("pid", ["4194304999", str(os.getpid()), "1", "garbage"])
+@pytest.mark.parametrize(
+    "pid", ["4194304999", str(os.getpid()), "1", "garbage"], ids=["nobody", "this", "init", "garbage"]
+)
 def test_a_stale_pid_file_is_removed_whoever_has_the_number_now(stopped: Path, pid: str) -> None:
     for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
         (stopped / "postgres" / name).write_text(f"{pid}\n/proc/self/cwd\n")
