@@ -5,7 +5,7 @@
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,6 +83,14 @@ def _database(servers: Servers, name: str) -> Database:
     owner = make_url(servers.owner_url).set(database=name)
     service = owner if servers.service_user is None else owner.set(username=servers.service_user)
     return Database(owner.render_as_string(hide_password=False), service.render_as_string(hide_password=False))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """What a test has logged travels between processes as UTF-8, and some log lone surrogates, which have none."""
+    report = yield
+    report.sections = [(title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections]
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
