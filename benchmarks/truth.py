@@ -29,6 +29,9 @@ from benchmarks.truth_figures import (
 )
 from benchmarks.truth_table import tabulate
 
+FEWEST_BANKS = 40
+"""Of fewer, the ends of an interval of 95 % are the least and the greatest."""
+
 Opened = TypeVar("Opened")
 
 
@@ -70,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     if arguments.campaigns < Sample.campaigns_of_bank:
         parser.error(f"At least {Sample.campaigns_of_bank} campaigns: their interval is of so many from each bank.")
+    if arguments.banks < FEWEST_BANKS:
+        print(f"Intervals of {arguments.banks} banks are not of 95 %: that takes {FEWEST_BANKS}.", file=sys.stderr)
     figures = describe(read_bank(arguments.bank), Sample(arguments.campaigns, arguments.banks))
     print(tabulate(figures), file=sys.stderr)
     if arguments.json:

@@ -139,7 +139,9 @@ def compare(
     confirm: Annotated[
         int | None,
         typer.Option(
-            min=2, max=1000, help="Draws to confirm on, spread evenly over the base policies; 12 of three unless given."
+            min=2,
+            max=1000,
+            help="Draws to confirm on: a multiple of the base policies, 2 of each at least; 12 of 3 unless given.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another one confirms on other draws.")] = 0,

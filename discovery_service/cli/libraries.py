@@ -47,9 +47,9 @@ def tell_library(library: Library) -> Iterator[str]:
     yield (
         f"Three in four tuned losses differ from {REFERENCE_LOSS} with a standard deviation of {library['sd']:.3f} over"
         " draws or less;"
-        f" {detectable['draws']} draws find a difference of {detectable['difference']:.3f} with 80 % power,"
-        f" {detectable['finalists']} finalists together. A screen borrows a standard deviation of {spread['sd']:.3f}"
-        f" with {spread['degrees']:.1f} degrees of freedom."
+        f" {detectable['draws']} draws find a difference of {detectable['difference']:.3f} with 80 % power"
+        f" where it is alike under all base policies, {detectable['finalists']} finalists together."
+        f" A screen borrows a standard deviation of {spread['sd']:.3f} with {spread['degrees']:.1f} degrees of freedom."
     )
     compared = sum(each["difference"] is not None for each in library["losses"].values())
     for words in ("better", "worse"):
@@ -81,8 +81,8 @@ def _tell_steps(steps: Mapping[str, Any]) -> str:
     if steps["difference"] is None:
         return f"With {steps['steps']} steps {REFERENCE_LOSS} failed."
     beside = {
-        None: ", and nobody knows whether that is less than the noise",
-        True: ": less than the noise",
-        False: ": more than the noise",
+        None: "; nobody knows whether that is within the noise",
+        True: ": no gain beyond the noise",
+        False: ": a gain beyond the noise",
     }[steps["gains_less_than_noise"]]
-    return f"With {steps['steps']} steps {REFERENCE_LOSS} gains {_tell(steps['difference'], signed=True)}{beside}."
+    return f"With {steps['steps']} steps {REFERENCE_LOSS} changes by {_tell(steps['difference'], signed=True)}{beside}."

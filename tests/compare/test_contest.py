@@ -76,5 +76,5 @@ def test_what_so_few_draws_can_find_is_told_where_the_arena_is_calibrated(monkey
     for text, draws, difference in zip(told, (12, 48), found, strict=True):
         assert text.endswith(
             f" {draws} draws find a difference of {difference:.3f} in J with 80 % power, if these losses are as noisy"
-            " as the library's."
+            " as the library's and it is alike under all base policies."
         )

@@ -17,8 +17,8 @@ def of(told: dict) -> str:  # type: ignore[type-arg]
         (loss("mine", -0.43, WORSE), "worse than dpo: -0.430 [-0.530, -0.330]"),
         (
             loss("mine", -0.01, SAME),
-            "not distinguishable from dpo: -0.010 [-0.110, +0.090]; this many draws would have found a difference of"
-            " 0.110 with 80 % power",
+            "not distinguishable from dpo: -0.010 [-0.110, +0.090]; as many draws that vary like these find a"
+            " difference of 0.110 with 80 % power",
         ),
         (
             loss("mine", 0.2, SAME, effects={"0": 0.4, "1": 0.21, "2": -0.01}),
@@ -51,8 +51,8 @@ def of(told: dict) -> str:  # type: ignore[type-arg]
         ),
         (
             at_two(loss("mine", 0.01, SAME)),
-            "not distinguishable from dpo: +0.010 [-0.090, +0.110] (at β 2, the harder of its two settings); this many"
-            " draws would have found a difference of 0.110 with 80 % power",
+            "not distinguishable from dpo: +0.010 [-0.090, +0.110] (at β 2, the harder of its two settings); as many"
+            " draws that vary like these find a difference of 0.110 with 80 % power",
         ),
         (
             at_two(loss("mine", 0.2, SAME), effects={"0": 2.0, "1": -0.01, "2": 2.0}, verdict=SAME),

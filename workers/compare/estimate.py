@@ -42,7 +42,7 @@ def _tell_detectable(contest: Contest) -> str:
     )
     return (
         f" {place.draws} draws find a difference of {found:.3f} in {place.counts} with {tell_level(POWER)} power, if"
-        " these losses are as noisy as the library's."
+        " these losses are as noisy as the library's and it is alike under all base policies."
     )
 
 

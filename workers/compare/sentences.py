@@ -55,7 +55,7 @@ def _tell_difference(loss: Document, comparison: Document) -> str:
     if difference["low"] > 0:
         return f"{verdict} {against}: {told} over all, but not better {_tell_where_not(loss)}"
     return (
-        f"{verdict} {against}: {told}; this many draws would have found a"
+        f"{verdict} {against}: {told}; as many draws that vary like these find a"
         f" difference of {loss['detectable']:.3f} with {tell_level(POWER)} power"
     )
 
