@@ -134,15 +134,13 @@ def _find_verdict(
 
 
 def _find_values(outcomes: Outcomes, setting: Setting, counts: str) -> dict[Occasion, float] | None:
-    values = {}
-    for training, outcome in outcomes.items():
-        if training.setting != setting:
-            continue
-        value = find_value(outcome, counts)
-        if value is None:
-            return None
-        values[Occasion(training.base_policy, training.draw.key)] = value
-    return values or None
+    return find_whole(
+        {
+            Occasion(training.base_policy, training.draw.key): find_value(outcome, counts)
+            for training, outcome in outcomes.items()
+            if training.setting == setting
+        }
+    )
 
 
 def _describe_match(contest: Contest, match: Match) -> Document:
