@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 
 from discovery_service.client import Client, DiscoveryError
@@ -63,7 +62,5 @@ def test_kill_9_of_all_services_at_once_and_then_of_the_supervisor_loses_nothing
     with client_of(again) as client:
         assert list(client.campaigns.list()) == [made]
         wait_for_workers(again, besides=workers)
-    asked_at = time.monotonic()
     assert again.stop() == (0, "")
-    assert time.monotonic() - asked_at < 5
     assert not find_processes(tmp_path)
