@@ -4,16 +4,20 @@ The only module that looks at the environment.
 """
 
 import os
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from discovery_service.errors import UsageError
 
 PREFIX = "DISCOVERY__"
+CALLS_AT_ONCE = 8
+"""Of one propose worker, to all models: it has as many threads."""
 
 
 def default_data_dir() -> Path:
@@ -80,6 +84,67 @@ class JailSettings(Section):
     """The weakest lock under which candidates are compiled; "unavailable" compiles without one and executes nothing."""
 
 
+def _check_endpoint(url: str) -> str:
+    """It is shown in logs and messages, so it may hold no secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # which quotes a part of the URL, and its login may stand there
+        raise ValueError("is no URL") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must begin with http:// or https:// and name a host")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("may hold no login and no query; the key has a variable of its own")
+    return url.rstrip("/")
+
+
+def _check_key(key: SecretStr) -> SecretStr:
+    """What cannot stand in a header would be told, key and all, by whoever trips over it."""
+    stripped = key.get_secret_value().strip()
+    if not (stripped.isascii() and stripped.isprintable()):
+        raise ValueError("holds characters that no key has")
+    return SecretStr(stripped)
+
+
+EndpointUrl = Annotated[str, AfterValidator(_check_endpoint)]
+ModelKey = Annotated[SecretStr, AfterValidator(_check_key)]
+Usd = Annotated[Decimal, Field(ge=0, le=100_000, allow_inf_nan=False)]
+
+
+class ModelOptions(Section):
+    """How a language model is asked; the defaults hold for a model without a profile."""
+
+    input_usd_per_million: Usd | None = None
+    output_usd_per_million: Usd | None = None
+    """Of tokens. Without both prices a campaign's budget in dollars cannot be held."""
+    timeout_s: float = Field(default=300.0, gt=0, le=3600)
+    """For the whole of an answer, however slowly it arrives."""
+    max_tokens: int = Field(default=8_192, ge=1, le=1_000_000)
+    """Of a reply, with what the model thinks before it."""
+    concurrency: int = Field(default=CALLS_AT_ONCE, ge=1, le=CALLS_AT_ONCE)
+    """Calls at once, of each worker."""
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    """The endpoint's own unless given; some models take no other."""
+
+
+class ModelProfile(ModelOptions):
+    """A model at an endpoint, under a name that the spec of a campaign may use."""
+
+    model: str = Field(min_length=1, max_length=200)
+    """As the endpoint calls it."""
+    base_url: EndpointUrl | None = None
+    """Of any OpenAI-compatible endpoint; without one, OPENAI_BASE_URL and OPENAI_API_KEY serve."""
+    api_key: ModelKey | None = None
+
+
+class LlmSettings(Section):
+    model: str = Field(default="gpt-5-mini", min_length=1, max_length=200)
+    """A profile, or a model at OPENAI_BASE_URL: whom `discovery demo` and `discovery doctor --llm` ask."""
+    profiles: dict[str, ModelProfile] = {}
+    """By name, in lower case: DISCOVERY__LLM__PROFILES__FAST__MODEL makes the profile "fast"."""
+    recorded_url: EndpointUrl | None = None
+    """Where `discovery recorded` serves replies that were recorded; the local stack starts it."""
+
+
 class LocalSettings(Section):
     data_dir: Path = Field(default_factory=default_data_dir)
 
@@ -97,8 +162,20 @@ class MachineSettings(BaseSettings):
     """Where some container platforms put the driver's libraries."""
 
 
+class OpenAiSettings(BaseSettings):
+    """The variables that everybody has who uses an OpenAI-compatible endpoint; an empty one is none."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, hide_input_in_errors=True)
+
+    openai_api_key: ModelKey | None = None
+    openai_base_url: EndpointUrl = "https://api.openai.com/v1"
+
+
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid")
+    # What cannot be used may be a key, or hold one, and errors are logged and written into events.
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True
+    )
 
     db: DbSettings = DbSettings()
     redis: RedisSettings = RedisSettings()
@@ -107,6 +184,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     arenas: ArenaSettings = ArenaSettings()
     jail: JailSettings = JailSettings()
+    llm: LlmSettings = LlmSettings()
     local: LocalSettings = Field(default_factory=LocalSettings)
     client: ClientSettings = ClientSettings()
 
@@ -121,15 +199,38 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    for name in os.environ:  # of a section that is not there pydantic-settings does not even hear
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX).split("__")[0].lower() not in Settings.model_fields:
-            raise UsageError(f"There is no setting {name}; `discovery settings show` lists them.")
+    for name in os.environ:
+        if name.upper().startswith(PREFIX):
+            _check_name(name)
     try:
         return Settings()
     except ValidationError as error:
-        first = error.errors()[0]
-        name = "__".join(["DISCOVERY", *(str(part).upper() for part in first["loc"])])
-        raise UsageError(f"The setting {name} cannot be used: {first['msg']}.") from error
+        raise _told(error, "DISCOVERY") from error
+
+
+def _check_name(name: str) -> None:
+    """Of a section that is not there pydantic-settings does not even hear; and a whole one it would take as JSON, in
+    which a key would go wherever the variable does."""
+    section, *path = name.lower().removeprefix(PREFIX.lower()).split("__")
+    if section not in Settings.model_fields:
+        raise UsageError(f"There is no setting {name}; `discovery settings show` lists them.")
+    is_profile = section == "llm" and path[:1] == ["profiles"]
+    if len(path) < (3 if is_profile else 1):
+        told = f"The setting {name} cannot be used: it is a section, and JSON is not taken."
+        raise UsageError(f"{told} Give each part a variable of its own; `discovery settings show` lists them.")
+
+
+def get_openai_settings() -> OpenAiSettings:
+    try:
+        return OpenAiSettings()
+    except ValidationError as error:
+        raise _told(error) from error
+
+
+def _told(error: ValidationError, *prefix: str) -> UsageError:
+    first = error.errors()[0]
+    name = "__".join([*prefix, *(str(part).upper() for part in first["loc"])])
+    return UsageError(f"The setting {name} cannot be used: {first['msg']}.")
 
 
 def required(value: SecretStr | None, name: str) -> str:

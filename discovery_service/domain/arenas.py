@@ -200,6 +200,13 @@ _ARENAS = (
         World(sloppy=0.5, sloppy_flip=1.0),
     ),
     ArenaSpec(
+        "panel-diluted",
+        Family.PAIRWISE,
+        "Like panel, and the annotator whose labels are coins wrote seven rows in ten.",
+        (WayToWin.LABEL_NOISE, WayToWin.DIFFERING_ANNOTATORS),
+        World(sloppy=0.7),
+    ),
+    ArenaSpec(
         "fog-dense",
         Family.PAIRWISE,
         "Like fog, and half the difference in fluency is enough.",

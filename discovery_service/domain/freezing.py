@@ -32,6 +32,10 @@ class Frozen:
     setting: Setting
 
 
+class TooFewDraws(ValueError):
+    """A budget leaves less than half of the draws that the spec asks for, or than tell how much draws differ."""
+
+
 class SdSource(StrEnum):
     """Where a plan has its standard deviation from."""
 
@@ -60,6 +64,8 @@ class ConfirmationPlan:
     sd: float | None
     """Of a paired difference over draws, as far as it was known."""
     sd_source: SdSource
+    spare: int | None = None
+    """Evaluations of the budget that nobody has a claim to, which held-out arenas share. Only of a search arena."""
 
 
 def plan_confirmation(
@@ -72,18 +78,21 @@ def plan_confirmation(
     looked_at: int,
     base_policies: Sequence[int],
     met: int = 1,
+    at_most: int | None = None,
 ) -> ConfirmationPlan:
     """As many draws as `detect` takes, evenly over the base policies; without a standard deviation `at_least`.
 
-    `met`: at how many settings DPO is.
+    `met`: at how many settings DPO is. `at_most`: what a budget leaves; TooFewDraws where that is no confirmation.
     """
     policies = len(base_policies)
     # Two of each policy at least, or nothing tells how much draws differ; so more than 30 policies exceed the most.
     fewest = max(min(math.ceil(at_least / policies), MAX_DRAWS // policies), 2) * policies
     draws, detectable = fewest, None
+    if sd is not None and fewest <= MAX_DRAWS:
+        draws = count_draws(detect, sd=sd, finalists=finalists, at_least=fewest, policies=policies, met=met)
+    if at_most is not None and at_most < draws:
+        draws = _cap(draws, at_most, at_least=at_least, policies=policies)
     if sd is not None:
-        if fewest <= MAX_DRAWS:
-            draws = count_draws(detect, sd=sd, finalists=finalists, at_least=fewest, policies=policies, met=met)
         detectable = find_detectable(sd=sd, draws=draws, finalists=finalists, policies=policies, met=met)
     return ConfirmationPlan(
         draws=draws,
@@ -98,6 +107,16 @@ def plan_confirmation(
     )
 
 
+def _cap(draws: int, at_most: int, *, at_least: int, policies: int) -> int:
+    fewest = max(math.ceil(at_least / 2 / policies), 2) * policies
+    if at_most < fewest:
+        raise TooFewDraws(
+            f"the confirmation would take {draws} draws of each loss, {fewest} at the very least, and the budget leaves"
+            f" {max(at_most, 0)}"
+        )
+    return at_most - at_most % policies
+
+
 def pick_best(screened: Mapping[Key, Interval], count: int) -> list[Key]:
     """By the lower bound of the difference to DPO, best first; of equal ones the earlier. One without bound is none."""
     bounds = {key: interval.low for key, interval in screened.items() if interval.low is not None}
@@ -105,17 +124,26 @@ def pick_best(screened: Mapping[Key, Interval], count: int) -> list[Key]:
 
 
 def find_digest(
-    frozen: Iterable[Frozen], *, arena_sha256: str, seed: int, base_policies: Sequence[int], draws: int
+    frozen: Iterable[Frozen],
+    *,
+    arena_sha256: str,
+    seed: int,
+    base_policies: Sequence[int],
+    draws: int,
+    extension: int = 0,
 ) -> str:
     """The same in whatever order; another one where a loss, a setting, a role or anything else of these is another.
 
     Of the number of draws too: a clone that asks for more of them shares none, so that nobody goes on measuring where
-    a result has been seen and did not please.
+    a result has been seen and did not please. Of the extension too: what is confirmed again is so on other draws.
     """
     told = sorted(
         json.dumps([each.role, each.graph_sha256, each.setting.document()], sort_keys=True) for each in frozen
     )
-    return hashlib.sha256(json.dumps([arena_sha256, seed, [*base_policies], draws, told]).encode()).hexdigest()
+    # As it was before there were extensions: what was sealed then stays sealed.
+    extended = [extension] if extension else []
+    facts = [arena_sha256, seed, [*base_policies], draws, told, *extended]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def list_confirm_draws(digest: str, base_policies: Sequence[int], count: int) -> list[tuple[int, Draw]]:

@@ -9,15 +9,23 @@ from discovery_service.domain.known_losses import REFERENCE_LOSS
 NO_DISCOVERY = "No confirmed discovery"
 
 
+WITHOUT_NUMBER = f"as a training of theirs or of {REFERENCE_LOSS}'s ended without a number"
+
+
 def tell_discoveries(
-    found: Sequence[tuple[str, Interval]], *, arena: str, looked_at: int, unjudged: Sequence[str] = ()
+    found: Sequence[tuple[str, Interval]],
+    *,
+    arena: str,
+    looked_at: int,
+    unjudged: Sequence[str] = (),
+    why: str = WITHOUT_NUMBER,
 ) -> str:
     """Of a campaign that was confirmed; `found` are the finalists that are better than DPO in the search arena.
 
-    `unjudged` are those without a verdict: a training of theirs, or of DPO's, failed or was given up.
+    `unjudged` are those without a verdict: a training of theirs, or of DPO's, failed or was given up, unless `why` says
+    otherwise.
     """
     whence = f"of {looked_at} candidates that were looked at"
-    why = f"as a training of theirs or of {REFERENCE_LOSS}'s ended without a number"
     without = f" Without a verdict, {why}: {', '.join(unjudged)}." if unjudged else ""
     if not found:
         return f"{NO_DISCOVERY}: {whence}, none was confirmed to be better than {REFERENCE_LOSS} in {arena}.{without}"
@@ -46,6 +54,12 @@ def tell_no_finalist(lack: Lack, *, arena: str, looked_at: int) -> str:
         case Lack.SCREENED:
             why = f"{whence}, none came through tuning and screen"
     return f"{NO_DISCOVERY}: {why}."
+
+
+def tell_too_few(why: str, *, arena: str, looked_at: int) -> str:
+    return (
+        f"{NO_DISCOVERY}: of {looked_at} candidates that were looked at, none could be confirmed in {arena}, as {why}."
+    )
 
 
 def _tell(interval: Interval) -> str:

@@ -3,14 +3,14 @@
 A function of what was measured; neither the order nor what is under way makes a difference to where it ends.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from discovery_service.domain.differences import Occasion
 from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.states import Purpose
-from discovery_service.domain.tuning import Progress, Training, follow_plan
+from discovery_service.domain.tuning import Progress, Training, follow_plan, take_settings
 from discovery_service.domain.tuning_plans import TuningPlan
 
 SEARCH_POLICY = 0
@@ -51,24 +51,29 @@ def follow_course(
     uses_beta: bool,
     goes_on: bool,
     screen_draws: int,
+    shipped: Sequence[Setting] = (),
+    salt: str = "",
 ) -> Course:
-    """Of a loss of which this was measured, None where a training failed. `goes_on` is its round's halving's word."""
-    tune = [Draw(Purpose.TUNE, str(number)) for number in range(plan.draws)]
+    """Of a loss of which this was measured, None where a training failed. `goes_on` is its round's halving's word.
+
+    With `shipped` settings it is not tuned: the first is screened.
+    """
+    tune = [Draw(Purpose.TUNE, str(number), salt) for number in range(plan.draws)]
     numbers = {draw: number for number, draw in enumerate(tune)}
     tuned = {
         Training(each.setting, numbers[each.draw]): value
         for each, value in measured.items()
         if each.draw in numbers and each.base_policy == SEARCH_POLICY
     }
-    progress = follow_plan(plan, tuned, uses_beta=uses_beta, goes_on=goes_on)
+    progress = take_settings(shipped) if shipped else follow_plan(plan, tuned, uses_beta=uses_beta, goes_on=goes_on)
     needed = [Wanted(setting, SEARCH_POLICY, tune[draw]) for setting, draw in progress.missing]
-    screen = () if progress.chosen is None else list_screen(progress.chosen, screen_draws)
+    screen = () if progress.chosen is None else list_screen(progress.chosen, screen_draws, salt)
     needed += [each for each in screen if each not in measured]
     return Course(progress, screen, tuple(needed))
 
 
-def list_screen(setting: Setting, draws: int) -> tuple[Wanted, ...]:
-    return tuple(Wanted(setting, SEARCH_POLICY, Draw(Purpose.SCREEN, str(number))) for number in range(draws))
+def list_screen(setting: Setting, draws: int, salt: str = "") -> tuple[Wanted, ...]:
+    return tuple(Wanted(setting, SEARCH_POLICY, Draw(Purpose.SCREEN, str(number), salt)) for number in range(draws))
 
 
 def list_missing(needed: Collection[Wanted], under_way: Collection[Wanted]) -> list[Wanted]:

@@ -17,7 +17,7 @@ from discovery_service.domain.screening import Spread, find_usual_sd, fit_spread
 
 ABANDONED = "abandoned"
 """Among the codes of failures: three crashes, which are our own fault."""
-SHOWN = ("J", "attained", "score", "reward", "accuracy", "win_rate", "kl")
+SHOWN = ("J", "attained", "score", "reward", "accuracy", "win_rate", "kl", "length")
 """Of the metrics of an arena, besides the one that counts."""
 
 

@@ -16,6 +16,8 @@ class CampaignStatus(StrEnum):
 
 
 class RoundStatus(StrEnum):
+    QUEUED = "queued"
+    """Somebody has asked for it, or has proposed something that it will hold; the engine opens it in its turn."""
     PROPOSING = "proposing"
     GATING = "gating"
     EVALUATING = "evaluating"
@@ -96,13 +98,15 @@ TRANSITIONS: Mapping[type[StrEnum], Mapping[Any, frozenset[Any]]] = {
         _C.CANCELLED: frozenset(),
     },
     RoundStatus: {
+        _R.QUEUED: frozenset({_R.PROPOSING, _R.CLOSED}),
         _R.PROPOSING: frozenset({_R.GATING, _R.CLOSED}),
         _R.GATING: frozenset({_R.EVALUATING, _R.CLOSED}),
         _R.EVALUATING: frozenset({_R.CLOSED}),
         _R.CLOSED: frozenset(),
     },
     ProposalStatus: {
-        _P.QUEUED: frozenset({_P.ASKING, _P.FAILED, _P.CANCELLED}),
+        # A person's is answered as soon as its round opens: nobody is asked.
+        _P.QUEUED: frozenset({_P.ASKING, _P.ANSWERED, _P.FAILED, _P.CANCELLED}),
         _P.ASKING: frozenset({_P.ANSWERED, _P.UNPARSABLE, _P.FAILED, _P.QUEUED, _P.CANCELLED}),
         _P.ANSWERED: frozenset({_P.ASKING}),
         _P.UNPARSABLE: frozenset(),
@@ -121,7 +125,8 @@ TRANSITIONS: Mapping[type[StrEnum], Mapping[Any, frozenset[Any]]] = {
         _G.PROPOSED: frozenset({_G.GATING, _G.CANCELLED}),
         _G.GATING: frozenset({_G.ACCEPTED, _G.REJECTED, _G.PROPOSED, _G.CANCELLED, _G.ABANDONED}),
         _G.REJECTED: frozenset(),
-        _G.ACCEPTED: frozenset(),
+        # A twin of one that was judged beside it, which is seen only once both are.
+        _G.ACCEPTED: frozenset({_G.REJECTED}),
         _G.CANCELLED: frozenset(),
         _G.ABANDONED: frozenset(),
     },
@@ -130,7 +135,8 @@ TRANSITIONS: Mapping[type[StrEnum], Mapping[Any, frozenset[Any]]] = {
         _E.RUNNING: frozenset({_E.SUCCEEDED, _E.FAILED, _E.QUEUED, _E.CANCELLED, _E.ABANDONED}),
         _E.SUCCEEDED: frozenset(),
         _E.FAILED: frozenset(),
-        _E.CANCELLED: frozenset(),
+        # Whatever still waited when its campaign was completed waits again in the campaign's extension.
+        _E.CANCELLED: frozenset({_E.QUEUED}),
         _E.ABANDONED: frozenset({_E.QUEUED}),
     },
 }
@@ -148,7 +154,7 @@ def is_final(status: StrEnum) -> bool:
 _IN_MOTION: frozenset[StrEnum] = frozenset(
     {
         *(_C.QUEUED, _C.RUNNING, _C.PAUSED, _C.CANCELLING),
-        *(_R.PROPOSING, _R.GATING, _R.EVALUATING),
+        *(_R.QUEUED, _R.PROPOSING, _R.GATING, _R.EVALUATING),
         *(_P.QUEUED, _P.ASKING),
         *(_X.QUEUED, _X.ASKING),
         *(_G.PROPOSED, _G.GATING),

@@ -90,6 +90,11 @@ def follow_plan(
     )
 
 
+def take_settings(settings: Sequence[Setting]) -> Progress:
+    """Where a loss stands that was tuned by the same plan before, and is not again; its chosen setting first."""
+    return Progress((), is_first_draw_done=True, first_best=None, is_complete=True, settings=tuple(settings), curve=())
+
+
 def _try_settings(
     plan: TuningPlan, walk: Walk, measured: Mapping[Training, float | None]
 ) -> tuple[dict[Point, float], list[Training]]:

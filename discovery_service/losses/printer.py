@@ -4,6 +4,7 @@ Needs `torch`, `math` and `torch.nn.functional as F` in scope, as the source of 
 """
 
 import ast
+import textwrap
 from dataclasses import replace
 
 from discovery_service.losses.arguments import Argument, DType, InputDevice, Ref
@@ -26,8 +27,9 @@ _BROADCASTING = {f"aten.{name}.default" for name in ("huber_loss", "l1_loss", "m
 """As functions of PyTorch they broadcast what they are given themselves."""
 
 
-def print_graph(graph: Graph) -> str:
-    return _Printer(_leave_out_broadcasts(graph)).print()
+def print_graph(graph: Graph, *, name: str = "loss", said: str | None = None) -> str:
+    """As a function of that name, with what is said of it for a docstring."""
+    return _Printer(_leave_out_broadcasts(graph), name, said).print()
 
 
 def _leave_out_broadcasts(graph: Graph) -> Graph:
@@ -51,8 +53,10 @@ def _leave_out_broadcasts(graph: Graph) -> Graph:
 
 
 class _Printer:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, name: str, said: str | None) -> None:
         self._graph = graph
+        self._function = name
+        self._said = said
         self._first = len(graph.leaves)
         self._live = graph.live_values()
         self._users: dict[int, list[int]] = {value: [] for value in self._live}
@@ -69,7 +73,7 @@ class _Printer:
         for value, leaf in enumerate(self._graph.leaves):
             if not isinstance(leaf, Constant):
                 self._name(value, leaf.name if isinstance(leaf, Hyperparameter) else leaf)
-        self._taken.add("loss")
+        self._taken.add(self._function)
         for value in self._find_tensors_of_floats():
             call = f"torch.tensor({self._named[value]}, dtype=torch.float64, device={self._graph.inputs[0]}.device)"
             self._write(f"{self._named[value]} = {call}")
@@ -79,7 +83,7 @@ class _Printer:
             elif isinstance(leaf := self._graph.leaves[value], Constant):
                 self._assign(value, "constant", self._write_constant(leaf))
         self._write(f"return {ast.unparse(self._write_argument(self._graph.out))}")
-        return "\n".join([self._write_head(), f'    """{self._describe()}"""', *self._lines]) + "\n"
+        return "\n".join([self._write_head(), *self._write_docstring(), *self._lines]) + "\n"
 
     def _refs(self, value: int) -> list[Ref]:
         return list(self._node(value).refs()) if value >= self._first else []
@@ -93,13 +97,19 @@ class _Printer:
         parameters = list(self._graph.inputs)
         if free := self._graph.free_hyperparameters:
             parameters += ["*", *(f"{each.name}={each.value!r}" for each in free)]
-        line = f"def loss({', '.join(parameters)}):"
-        return (
-            line if len(line) <= _MAX_LINE else "\n".join(["def loss(", *(f"    {each}," for each in parameters), "):"])
-        )
+        line = f"def {self._function}({', '.join(parameters)}):"
+        if len(line) <= _MAX_LINE:
+            return line
+        return "\n".join([f"def {self._function}(", *(f"    {each}," for each in parameters), "):"])
+
+    def _write_docstring(self) -> list[str]:
+        lines = textwrap.wrap(self._describe(), _MAX_LINE - 7, break_long_words=False)
+        if len(lines) == 1:
+            return [f'    """{lines[0]}"""']
+        return [f'    """{lines[0]}', *(f"    {each}" for each in lines[1:]), '    """']
 
     def _describe(self) -> str:
-        said = f"A loss of the family {self._graph.family}, as its graph computes it."
+        said = self._said or f"A loss of the family {self._graph.family}, as its graph computes it."
         compiled = [f"{each.name} = {each.value!r}" for each in self._graph.hyperparameters if each.is_structural]
         return f"{said} Compiled in: {', '.join(compiled)}." if compiled else said
 

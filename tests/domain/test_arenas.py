@@ -15,7 +15,7 @@ from discovery_service.domain.families import Family
 
 CONTROLS = {"plain", "flips"}
 PLANTED = {"terse", "panel", "fog", "fluent"}
-VARIANTS = {"terse-strong", "panel-inverted", "fog-dense", "fluent-strong"}
+VARIANTS = {"terse-strong", "panel-inverted", "panel-diluted", "fog-dense", "fluent-strong"}
 
 
 def test_the_built_in_arenas_stand() -> None:

@@ -10,6 +10,7 @@ from discovery_service.domain.freezing import (
     Frozen,
     Role,
     SdSource,
+    TooFewDraws,
     check_spread,
     find_digest,
     list_confirm_draws,
@@ -59,8 +60,15 @@ def test_the_digest_is_of_what_is_frozen_in_whatever_order() -> None:
     assert len({find_digest(each, **PLAN) for each in [*changed, FROZEN[1:]]}) == 5
 
 
+def test_what_was_sealed_before_there_were_extensions_stays_sealed() -> None:
+    """The digest as version 0.1 computed it; at each look it is computed again."""
+    assert find_digest(FROZEN, **PLAN) == "3e2bfde001b0428cf942149679b227a2e3c1341e347ea05314566b0179f3673a"
+
+
 @pytest.mark.parametrize(
-    "changed", [{"arena_sha256": "another"}, {"seed": 1}, {"base_policies": (0, 1)}, {"draws": 18}], ids=str
+    "changed",
+    [{"arena_sha256": "another"}, {"seed": 1}, {"base_policies": (0, 1)}, {"draws": 18}, {"extension": 1}],
+    ids=str,
 )
 def test_the_digest_is_of_the_arena_the_seed_and_the_plan_of_draws_too(changed: dict[str, Any]) -> None:
     """Whoever asks for more draws after having seen the first gets others, and none that go on where those ended."""
@@ -121,3 +129,23 @@ def test_a_plan_spreads_over_as_many_policies_as_an_arena_has(policies: int, at_
         check_spread(found.base_policies, found.draws)
         assert min(at_least, 60 - policies) <= found.draws
         assert found.draws <= max(60, 2 * policies)
+
+
+@pytest.mark.parametrize(("at_most", "draws"), [(100, 60), (60, 60), (59, 57), (20, 18), (6, 6)])
+def test_what_a_budget_leaves_caps_the_draws_and_the_plan_says_what_so_many_find(at_most: int, draws: int) -> None:
+    found = plan(sd=1.0, at_least=12, at_most=at_most)
+    assert found.draws == draws
+    assert found.detectable == find_detectable(sd=1.0, draws=draws, finalists=3)
+    check_spread(found.base_policies, found.draws)
+
+
+@pytest.mark.parametrize(("at_most", "at_least", "policies"), [(5, 12, 3), (8, 18, 3), (-4, 12, 3), (9, 12, 5)])
+def test_less_than_half_of_the_draws_or_two_a_policy_is_no_confirmation(
+    at_most: int, at_least: int, policies: int
+) -> None:
+    with pytest.raises(TooFewDraws, match=f"the budget leaves {max(at_most, 0)}"):
+        plan(at_most=at_most, at_least=at_least, base_policies=tuple(range(policies)))
+
+
+def test_a_budget_that_leaves_enough_changes_nothing() -> None:
+    assert plan(at_most=60) == plan()

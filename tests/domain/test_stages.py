@@ -66,6 +66,20 @@ def test_a_held_out_arena_has_no_screen() -> None:
     assert follow(measured, screen_draws=0).is_complete
 
 
+def test_a_loss_that_comes_with_its_settings_is_screened_at_the_first_and_not_tuned() -> None:
+    settings = (Setting(1.0, 1.5e-3, 120), Setting(2.0, 1.5e-3, 120))
+    course = follow_course(MINI, {}, uses_beta=True, goes_on=True, screen_draws=3, shipped=settings)
+    assert [each.setting for each in course.needed] == [settings[0]] * 3
+    assert {each.draw.purpose for each in course.needed} == {Purpose.SCREEN}
+    measured = dict.fromkeys(course.needed, 0.5)
+    ended = follow_course(MINI, measured, uses_beta=True, goes_on=True, screen_draws=3, shipped=settings)
+    assert ended.is_complete
+    assert ended.tuning.settings == settings
+    # What another campaign has measured of its tuning changes nothing.
+    beside = {Wanted(settings[1], 0, Draw(Purpose.TUNE, "0")): 9.0}
+    assert follow_course(MINI, beside, uses_beta=True, goes_on=True, screen_draws=3, shipped=settings) == course
+
+
 def test_where_every_training_failed_nothing_is_screened_and_nothing_is_missing() -> None:
     measured = dict.fromkeys(play(random.Random(0)), 0.0)
     failed: dict[Wanted, float | None] = {}

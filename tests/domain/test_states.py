@@ -17,7 +17,7 @@ from discovery_service.engine.work import WORK_KINDS, WorkKind
 
 INITIAL = {
     CampaignStatus: CampaignStatus.QUEUED,
-    RoundStatus: RoundStatus.PROPOSING,
+    RoundStatus: RoundStatus.QUEUED,
     ProposalStatus: ProposalStatus.QUEUED,
     ExchangeStatus: ExchangeStatus.QUEUED,
     CandidateStatus: CandidateStatus.PROPOSED,
@@ -45,9 +45,15 @@ def test_from_every_status_something_final_can_be_reached(kind: type[StrEnum]) -
     assert all(any(is_final(end) for end in reachable(status)) for status in kind)
 
 
-def test_nothing_final_goes_on_but_by_an_extension_a_repair_or_a_retry() -> None:
+def test_nothing_final_goes_on_but_by_an_extension_a_repair_a_retry_or_as_a_twin() -> None:
     goes_on = {status for kind in TRANSITIONS for status in kind if is_final(status) and TRANSITIONS[kind][status]}
-    assert goes_on == {CampaignStatus.COMPLETED, ProposalStatus.ANSWERED, EvaluationStatus.ABANDONED}
+    assert goes_on == {
+        CampaignStatus.COMPLETED,
+        ProposalStatus.ANSWERED,
+        CandidateStatus.ACCEPTED,
+        EvaluationStatus.ABANDONED,
+        EvaluationStatus.CANCELLED,
+    }
 
 
 def test_a_status_of_another_kind_is_no_target_although_it_reads_the_same() -> None:

@@ -1,0 +1,143 @@
+"""The docstring of an exported loss: what it is, who proposed it, what was measured, and what was not.
+
+No number stands without its interval, and a loss that nothing confirmed says so before anything else.
+"""
+
+import textwrap
+from collections.abc import Iterator
+
+from discovery_service.domain.authors import Author
+from discovery_service.domain.intervals import Interval
+from discovery_service.losses.exported import Evaluated, Facts, Met
+from discovery_service.losses.known import list_known
+from discovery_service.losses.passport import describe_oddities, describe_passport
+from discovery_service.losses.source import CheckedSource
+
+_WIDTH = 112
+_INDENT = "  "
+_SHOWN = ("attained", "reward", "kl")
+_UNCONFIRMED = (
+    "UNCONFIRMED: no confirmation on fresh draws has shown that this loss is better than anything. What a search shows"
+    " of its best is more luck than merit: do not report it as a discovery."
+)
+_AUTHORS = {
+    Author.LIBRARY: "Not a discovery: a known loss of the library, published by people.",
+    Author.HUMAN: "Proposed by a person.",
+    Author.LLM: "Proposed by the language model {model}.",
+    Author.RECORDED: "Proposed by a recorded reply of a language model ({model}): recorded earlier and played again, so"
+    " no search by a model has found it.",
+    Author.SYMBOLIC: "Proposed by the symbolic search, without a language model.",
+}
+
+
+def tell_loss(facts: Facts, checked: CheckedSource) -> str:
+    """Without the quotes around it; what others wrote in it has no character that steers a terminal."""
+    parts = [*_tell_head(facts, checked), *_tell_origin(facts)]
+    for title, lines in (
+        ("Evaluated", list(_tell_evaluated(facts))),
+        ("Known weaknesses", list(_tell_weaknesses(facts))),
+        ("Behaviour (z is beta times the margin)", describe_passport(facts.passport)),
+        ("How it was not tested", list(_tell_untested(facts, checked))),
+    ):
+        parts.append("\n".join([f"{title}:", *(_wrap(f"- {line}", _INDENT, f"{_INDENT}  ") for line in lines)]))
+    return _clean("\n\n".join(parts))
+
+
+def _tell_head(facts: Facts, checked: CheckedSource) -> Iterator[str]:
+    yield _wrap(f"{facts.name}: a loss of the family {facts.family.value} for training language models.")
+    if not facts.is_confirmed:
+        yield _wrap(_UNCONFIRMED)
+    if facts.formula:
+        yield f"{_INDENT}{facts.formula}"
+    values = ", ".join(f"{each.name} = {each.value!r}" for each in checked.hyperparameters)
+    if values:
+        yield _wrap(f"Hyper-parameters, at the values with which it was evaluated: {values}.")
+
+
+def _tell_origin(facts: Facts) -> Iterator[str]:
+    told = [_AUTHORS[facts.author].format(model=facts.model or "of an unknown name")]
+    told.append(f"From the campaign {facts.campaign!r}.")
+    if facts.known_as:
+        papers = {each.name: each.paper for each in list_known(facts.family)}
+        names = (f"{name} ({papers[name]})" if name in papers else name for name in facts.known_as)
+        told.append(f"Known as {' and '.join(names)}: up to the scale of beta it behaves like that.")
+    gate = f"The gate compiled it with torch {facts.torch_version} to the graph {facts.graph_sha256}"
+    ran = " and found that the source, run in this form, computes the same" if facts.is_executed else ""
+    told.append(f"{gate}{ran}.")
+    yield _wrap(" ".join(told))
+
+
+def _tell_evaluated(facts: Facts) -> Iterator[str]:
+    for each in facts.evaluated:
+        yield _tell_place(each)
+    if not facts.evaluated:
+        yield "Nowhere: nothing was measured."
+
+
+def _tell_place(each: Evaluated) -> str:
+    where = f"{each.arena} ({'where it was searched' if each.is_search_arena else 'held out'})"
+    stage = "confirmed on fresh draws" if each.is_confirmation else "screened, which confirms nothing"
+    setting = f"beta {each.setting.beta:g}, learning rate {each.setting.learning_rate:g} and {each.setting.steps} steps"
+    draws = f"{_count(each.draws, 'draw')} over {_count(each.base_policies, 'base policy', 'base policies')}"
+    told = f"{where}, {stage}: {draws} at {setting}."
+    told += f" It failed on {_count(each.failed, 'draw')}." if each.failed else ""
+    told += "".join(f" {_tell_met(met)}" for met in each.met)
+    told += " It was compared with nothing there." if not each.met else ""
+    means = [f"{name} {_tell_interval(mean)}" for name in _SHOWN if (mean := (each.means or {}).get(name))]
+    return f"{told} Its own means: {', '.join(means)}." if means else told
+
+
+def _tell_met(met: Met) -> str:
+    shown = f"less {met.against}'s {_tell_interval(met.difference, signed=True)} ({100 * met.level:.4g} %)"
+    return f"{met.verdict.capitalize()} {met.against}: {shown}." if met.verdict else f"Screened {shown}."
+
+
+def _tell_interval(interval: Interval, *, signed: bool = False) -> str:
+    form = "+.3f" if signed else ".3f"
+    if interval.low is None or interval.high is None:
+        return f"{interval.mean:{form}} (one draw, without an interval)"
+    return f"{interval.mean:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
+
+
+def _tell_weaknesses(facts: Facts) -> Iterator[str]:
+    oddities = describe_oddities(facts.passport)
+    yield from oddities
+    if facts.passport["is_batch_coupled"]:
+        yield "A row's loss depends on the rest of its batch, so that another batch size is another loss."
+    for each in facts.evaluated:
+        yield from (
+            f"It is {met.verdict} {met.against} in {each.arena}."
+            for met in each.met
+            if met.verdict and not met.verdict.startswith("better")
+        )
+    if not oddities:
+        yield "The probes found nothing odd."
+
+
+def _tell_untested(facts: Facts, checked: CheckedSource) -> Iterator[str]:
+    if not any(each.is_confirmation for each in facts.evaluated):
+        yield "Not confirmed: its numbers are those by which it was chosen."
+    if not any(not each.is_search_arena for each in facts.evaluated):
+        yield "In no arena but the one in which it was searched."
+    yield "With no other model, data, optimiser or batch size than its arenas', and at no scale above theirs."
+    yield "By no human judge and on no benchmark of abilities: only by the metrics of those arenas."
+    if checked.hyperparameters:
+        yield "At no other values of its hyper-parameters: only beta, learning rate and steps were tuned."
+    if not facts.is_executed:
+        yield "As Python by the gate, whose lock was not complete there: only its graph was trained; use --check."
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def _wrap(text: str, first: str = "", rest: str = "") -> str:
+    return "\n".join(
+        textwrap.wrap(
+            text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+        )
+    )
+
+
+def _clean(text: str) -> str:
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -1,0 +1,59 @@
+"""What an export says of a loss besides its code: who proposed it, where it was measured, and against what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from discovery_service.domain.authors import Author
+from discovery_service.domain.families import Family
+from discovery_service.domain.intervals import LEVEL, Interval
+from discovery_service.domain.measuring import Setting
+
+
+@dataclass(frozen=True)
+class Met:
+    """One comparison; a screen's has no verdict."""
+
+    against: str
+    difference: Interval
+    level: float = LEVEL
+    verdict: str | None = None
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What was measured in one arena at one stage."""
+
+    arena: str
+    is_search_arena: bool
+    is_confirmation: bool
+    setting: Setting
+    draws: int
+    base_policies: int
+    met: tuple[Met, ...] = ()
+    means: Mapping[str, Interval] | None = None
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of one accepted candidate, as its rows say."""
+
+    name: str
+    family: Family
+    source: str
+    """In plain form, with which it passed the gate."""
+    graph_sha256: str
+    torch_version: str
+    formula: str | None
+    passport: Mapping[str, Any]
+    check_vectors: Mapping[str, Any]
+    author: Author
+    model: str | None
+    campaign: str
+    known_as: tuple[str, ...] = ()
+    """The known losses that it behaves like, its campaign's library or not."""
+    is_executed: bool = False
+    """The gate ran the source as Python beside its graph, as only a complete lock allows."""
+    evaluated: tuple[Evaluated, ...] = ()
+    is_confirmed: bool = False
