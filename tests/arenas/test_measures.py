@@ -38,6 +38,14 @@ def test_the_reference_itself_ties_with_itself_at_no_divergence(mini_policy: Loa
     assert measured["J"] == pytest.approx(measured["reward"], abs=1e-5)
 
 
+def test_a_length_counts_the_tokens_of_an_answer_with_its_end(mini_policy: LoadPolicy) -> None:
+    reference = mini_policy(0.2, 0)
+    found = answer(reference, reference, make_prompts(COUNT, 1), make_uniforms(COUNT, 2))
+    ends = [[*text[PROMPT:].tolist(), END].index(END) + 1 for text in found.texts]
+    lengths = [min(each, TEXT - PROMPT) for each in ends]
+    assert measure_answers(found, score(found.texts))["length"] == pytest.approx(sum(lengths) / COUNT)
+
+
 def _repeat(*tokens: int) -> torch.Tensor:
     answer = list(tokens) + [PAD] * (TEXT - PROMPT - len(tokens))
     return torch.tensor([[BEGIN, 3, 7, 23, 35, *answer]] * 16)

@@ -8,6 +8,7 @@ import pytest
 
 from discovery_service.domain import published
 from discovery_service.domain.arenas import find_document
+from discovery_service.losses import shipped
 from workers.calibrate import command, publishing
 from workers.calibrate.command import calibrate_built_in
 
@@ -67,7 +68,7 @@ def test_what_was_measured_by_another_trainer_is_not_known(
     measured: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calibrate([*FEW, "exp"])
-    monkeypatch.setattr(command, "TRAINER", command.TRAINER + 1)
+    monkeypatch.setattr(shipped, "TRAINER", shipped.TRAINER + 1)
     calibrate(FEW)
     assert measured[1] == ["dpo", *FEW, "exp"]
 
@@ -76,7 +77,7 @@ def test_what_was_measured_with_another_plan_is_not_known(
     measured: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calibrate(FEW)
-    plan = command.find_plan(PLAIN)
-    monkeypatch.setattr(command, "find_plan", lambda _: type(plan)(plan.start, plan.with_beta, plan.without_beta, 3))
+    plan = shipped.find_plan(PLAIN)
+    monkeypatch.setattr(shipped, "find_plan", lambda _: type(plan)(plan.start, plan.with_beta, plan.without_beta, 3))
     calibrate(FEW)
     assert len(measured) == 2

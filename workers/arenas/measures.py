@@ -43,6 +43,7 @@ def measure_answers(answers: Answers, reference_rewards: Tensor) -> dict[str, fl
         "kl": _mean(answers.kl),
         "win_rate": _mean(_count_half_ties(ahead)),
         "diversity": find_diversity(answers.texts),
+        "length": _mean(is_answer(answers.texts).sum(1)),
     }
 
 

@@ -1,6 +1,5 @@
 """From an arena to what is published of it: optimum, noise and cost of each base policy, then the tuned library."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,11 +10,9 @@ from discovery_service.domain.calibration import Incomparable
 from discovery_service.domain.described_arenas import describe_built_in
 from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
-from discovery_service.domain.measuring import TRAINER
 from discovery_service.domain.published import find_calibration, find_figures
-from discovery_service.domain.tuning_plans import find_plan
 from discovery_service.errors import UsageError
-from discovery_service.losses.described import list_described
+from discovery_service.losses.shipped import find_conditions, is_current, list_published
 from discovery_service.settings import get_settings
 from workers.arenas.calibrate import calibrate_noise, calibrate_optimum
 from workers.calibrate.library import count_trainings, measure_library
@@ -57,7 +54,7 @@ def calibrate_built_in(
         for base_policy in BASE_POLICIES:
             _measure_policy(document, base_policy, say, again=again)
         names, published = choose_losses(document, wanted), _list_published(document)
-        if again or not set(names) <= set(published) or not _is_current(document, published):
+        if again or not set(names) <= set(published) or not _is_current(document):
             # It replaces what was published: together, or the arena would be known by fewer losses than before.
             every = choose_losses(document, [*names, *published])
             library = measure(document, every, BASE_POLICIES, say)
@@ -105,21 +102,13 @@ def _measure_policy(document: Document, base_policy: int, say: Say, *, again: bo
         publish_figures(document, base_policy, calibrate_noise(name, base_policy, cache_dir, figures))
 
 
-def find_conditions(document: Document, names: Iterable[str]) -> str:
-    """A digest of all beside the arena that decides what is measured of these losses."""
-    described = list_described(Family(document["family"]))
-    graphs = {name: described[name].graph_sha256 for name in names}
-    told = {"plan": find_plan(document).document(), "trainer": TRAINER, "graphs": graphs}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-
 def _list_published(document: Document) -> list[str]:
     """The losses that are published and still known."""
-    found = (find_calibration(hash_document(document)) or {}).get("library", {"losses": ()})
-    return [each for each in KNOWN_LOSSES[Family(document["family"])] if each in found["losses"]]
+    found = find_calibration(hash_document(document)) or {}
+    return list_published(found["library"], Family(document["family"])) if "library" in found else []
 
 
-def _is_current(document: Document, published: Iterable[str]) -> bool:
-    """Whether they would be tuned and trained today as they were."""
-    found = (find_calibration(hash_document(document)) or {}).get("library", {})
-    return bool(found.get("measured_with") == find_conditions(document, published))
+def _is_current(document: Document) -> bool:
+    """Whether what is published would be tuned and trained today as it was."""
+    found = find_calibration(hash_document(document)) or {}
+    return "library" in found and is_current(document, found["library"])
