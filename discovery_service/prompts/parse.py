@@ -49,7 +49,7 @@ class FailureCode(StrEnum):
 @dataclass(frozen=True)
 class Reply:
     name: str
-    """As the reply gives it; empty where it gives none, and the function's name has to do."""
+    """In one line; empty where the reply gives none, and the function's name has to do."""
     thought: str
     code: str
     """Untouched as to its characters: what may stand in a source is not decided here."""
@@ -81,7 +81,7 @@ _TRUNCATED = ReplyFailure(
 
 def parse_reply(text: str) -> Reply | ReplyFailure:
     text = text[:MAX_CHARACTERS].lstrip(_INVISIBLE).replace("\r\n", "\n")
-    answer, is_still_thinking = _drop_thinking(text)
+    answer, is_still_thinking = drop_thinking(text)
     if not answer.strip(_INVISIBLE + string.whitespace):
         return _TRUNCATED if is_still_thinking else _EMPTY
     search = _Search(answer)
@@ -96,7 +96,7 @@ def parse_reply(text: str) -> Reply | ReplyFailure:
     return _TRUNCATED if is_still_thinking else _NO_CODE
 
 
-def _drop_thinking(text: str) -> tuple[str, bool]:
+def drop_thinking(text: str) -> tuple[str, bool]:
     """The reply without what was thought aloud, and whether it ends in the middle of that."""
     kept: list[str] = []
     place = 0
@@ -203,7 +203,8 @@ def _reply(proposals: list[_Proposal], search: _Search) -> Reply:
     if different:
         names = ", ".join(other.name or "one without a name" for other in different)
         notes.append(f"The reply holds several proposals; the first one counts, left aside: {_clean(names, 300)}.")
-    return Reply(_clean(first.name, MAX_NAME), _clean(first.thought, MAX_THOUGHT), code, first.values, tuple(notes))
+    name = " ".join(_clean(first.name, MAX_NAME).split())
+    return Reply(name, _clean(first.thought, MAX_THOUGHT), code, first.values, tuple(notes))
 
 
 def _proposals_in(value: Any, depth: int = 0) -> Iterator[_Proposal]:
@@ -242,8 +243,13 @@ def _values_of(found: Mapping[str, Any]) -> dict[str, float]:
                 if isinstance(each, dict) and isinstance(each.get("name"), str)
             }
         if isinstance(value, dict):
-            return {name: number for name, number in value.items() if isinstance(name, str) and _is_number(number)}
+            return {name: number for name, number in value.items() if _is_parameter(name) and _is_number(number)}
     return {}
+
+
+def _is_parameter(name: object) -> bool:
+    """No function has another one; and what is no name, a database may refuse to hold."""
+    return isinstance(name, str) and name.isidentifier()
 
 
 def _is_number(value: object) -> bool:

@@ -6,6 +6,7 @@ from discovery_service.domain.families import Family
 from discovery_service.losses.refusals import RefusalCode
 from discovery_service.prompts.parse import FailureCode, ReplyFailure, parse_reply
 from tests.losses.sources import check, codes, rows
+from workers.llm.recordings import list_recordings
 
 PASSES = "passes the static check"
 
@@ -87,12 +88,12 @@ def test_of_two_options_the_first_counts() -> None:
 
 def test_of_the_recorded_replies_all_pass_but_the_one_that_is_invalid_json() -> None:
     failed = {}
-    for row in rows("recorded_replies.jsonl"):
-        reply = parse_reply(row["reply"])
+    for recording in list_recordings():
+        reply = parse_reply(recording.reply)
         if isinstance(reply, ReplyFailure):
-            failed[row["name"]] = reply.code
+            failed[recording.name] = reply.code
         else:
-            assert reply.name == check(reply.code, name=reply.name).entry == row["name"]
+            assert reply.name == check(reply.code, name=reply.name).entry == recording.name
     assert failed == {"only_zero_smooth_hinge": FailureCode.INVALID_JSON}
 
 

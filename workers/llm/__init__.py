@@ -1,0 +1,1 @@
+"""Asking language models: the one place that imports the openai client."""
