@@ -85,6 +85,11 @@ def _database(servers: Servers, name: str) -> Database:
     return Database(owner.render_as_string(hide_password=False), service.render_as_string(hide_password=False))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of few and long tests first, or one process would be at them when the other has nothing left."""
+    items.sort(key=lambda item: item.path.parent.name != "workers")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """What a test has logged travels between processes as UTF-8, and some log lone surrogates, which have none."""

@@ -74,8 +74,13 @@ def add_round(
     status: RoundStatus = RoundStatus.GATING,
     snapshot_rounds: Sequence[int] = (),
 ) -> Round:
-    """By default not yet at the point from which on the engine schedules evaluations of its candidates by itself."""
-    number = session.scalar(select(func.count()).select_from(Round).where(Round.campaign_id == campaign.id))
+    """By default not yet at the point from which on the engine schedules evaluations of its candidates by itself.
+
+    The first one is the library's, where it is past the gate; else the library's is missing, and others wait for it.
+    """
+    last = session.scalar(select(func.max(Round.number)).where(Round.campaign_id == campaign.id))
+    first = 0 if status in (RoundStatus.EVALUATING, RoundStatus.CLOSED) else 1
+    number = first if last is None else last + 1
     made = Round(campaign_id=campaign.id, number=number, status=status, snapshot_rounds=list(snapshot_rounds))
     return _added(session, made)
 

@@ -69,6 +69,8 @@ class Campaign(Keyed, Base):
     finished_at: Mapped[datetime | None]
     archived_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
+    extension: Mapped[int] = mapped_column(server_default="0")
+    """How often it was extended; each extension has freezes of its own."""
 
     progress: Mapped["CampaignProgress"] = relationship(lazy="raise")
 
@@ -86,7 +88,7 @@ class CampaignProgress(Base):
     cost_usd: Mapped[Decimal] = mapped_column(Numeric(14, 6), server_default="0")
     device_seconds: Mapped[float] = mapped_column(server_default="0")
     best: Mapped[dict[str, Any] | None]
-    """Of the finalists in the search arena the one with the highest lower bound, once the campaign is completed."""
+    """The highest lower bound in the search arena: of what is screened so far, at the end of the finalists."""
     search_over_at: Mapped[datetime | None]
     """Since when nobody proposes any more. Whoever ends the search writes it; nothing is frozen before."""
 
@@ -101,9 +103,15 @@ class Round(Keyed, Base):
     number: Mapped[int]
     status: Mapped[RoundStatus] = mapped_column(index=True, server_default=RoundStatus.PROPOSING.value)
     snapshot_rounds: Mapped[list[int]] = mapped_column(JSONB, server_default="[]")
+    ordered: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """By a person, how it is to differ from what the spec says: size, proposer, guidance. Null of any other round."""
     stopped_slots: Mapped[list[int] | None] = mapped_column(JSONB(none_as_null=True))
     """Whose candidates the round's halving has stopped. Null before it; then it is final."""
     closed_at: Mapped[datetime | None]
+
+
+CUT = "cut"
+"""In a proposal's outcome, with the reason: a budget of time ended the search before its loss was screened."""
 
 
 class Proposal(Keyed, Base):
@@ -117,7 +125,7 @@ class Proposal(Keyed, Base):
     proposer: Mapped[str]
     status: Mapped[ProposalStatus] = mapped_column(index=True, server_default=ProposalStatus.QUEUED.value)
     request: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
-    """What the strategy asked for: parents, inspirations, kind."""
+    """What the strategy asked for: parents, inspirations, kind; of a person's what was sent: name, source, notes."""
     outcome: Mapped[dict[str, Any] | None]
 
 
@@ -131,11 +139,16 @@ class Exchange(Keyed, Work, Base):
     turn: Mapped[int]
     status: Mapped[ExchangeStatus] = mapped_column(index=True, server_default=ExchangeStatus.QUEUED.value)
     model: Mapped[str | None]
+    """Whom to ask, as the campaign's spec names it: a profile, or a model at the operator's endpoint."""
+    answered_by: Mapped[str | None]
+    """The model that did answer, by its endpoint's own account; of a recording, whose."""
     prompt_version: Mapped[str | None]
     messages: Mapped[list[Any]] = mapped_column(JSONB, server_default="[]")
     reply: Mapped[str | None]
     tokens_in: Mapped[int | None]
     tokens_out: Mapped[int | None]
+    reserved_tokens: Mapped[int | None]
+    """What its next call may cost at most; None where nothing is charged."""
     reserved_usd: Mapped[Decimal | None] = mapped_column(Numeric(14, 6))
     cost_usd: Mapped[Decimal | None] = mapped_column(Numeric(14, 6))
     failure: Mapped[dict[str, Any] | None]

@@ -43,6 +43,11 @@ def get_arena_of(session: Session, campaign_id: UUID, name: str) -> Arena:
     return session.scalars(query.limit(1)).first() or get_arena(session, name)
 
 
+def list_arenas_of(session: Session, campaign_id: UUID, spec: CampaignSpec) -> list[Arena]:
+    """The one of the search first."""
+    return [get_arena_of(session, campaign_id, name) for name in (spec.arena, *spec.held_out_arenas)]
+
+
 def get_arena(session: Session, name: str) -> Arena:
     """The row that an arena's name means now."""
     document = find_document(name)

@@ -5,12 +5,13 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, func, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from discovery_service.db.tables import Campaign, CampaignProgress, Candidate, Proposal, Round
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import Budgets, CampaignSpec
+from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.states import (
     CampaignStatus,
     CandidateStatus,
@@ -20,9 +21,9 @@ from discovery_service.domain.states import (
     is_legal,
 )
 from discovery_service.engine.arenas import pin_arenas
-from discovery_service.engine.dispatch import RING_AT_MOST, ring
+from discovery_service.engine.dispatch import RING_AT_MOST, ring, ring_for_step
 from discovery_service.engine.events import record
-from discovery_service.engine.work import WORK_KINDS
+from discovery_service.engine.work import WORK_KINDS, WorkKind
 from discovery_service.errors import Conflict, IllegalTransition, NotFound, Unprocessable, UnusableFields
 
 
@@ -49,6 +50,7 @@ def create_campaign(
     session.refresh(campaign)
     session.refresh(campaign, ["progress"])
     record(session, campaign.id, "campaign.created", campaign.id, status=campaign.status)
+    ring_for_step(session, campaign.id)
     return campaign
 
 
@@ -79,7 +81,11 @@ def edit_campaign(
     guidance: str | None,
     budgets: Budgets | None,
 ) -> Campaign:
-    """Change what may change while it runs; an absent field stays as it is, also one of the budgets."""
+    """Change what may change while it runs; an absent field stays as it is, also one of the budgets.
+
+    Conflict for other budgets of one that has ended: nothing would come of them, and an extension would find itself no
+    wider than what is there.
+    """
     campaign = get_campaign(session, campaign_id, lock=True)
     before = {"name": campaign.name, "notes": campaign.notes, **campaign.spec}
     campaign.name = before["name"] if name is None else name
@@ -89,11 +95,16 @@ def edit_campaign(
         spec["guidance"] = guidance
     if budgets is not None:
         spec["budgets"] = {**spec.get("budgets", {}), **budgets.model_dump(mode="json", exclude_unset=True)}
+        if spec["budgets"] != campaign.spec.get("budgets") and is_final(campaign.status):
+            does = "Extend it" if campaign.status is CampaignStatus.COMPLETED else "Clone it, and edit the clone"
+            raise Conflict(f"The campaign is {campaign.status}, and other budgets change nothing of it. {does}.")
     campaign.spec = spec
     after = {"name": campaign.name, "notes": campaign.notes, **spec}
     changed = sorted(key for key in after if after[key] != before.get(key))
     if changed:
-        record(session, campaign.id, "campaign.edited", campaign.id, fields=changed)
+        # What prompts and decisions before this followed from; a replay looks it up.
+        was = {key: before.get(key) for key in changed if key in spec}
+        record(session, campaign.id, "campaign.edited", campaign.id, fields=changed, was=was)
     return campaign
 
 
@@ -124,6 +135,7 @@ def resume_campaign(session: Session, campaign_id: UUID) -> Campaign:
     for kind in WORK_KINDS:
         waiting = select(kind.table.id).where(kind.table.campaign_id == campaign.id, kind.table.status == kind.waiting)
         ring(session, kind, *session.scalars(waiting.order_by(kind.table.id).limit(RING_AT_MOST)))
+    ring_for_step(session, campaign.id)
     return campaign
 
 
@@ -133,7 +145,7 @@ def cancel_campaign(session: Session, campaign_id: UUID) -> Campaign:
     if campaign.status in (CampaignStatus.CANCELLING, CampaignStatus.CANCELLED):
         return campaign
     move(session, campaign, CampaignStatus.CANCELLING)
-    _cancel_waiting(session, campaign.id)
+    _cancel_all_waiting(session, campaign.id)
     for kind in WORK_KINDS:
         session.execute(
             update(kind.table)
@@ -145,17 +157,23 @@ def cancel_campaign(session: Session, campaign_id: UUID) -> Campaign:
     return campaign
 
 
-def _cancel_waiting(session: Session, campaign_id: UUID) -> None:
+def cancel_waiting(session: Session, campaign_id: UUID, kind: WorkKind, *where: ColumnElement[bool]) -> int:
+    """How many there were."""
+    ended = session.scalars(
+        update(kind.table)
+        .where(kind.table.campaign_id == campaign_id, kind.table.status == kind.waiting, *where)
+        .values(status=kind.cancelled, finished_at=func.now())
+        .returning(kind.table.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for row_id in ended:
+        record(session, campaign_id, f"{kind.name}.{kind.cancelled}", row_id)
+    return len(ended)
+
+
+def _cancel_all_waiting(session: Session, campaign_id: UUID) -> None:
     for kind in WORK_KINDS:
-        ended = session.scalars(
-            update(kind.table)
-            .where(kind.table.campaign_id == campaign_id, kind.table.status == kind.waiting)
-            .values(status=kind.cancelled, finished_at=func.now())
-            .returning(kind.table.id)
-            .execution_options(synchronize_session=False)
-        ).all()
-        for row_id in ended:
-            record(session, campaign_id, f"{kind.name}.{kind.cancelled}", row_id)
+        cancel_waiting(session, campaign_id, kind)
 
 
 def settle_cancelling(session: Session, campaign_id: UUID) -> None:
@@ -171,7 +189,7 @@ def settle_cancelling(session: Session, campaign_id: UUID) -> None:
 
 def complete_campaign(session: Session, campaign: Campaign, reason: str, best: dict[str, Any] | None) -> None:
     """Nothing of it waits any more, as a training that is tried again after the freeze may; its rounds are closed."""
-    _cancel_waiting(session, campaign.id)
+    _cancel_all_waiting(session, campaign.id)
     _close_rounds(session, campaign.id)
     judged = (CandidateStatus.ACCEPTED, CandidateStatus.REJECTED)
     looked_at = (Candidate.campaign_id == campaign.id, Candidate.status.in_(judged))
@@ -240,7 +258,7 @@ def delete_campaign(session: Session, campaign_id: UUID) -> None:
     if runs or holds_work(session, campaign.id):
         raise Conflict(f"The campaign is {campaign.status} and something of it runs; cancel it first, then delete it.")
     # Nobody could ever resume it; its work would count as waiting for ever.
-    _cancel_waiting(session, campaign.id)
+    _cancel_all_waiting(session, campaign.id)
     campaign.deleted_at = func.now()
     record(session, campaign.id, "campaign.deleted", campaign.id)
 
@@ -289,5 +307,15 @@ def _close_rounds(session: Session, campaign_id: UUID) -> None:
         record(session, campaign_id, f"proposal.{ProposalStatus.CANCELLED}", proposal_id)
     for round_id in rounds:
         record(session, campaign_id, f"round.{RoundStatus.CLOSED}", round_id)
-    closed = select(func.count(Round.id)).where(Round.campaign_id == campaign_id, Round.status == RoundStatus.CLOSED)
-    _write_progress(session, campaign_id, rounds_closed=closed.scalar_subquery())
+    _write_progress(session, campaign_id, rounds_closed=count_closed(campaign_id))
+
+
+def count_closed(campaign_id: UUID) -> ScalarSelect[int]:
+    """Rounds that were opened; one that waited when the search ended saw nothing and is none of them."""
+    where = (Round.campaign_id == campaign_id, Round.status == RoundStatus.CLOSED, was_opened())
+    return select(func.count(Round.id)).where(*where).scalar_subquery()
+
+
+def was_opened() -> ColumnElement[bool]:
+    """Of a round that has ended: every one but the library's saw some other."""
+    return (Round.number == LIBRARY_ROUND) | (func.jsonb_array_length(Round.snapshot_rounds) > 0)

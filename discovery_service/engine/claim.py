@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Campaign, Worker
 from discovery_service.domain.isolation import Level
-from discovery_service.domain.states import CampaignStatus, is_legal
+from discovery_service.domain.states import CampaignStatus, is_final, is_legal
 from discovery_service.engine.campaigns import lock_campaigns, pause_for, settle_cancelling
 from discovery_service.engine.dispatch import ring
 from discovery_service.engine.events import record
@@ -44,6 +44,8 @@ class Claim:
 class Renewal:
     is_held: bool
     cancel_requested: bool
+    is_paused: bool
+    """Its campaign: what runs may finish, and nothing new may begin."""
 
 
 def claim(
@@ -101,14 +103,21 @@ def hand_on(session: Session, kind: WorkKind, row_id: UUID) -> None:
 def renew(session: Session, held: Claim) -> Renewal:
     """Extend the lease by the database's clock, and learn in the same statement whether to stop."""
     table = held.kind.table
+    is_paused = select(Campaign.status == CampaignStatus.PAUSED).where(Campaign.id == table.campaign_id)
+    told = (
+        table.cancel_requested_at.is_not(None).label("is_cancelled"),
+        is_paused.correlate(table).scalar_subquery().label("is_paused"),
+    )
     row = session.execute(
         update(table)
         .where(*_is_ours(held))
         .values(lease_expires_at=func.now() + LEASE)
-        .returning(table.cancel_requested_at)
+        .returning(*told)
         .execution_options(synchronize_session=False)
     ).one_or_none()
-    return Renewal(is_held=row is not None, cancel_requested=row is not None and row.cancel_requested_at is not None)
+    if row is None:
+        return Renewal(is_held=False, cancel_requested=False, is_paused=False)
+    return Renewal(is_held=True, cancel_requested=row.is_cancelled, is_paused=row.is_paused)
 
 
 def finish(
@@ -122,7 +131,10 @@ def finish(
         raise IllegalTransition(f"A {held.kind.name} cannot go from {held.kind.held} to {status}.")
     # The campaign first, here and in `crash`, as `cancel_campaign` does; or two of them could wait for each other.
     lock_campaigns(session, [held.campaign_id])
-    if not _let_go(session, held, status, finished_at=func.now(), **values):
+    if status is held.kind.waiting and _is_too_late(session, held):
+        status = held.kind.cancelled
+    ended = {} if status is held.kind.waiting else {"finished_at": func.now()}
+    if not _let_go(session, held, status, **ended, **values):
         log.info("claim.fenced", kind=held.kind.name, id=str(held.id), attempt=held.attempt)
         return False
     facts = {"attempt": held.attempt, **(told or {})}
@@ -139,12 +151,12 @@ def crash(session: Session, held: Claim, reason: str, *, counts: bool = True) ->
     lock_campaigns(session, [held.campaign_id])
     table = held.kind.table
     row = session.execute(
-        select(table.crashes, table.interruptions, table.cancel_requested_at).where(*_is_ours(held)).with_for_update()
+        select(table.crashes, table.interruptions).where(*_is_ours(held)).with_for_update()
     ).one_or_none()
     if row is None:
         return False
     kind, crashes, interruptions = held.kind, row.crashes + counts, row.interruptions + (not counts)
-    if row.cancel_requested_at is not None:
+    if _is_too_late(session, held):
         target = kind.cancelled
     elif crashes >= MAX_CRASHES or interruptions >= MAX_INTERRUPTIONS:
         target = kind.abandoned
@@ -164,6 +176,14 @@ def crash(session: Session, held: Claim, reason: str, *, counts: bool = True) ->
         pause_for(session, held.campaign_id, why)
     settle_cancelling(session, held.campaign_id)
     return True
+
+
+def _is_too_late(session: Session, held: Claim) -> bool:
+    """Whether nobody would take it if it waited again: it is to be cancelled, or its campaign has ended meanwhile."""
+    status = session.scalar(select(Campaign.status).where(Campaign.id == held.campaign_id))
+    asked = select(held.kind.table.cancel_requested_at).where(*_is_ours(held))
+    assert status is not None, "its campaign is locked"
+    return is_final(status) or session.scalar(asked) is not None
 
 
 def storable(text: str) -> str:

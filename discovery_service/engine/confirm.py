@@ -1,14 +1,14 @@
 """The third stage: what was frozen is trained on draws that follow from the freeze, and compared with references."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import Arena, Candidate, Evaluation, Finalist, Freeze, Seal
+from discovery_service.db.tables import Arena, Candidate, Evaluation, Finalist, Freeze, Proposal, Seal
 from discovery_service.domain.differences import Occasion
 from discovery_service.domain.freezing import ConfirmationPlan, Role, list_confirm_draws
 from discovery_service.domain.known_losses import REFERENCE_LOSS
@@ -21,7 +21,7 @@ from discovery_service.domain.standings import (
     score_reference,
     tell_unfinished,
 )
-from discovery_service.engine.entries import Record, add_outcomes, select_outcomes
+from discovery_service.engine.entries import SALT, Record, add_outcomes, select_outcomes
 from discovery_service.engine.freeze import find_digest_of, read_plan
 from discovery_service.engine.schedule import schedule
 
@@ -81,8 +81,9 @@ def read_confirmation(session: Session, freeze: Freeze) -> Confirmation:
         )
     draws = list_confirm_draws(digest, plan.base_policies, plan.draws)
     query = (
-        select(Finalist, Candidate.name)
+        select(Finalist, Candidate.name, SALT.label("salt"))
         .join(Candidate, Candidate.id == Finalist.candidate_id)
+        .join(Proposal, Proposal.id == Candidate.proposal_id)
         .where(Finalist.freeze_id == freeze.id)
         .order_by(Candidate.name != REFERENCE_LOSS, Candidate.name, Candidate.id, Finalist.rank)
     )
@@ -90,7 +91,8 @@ def read_confirmation(session: Session, freeze: Freeze) -> Confirmation:
     for candidate_id, group in groupby(session.execute(query), key=lambda row: row.Finalist.candidate_id):
         rows = list(group)
         settings = [Setting(**row.Finalist.setting) for row in rows]
-        wanted = {setting: [Wanted(setting, policy, draw) for policy, draw in draws] for setting in settings}
+        own = [(policy, replace(draw, salt=rows[0].salt)) for policy, draw in draws]
+        wanted = {setting: [Wanted(setting, policy, draw) for policy, draw in own] for setting in settings}
         role, record = Role(rows[0].Finalist.role), Record(arena.spec)
         losses.append(Confirmed(candidate_id, rows[0].name, role, wanted, record))
     records = {each.candidate_id: each.record for each in losses}

@@ -16,6 +16,7 @@ from discovery_service.engine.work import WORK_KINDS, WorkKind
 
 MAINTAIN_QUEUE = "maintain"
 SWEEP_TASK = "maintain.sweep"
+ADVANCE_TASK = "maintain.advance"
 QUEUES = (*(kind.queue for kind in WORK_KINDS), MAINTAIN_QUEUE)
 
 # A backlog is rung for piece by piece, and not while as many messages still wait: a queue behind trainings of hours
@@ -47,6 +48,11 @@ def ring(session: Session, kind: WorkKind, *row_ids: UUID) -> None:
     )
     for row_id in row_ids:
         ring_task(session, kind.task, kind.queue, row_id)
+
+
+def ring_for_step(session: Session, campaign_id: UUID) -> None:
+    """Have the campaign's next step taken, where nothing of it has just ended that would."""
+    ring_task(session, ADVANCE_TASK, MAINTAIN_QUEUE, campaign_id)
 
 
 def ring_task(session: Session, task: str, queue: str, row_id: UUID) -> None:

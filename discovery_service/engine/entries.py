@@ -6,10 +6,10 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import Arena, Candidate, Evaluation, Measurement, Proposal, Round
+from discovery_service.db.tables import CUT, Arena, Candidate, Evaluation, Measurement, Proposal, Round
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.differences import Occasion
@@ -25,6 +25,8 @@ from discovery_service.domain.user_arenas import counted_metric
 
 NO_VALUE = "no_value"
 """A measurement in which the metric that counts is absent."""
+SALT = func.coalesce(Proposal.request["salt"].astext, "")
+"""What a placebo campaign asks for: its candidates are all DPO, and each has draws of its own by this."""
 JUDGED = (RoundStatus.EVALUATING, RoundStatus.CLOSED)
 """A round is evaluated once all of its candidates are judged and twins among them settled: what is trained may not
 depend on who was faster."""
@@ -94,9 +96,15 @@ class Entry:
     goes_on: bool
     """Past the halving: its round had one that did not stop it, or has none."""
     is_stopped: bool
+    is_cut: bool
+    """Out of the race, whatever is still measured of it."""
     record: Record
     plan: TuningPlan
     screen_draws: int
+    shipped: tuple[Setting, ...]
+    """With which the campaign took it, tuned by the same plan when the arena was calibrated; empty: it is tuned."""
+    salt: str
+    """Of its draws: of a placebo, which has pairs, labels and order of its own."""
 
     @property
     def is_reference(self) -> bool:
@@ -110,11 +118,13 @@ class Entry:
             uses_beta=self.uses_beta,
             goes_on=self.goes_on,
             screen_draws=self.screen_draws,
+            shipped=self.shipped,
+            salt=self.salt,
         )
 
     @property
     def missing(self) -> list[Wanted]:
-        return self.record.list_missing(self.course.needed)
+        return [] if self.is_cut else self.record.list_missing(self.course.needed)
 
     @property
     def is_unranked(self) -> bool:
@@ -125,12 +135,12 @@ class Entry:
 
     @property
     def is_settled(self) -> bool:
-        return self.is_stopped or self.course.is_complete or self.is_unranked
+        return self.is_cut or self.is_stopped or self.course.is_complete or self.is_unranked
 
     @property
     def trained(self) -> Trained | None:
         """On the draws of the screen; None without one."""
-        chosen = self.course.tuning.chosen
+        chosen = None if self.is_cut else self.course.tuning.chosen
         return None if chosen is None else self.record.trained(chosen, self.course.screen)
 
 
@@ -144,6 +154,12 @@ class Field:
     @property
     def reference(self) -> Entry | None:
         return next((entry for entry in self.entries if entry.is_reference), None)
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether DPO came through the screen: without it nothing has an interval."""
+        trained = None if self.reference is None else self.reference.trained
+        return trained is not None and trained.is_measured(self.occasions)
 
     @property
     def looked_at(self) -> int:
@@ -170,7 +186,7 @@ def read_field(
     plan = find_plan(arena.spec)
     library = KNOWN_LOSSES[spec.family] if spec.library == "all" else spec.library
     entries = []
-    for row in session.execute(_select_accepted(campaign_id, only)):
+    for row in session.execute(_select_accepted(campaign_id, arena, only)):
         if row.uses_beta is None:
             raise ValueError(f"the passport of candidate {row.id} does not say whether it uses beta; judge it again")
         stopped = [] if is_held_out or row.number == LIBRARY_ROUND else row.stopped_slots
@@ -181,15 +197,19 @@ def read_field(
                 author=row.author,
                 graph_sha256=row.graph_sha256,
                 uses_beta=row.uses_beta,
-                is_known=row.author is Author.LIBRARY or _find_known(row.twin or {}) in library,
+                # A placebo is there to be taken for a discovery, if anything is.
+                is_known=row.author is Author.LIBRARY or (not row.salt and _find_known(row.twin or {}) in library),
                 round_id=row.round_id,
                 round_number=row.number,
                 slot=row.slot,
                 goes_on=stopped is not None and row.slot not in stopped,
                 is_stopped=stopped is not None and row.slot in stopped,
+                is_cut=bool(row.is_cut),
                 record=Record(arena.spec),
                 plan=plan,
                 screen_draws=0 if is_held_out else spec.tuning.screen_draws,
+                shipped=tuple(Setting(**each) for each in row.shipped or ()),
+                salt=row.salt,
             )
         )
     records = {entry.candidate_id: entry.record for entry in entries}
@@ -209,13 +229,16 @@ def _find_known(twin: Mapping[str, Any]) -> str | None:
     return found
 
 
-def _select_accepted(campaign_id: UUID, only: Collection[UUID] | None) -> Select[Any]:
+def _select_accepted(campaign_id: UUID, arena: Arena, only: Collection[UUID] | None) -> Select[Any]:
     query = (
         select(
             *(Candidate.id, Candidate.name, Candidate.author, Candidate.graph_sha256),
             # Of passports no more than this: they are most of what a candidate's row holds.
             Candidate.passport["uses"]["beta"].label("uses_beta"),
             *(Candidate.twin, Round.id.label("round_id"), Round.number, Round.stopped_slots, Proposal.slot),
+            Proposal.outcome.has_key(CUT).label("is_cut"),
+            Proposal.request[("settings", arena.content_sha256)].label("shipped"),
+            SALT.label("salt"),
         )
         .join(Proposal, Proposal.id == Candidate.proposal_id)
         .join(Round, Round.id == Proposal.round_id)

@@ -1,11 +1,11 @@
 """The second stage: finalists and references are written down with their settings and sealed, before any confirmation.
 
-DPO at each setting between which its tuning chose, everybody else at the chosen one. One freeze an arena. In a held-out
-arena it is of the same losses, at the settings to which they were tuned there.
+DPO at each setting between which its tuning chose, everybody else at the chosen one. One freeze an arena and extension.
+In a held-out arena it is of the same losses, at the settings to which they were tuned there.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import NamedTuple
 from uuid import UUID
 
@@ -27,9 +27,11 @@ from discovery_service.domain.freezing import (
 )
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.standings import OwnSpread
+from discovery_service.engine.arenas import list_arenas_of
 from discovery_service.engine.entries import Entry, Field
 from discovery_service.engine.events import record
 from discovery_service.engine.screen import find_library, find_screened_spread, is_screened, score_field
+from discovery_service.engine.spending import find_allowance, find_allowance_apart
 from discovery_service.errors import Conflict
 
 
@@ -40,34 +42,45 @@ class Chosen(NamedTuple):
     """The chosen one first."""
 
 
-def find_freeze(session: Session, campaign_id: UUID, arena_id: UUID, *, extension: int = 0) -> Freeze | None:
-    where = (Freeze.campaign_id == campaign_id, Freeze.arena_id == arena_id, Freeze.extension == extension)
+def find_freeze(session: Session, campaign: Campaign, arena_id: UUID, extension: int | None = None) -> Freeze | None:
+    """Of this extension; without one, of the campaign as it is extended now."""
+    extended = campaign.extension if extension is None else extension
+    where = (Freeze.campaign_id == campaign.id, Freeze.arena_id == arena_id, Freeze.extension == extended)
     return session.scalar(select(Freeze).where(*where))
 
 
+def find_last_freeze(session: Session, campaign: Campaign, arena_id: UUID) -> Freeze | None:
+    """Also of an earlier extension, as one that found no finalist has none."""
+    where = (Freeze.campaign_id == campaign.id, Freeze.arena_id == arena_id)
+    return session.scalars(select(Freeze).where(*where).order_by(Freeze.extension.desc()).limit(1)).first()
+
+
 def freeze_search(session: Session, campaign: Campaign, spec: CampaignSpec, field: Field) -> Freeze | None:
-    """Of the search arena. None where there is no finalist. Conflict while somebody is not screened yet."""
+    """Of the search arena. None where there is no finalist. Conflict while somebody is not screened yet, TooFewDraws
+    where the budget leaves no confirmation.
+    """
     if not is_screened(field):
         raise Conflict("Some candidates are still tuned or screened; finalists are chosen once all have come as far.")
     chosen = choose(field, spec.confirmation.finalists)
     if chosen is None:
         return None
-    return _freeze(session, campaign, spec, field.arena, chosen, field.looked_at, find_screened_spread(field))
+    plan = plan_search(session, campaign, spec, field, chosen, campaign.extension)
+    return _freeze(session, campaign.id, field.arena, chosen, plan, campaign.extension)
 
 
 def freeze_held_out(
     session: Session, campaign: Campaign, spec: CampaignSpec, field: Field, search: Freeze
 ) -> Freeze | None:
-    """Of the same losses, tuned in this arena. None where DPO or every finalist failed at every setting."""
+    """Of the same losses, tuned in this arena. None where DPO or every finalist failed at every setting; TooFewDraws
+    where the budget leaves no confirmation.
+    """
     if not is_screened(field):
         raise Conflict("Some finalists are still tuned in this arena.")
-    roles = {each.candidate_id: Role(each.role) for each in list_frozen(session, search)}
-    tuned = [Chosen(roles[entry.candidate_id], entry, _find_settings(entry)) for entry in field.entries]
-    chosen = [each for each in tuned if each.settings]
-    has_finalist = any(each.role is Role.FINALIST for each in chosen)
-    if not has_finalist or not any(each.entry.is_reference for each in chosen):
+    chosen = choose_again(field, list_frozen(session, search))
+    if chosen is None:
         return None
-    return _freeze(session, campaign, spec, field.arena, chosen, read_plan(search).looked_at, None)
+    plan = plan_held_out(session, campaign, spec, field.arena, chosen, read_plan(search), search.extension)
+    return _freeze(session, campaign.id, field.arena, chosen, plan, search.extension)
 
 
 def list_frozen(session: Session, freeze: Freeze) -> Sequence[Finalist]:
@@ -93,21 +106,60 @@ def choose(field: Field, finalists: int) -> list[Chosen] | None:
     return [Chosen(role, by_id[key], _find_settings(by_id[key])) for role, key in roles]
 
 
+def choose_again(field: Field, frozen: Sequence[Finalist]) -> list[Chosen] | None:
+    """The same in a held-out arena; None without DPO or any finalist that was tuned there."""
+    roles = {each.candidate_id: Role(each.role) for each in frozen}
+    tuned = [Chosen(roles[entry.candidate_id], entry, _find_settings(entry)) for entry in field.entries]
+    chosen = [each for each in tuned if each.settings]
+    has_finalist = any(each.role is Role.FINALIST for each in chosen)
+    return chosen if has_finalist and any(each.entry.is_reference for each in chosen) else None
+
+
 def _find_settings(entry: Entry) -> tuple[Setting, ...]:
     settings = entry.course.tuning.settings
     return settings if entry.is_reference else settings[:1]
 
 
-def _freeze(
+def _count_frozen(chosen: Sequence[Chosen]) -> int:
+    """Trainings a draw."""
+    return sum(len(each.settings) for each in chosen)
+
+
+def plan_search(
+    session: Session, campaign: Campaign, spec: CampaignSpec, field: Field, chosen: Sequence[Chosen], extension: int
+) -> ConfirmationPlan:
+    """TooFewDraws where the budget leaves no confirmation."""
+    allowance = find_allowance(session, campaign.id, spec, list_arenas_of(session, campaign.id, spec), extension)
+    plan = _plan(spec, field.arena, chosen, field.looked_at, find_screened_spread(field), allowance)
+    return plan if allowance is None else replace(plan, spare=allowance - plan.draws * _count_frozen(chosen))
+
+
+def plan_held_out(
     session: Session,
     campaign: Campaign,
     spec: CampaignSpec,
     arena: Arena,
     chosen: Sequence[Chosen],
+    searched: ConfirmationPlan,
+    extension: int,
+) -> ConfirmationPlan:
+    """TooFewDraws where the budget leaves no confirmation."""
+    allowance = None
+    if searched.spare is not None:
+        held_out = list_arenas_of(session, campaign.id, spec)[1:]
+        allowance = find_allowance_apart(session, campaign.id, spec, arena, held_out, searched.spare, extension)
+    return _plan(spec, arena, chosen, searched.looked_at, None, allowance)
+
+
+def _plan(
+    spec: CampaignSpec,
+    arena: Arena,
+    chosen: Sequence[Chosen],
     looked_at: int,
     own: OwnSpread | None,
-) -> Freeze:
-    """`own` is what the screen shows, for an arena that nobody has calibrated."""
+    allowance: int | None,
+) -> ConfirmationPlan:
+    """`own` is what the screen shows, for an arena that nobody has calibrated; `allowance` in evaluations."""
     library = find_library(arena)
     if library is not None:
         sd, source = library["sd"], SdSource.CALIBRATION
@@ -115,7 +167,7 @@ def _freeze(
         sd, source = own.sd, SdSource.OWN_SCREEN
     else:
         sd, source = None, SdSource.NOTHING
-    plan = plan_confirmation(
+    return plan_confirmation(
         detect=spec.confirmation.detect,
         at_least=spec.confirmation.min_draws,
         sd=sd,
@@ -124,8 +176,19 @@ def _freeze(
         looked_at=looked_at,
         base_policies=list_base_policies(arena.spec),
         met=max(len(each.settings) for each in chosen if each.entry.is_reference),
+        at_most=None if allowance is None else allowance // _count_frozen(chosen),
     )
-    frozen = Freeze(campaign_id=campaign.id, arena_id=arena.id, extension=0, plan=asdict(plan))
+
+
+def _freeze(
+    session: Session,
+    campaign_id: UUID,
+    arena: Arena,
+    chosen: Sequence[Chosen],
+    plan: ConfirmationPlan,
+    extension: int,
+) -> Freeze:
+    frozen = Freeze(campaign_id=campaign_id, arena_id=arena.id, extension=extension, plan=asdict(plan))
     session.add(frozen)
     session.flush()
     for each in chosen:
@@ -135,7 +198,7 @@ def _freeze(
     session.flush()
     session.add(Seal(freeze_id=frozen.id, digest=find_digest_of(session, frozen)))
     finalists = [each.entry.name for each in chosen if each.role is Role.FINALIST]
-    record(session, campaign.id, "freeze.sealed", frozen.id, arena=arena.name, finalists=finalists)
+    record(session, campaign_id, "freeze.sealed", frozen.id, arena=arena.name, finalists=finalists, draws=plan.draws)
     session.flush()
     return frozen
 
@@ -155,6 +218,7 @@ def find_digest_of(session: Session, freeze: Freeze) -> str:
         seed=campaign.spec["seed"],
         base_policies=plan.base_policies,
         draws=plan.draws,
+        extension=freeze.extension,
     )
 
 

@@ -1,4 +1,4 @@
-"""Keeps the lease of a claim while its work is done, and tells the work when to stop."""
+"""Keeps the lease of a claim while its work is done, and tells the work when to stop or to begin nothing more."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from discovery_service.engine.claim import LEASE, Claim, renew
 
 log = structlog.get_logger(__name__)
 
-# A third of the lease would do for the lease; but the same statement tells of a cancellation, to be seen within 2 s.
+# A third of the lease would do for the lease; but the same statement tells of what is to be seen within 2 s.
 RENEW_EVERY_S = 1.5
 RENEWAL_TIMEOUT_S = 5.0
 # A renewal that hangs is fenced by its attempt; the work's end does not have to wait for it.
@@ -22,12 +22,16 @@ JOIN_TIMEOUT_S = 1.0
 
 
 class Heartbeat:
-    """`lost`: somebody else may hold the work by now. `cancel_requested`: a user wants it stopped. `stop`: either."""
+    """`lost`: somebody else may hold the work by now. `cancel_requested`: a user wants it stopped. `stop`: either.
+
+    `hold`: that, or its campaign was paused: no part of the work begins any more, and what has begun may finish.
+    """
 
     def __init__(self, sessions: Sessions, held: Claim, lease: timedelta) -> None:
         self.lost = threading.Event()
         self.cancel_requested = threading.Event()
         self.stop = threading.Event()
+        self.hold = threading.Event()
         self._sessions = sessions
         self._held = held
         self._ended = threading.Event()
@@ -71,12 +75,19 @@ class Heartbeat:
             self._lose()
         if renewal.cancel_requested:
             self.cancel_requested.set()
-            self.stop.set()
+            self._stop()
+        if renewal.is_paused:
+            self.hold.set()
         return True
 
     def _lose(self) -> None:
         self.lost.set()
+        self._stop()
+
+    def _stop(self) -> None:
+        """In this order: whoever holds on can tell why."""
         self.stop.set()
+        self.hold.set()
 
 
 @contextmanager

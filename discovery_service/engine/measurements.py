@@ -96,6 +96,7 @@ def record_measurement(
     metrics: dict[str, Any],
     series: dict[str, Any],
     device_seconds: float,
+    building_seconds: float = 0.0,
 ) -> bool:
     """Store what was measured, unless another one was faster with the same; end the evaluation either way.
 
@@ -122,7 +123,7 @@ def record_measurement(
         if stored.metrics != metrics:
             # Equal keys mean equal bits: here they did not, and whoever looks after this fleet has to know.
             log.error("measurement.not_repeated", measurement=str(stored.id), evaluation=str(held.id), metrics=metrics)
-        is_ours = _succeed(session, held, stored, is_reused=is_new is None)
+        is_ours = _succeed(session, held, stored, is_reused=is_new is None, building_s=round(building_seconds, 3))
         if not is_ours:
             savepoint.rollback()
     return is_ours
@@ -138,9 +139,9 @@ def record_failure(session: Session, held: Claim, failure: Failure, *, device_se
     return is_ours
 
 
-def _succeed(session: Session, held: Claim, stored: Measurement, *, is_reused: bool) -> bool:
+def _succeed(session: Session, held: Claim, stored: Measurement, *, is_reused: bool, building_s: float = 0.0) -> bool:
     seconds = stored.device_seconds
-    facts = {"measurement_id": str(stored.id), "is_reused": is_reused}
+    facts = {"measurement_id": str(stored.id), "is_reused": is_reused, "building_s": building_s}
     values = {"measurement_id": stored.id, "is_reused": is_reused, "device_seconds": seconds}
     is_ours = finish(session, held, EvaluationStatus.SUCCEEDED, told=facts, **values)
     if is_ours:

@@ -1,4 +1,7 @@
-"""Writes evaluations as rows that wait: once each, however often and by however many it is asked for."""
+"""Writes evaluations as rows that wait: once each, however often and by however many it is asked for.
+
+What a budget of time has dropped waits again once it is asked for again.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -25,7 +28,7 @@ def schedule(
     *,
     seal_id: UUID | None = None,
 ) -> int:
-    """Of these candidates, whatever is not there yet; how many were new. A long backlog is rung for by the sweeper."""
+    """Of these candidates, whatever is not there yet; how many wait now. A long backlog is rung for by the sweeper."""
     rows: list[dict[str, Any]] = [
         {
             "id": uuid7(),
@@ -44,15 +47,17 @@ def schedule(
     ]
     if not rows:
         return 0
-    new = set(
-        session.scalars(
-            insert(Evaluation).values(rows).on_conflict_do_nothing("uq_evaluation_natural_key").returning(Evaluation.id)
+    again = {"status": EvaluationStatus.QUEUED, "finished_at": None, "cancel_requested_at": None}
+    waiting = session.execute(
+        insert(Evaluation)
+        .values(rows)
+        .on_conflict_do_update(
+            "uq_evaluation_natural_key", set_=again, where=Evaluation.status == EvaluationStatus.CANCELLED
         )
-    )
-    row_ids = [row["id"] for row in rows if row["id"] in new]
-    for row in rows:
-        if row["id"] in new:
-            facts = {"candidate_id": str(row["candidate_id"]), "purpose": row["purpose"]}
-            record(session, campaign_id, f"{EVALUATION.name}.{EvaluationStatus.QUEUED}", row["id"], **facts)
-    ring(session, EVALUATION, *row_ids[:RING_AT_MOST])
-    return len(row_ids)
+        .returning(Evaluation.id, Evaluation.candidate_id, Evaluation.purpose)
+    ).all()
+    for row in waiting:
+        facts = {"candidate_id": str(row.candidate_id), "purpose": row.purpose}
+        record(session, campaign_id, f"{EVALUATION.name}.{EvaluationStatus.QUEUED}", row.id, **facts)
+    ring(session, EVALUATION, *[row.id for row in waiting][:RING_AT_MOST])
+    return len(waiting)

@@ -1,5 +1,6 @@
 """The first stage: every loss is tuned by the same plan and screened, a round's worse half stops, standings follow."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -57,14 +58,11 @@ def _halve(session: Session, campaign_id: UUID, field: Field) -> bool:
     One that we gave up on does not hold up the others, and is not stopped: tried again later, it goes on.
     """
     has_halved = False
-    waiting = (entry for entry in field.entries if not (entry.goes_on or entry.is_stopped))
+    waiting = (entry for entry in field.entries if not (entry.goes_on or entry.is_stopped or entry.is_cut))
     for round_id, group in groupby(waiting, key=lambda entry: entry.round_id):
-        entries = list(group)
-        if not all(entry.course.tuning.is_first_draw_done or entry.is_unranked for entry in entries):
+        stopped = find_stopped(list(group))
+        if stopped is None:
             continue
-        tried = {entry.slot: entry.course.tuning for entry in entries}
-        bests = {slot: tuning.first_best for slot, tuning in tried.items() if tuning.is_first_draw_done}
-        stopped = sorted(find_stopping(bests, round_index=entries[0].round_number))
         session.execute(
             update(Round)
             .where(Round.id == round_id)
@@ -74,6 +72,15 @@ def _halve(session: Session, campaign_id: UUID, field: Field) -> bool:
         record(session, campaign_id, "round.halved", round_id, stopped=stopped)
         has_halved = True
     return has_halved
+
+
+def find_stopped(entries: Sequence[Entry]) -> list[int] | None:
+    """The slots of a round that its halving stops; None before all of them have come as far."""
+    if not all(entry.course.tuning.is_first_draw_done or entry.is_unranked for entry in entries):
+        return None
+    tried = {entry.slot: entry.course.tuning for entry in entries}
+    bests = {slot: tuning.first_best for slot, tuning in tried.items() if tuning.is_first_draw_done}
+    return sorted(find_stopping(bests, round_index=entries[0].round_number))
 
 
 def find_library(arena: Arena) -> dict[str, Any] | None:

@@ -20,7 +20,10 @@ from discovery_service.engine.screen import score_field
 
 
 class Board(NamedTuple):
-    """What its standings have in common within a campaign."""
+    """What its standings have in common within a campaign.
+
+    There is one screen, which grows with each extension; what is confirmed belongs to the extension of its freeze.
+    """
 
     arena_id: UUID
     stage: Purpose
@@ -68,13 +71,14 @@ _PLAINLY: dict[str, Any] = {"synchronize_session": False}
 
 
 def _columns(campaign_id: UUID, board: Board, candidate_id: UUID, score: Score) -> dict[str, Any]:
+    place = {"arena_id": board.arena_id, "stage": board.stage.value, "extension": board.extension}
+    return {"candidate_id": candidate_id, "campaign_id": campaign_id, **place, **tell_score(score)}
+
+
+def tell_score(score: Score) -> dict[str, Any]:
+    """As its row has it."""
     interval = score.interval
     return {
-        "candidate_id": candidate_id,
-        "arena_id": board.arena_id,
-        "stage": board.stage.value,
-        "extension": board.extension,
-        "campaign_id": campaign_id,
         "setting": score.setting.document(),
         "draws": score.draws,
         "difference": None if interval is None else interval.mean,
@@ -88,18 +92,24 @@ def _columns(campaign_id: UUID, board: Board, candidate_id: UUID, score: Score) 
 def rebuild(session: Session, campaign_id: UUID) -> Rebuilt:
     """All standings of a campaign anew, in whatever state it is."""
     campaign = session.scalars(select(Campaign).where(Campaign.id == campaign_id).with_for_update(key_share=True)).one()
-    boards = {}
     for arena in session.scalars(select(Arena).where(Arena.id.in_(_arenas_screened_in(campaign_id)))).all():
         # Of a built-in one what this version of the package knows; a step takes what stands there.
         arena.calibration = find_calibration(arena.content_sha256) or arena.calibration
-        field = read_field(session, campaign_id, CampaignSpec.model_validate(campaign.spec), arena)
-        boards[Board(arena.id, Purpose.SCREEN, 0)] = score_field(field)
-    for freeze in session.scalars(select(Freeze).where(Freeze.campaign_id == campaign_id)).all():
-        scores = score_confirmed(read_confirmation(session, freeze))
-        boards[Board(freeze.arena_id, Purpose.CONFIRM, freeze.extension)] = scores
+    boards = score_boards(session, campaign)
     differed = _delete_others(session, campaign_id, set(boards))
     differed += sum(write_board(session, campaign_id, board, scores) for board, scores in boards.items())
     return Rebuilt(sum(map(len, boards.values())), differed)
+
+
+def score_boards(session: Session, campaign: Campaign) -> dict[Board, dict[UUID, Score]]:
+    """All that its standings should say. Nothing is written."""
+    spec, boards = CampaignSpec.model_validate(campaign.spec), {}
+    for arena in session.scalars(select(Arena).where(Arena.id.in_(_arenas_screened_in(campaign.id)))).all():
+        boards[Board(arena.id, Purpose.SCREEN, 0)] = score_field(read_field(session, campaign.id, spec, arena))
+    for freeze in session.scalars(select(Freeze).where(Freeze.campaign_id == campaign.id)).all():
+        scores = score_confirmed(read_confirmation(session, freeze))
+        boards[Board(freeze.arena_id, Purpose.CONFIRM, freeze.extension)] = scores
+    return boards
 
 
 def _arenas_screened_in(campaign_id: UUID) -> Any:

@@ -4,33 +4,37 @@ Each step is a function of the campaign's rows that may be run again at any time
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Exists, select
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import Arena, Campaign, Evaluation, Freeze, Round
+from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Freeze, Round
 from discovery_service.domain.authors import Author
+from discovery_service.domain.budget import Bound, tell_reached
 from discovery_service.domain.campaign import CampaignSpec
-from discovery_service.domain.freezing import Role, pick_best
-from discovery_service.domain.outcomes import Lack, tell_discoveries, tell_no_finalist
+from discovery_service.domain.freezing import Role, TooFewDraws, pick_best
+from discovery_service.domain.outcomes import WITHOUT_NUMBER, Lack, tell_discoveries, tell_no_finalist, tell_too_few
 from discovery_service.domain.standings import Score
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose
 from discovery_service.domain.verdicts import Verdict
 from discovery_service.engine.arenas import get_arena_of
 from discovery_service.engine.campaigns import complete_campaign, move
 from discovery_service.engine.confirm import Confirmation, read_confirmation, schedule_confirmation, score_confirmed
+from discovery_service.engine.deadlines import drop_waiting, find_cut, find_overrun
 from discovery_service.engine.entries import JUDGED, Field, read_field
-from discovery_service.engine.freeze import find_freeze, freeze_held_out, freeze_search, list_frozen
+from discovery_service.engine.freeze import (
+    find_freeze,
+    find_last_freeze,
+    freeze_held_out,
+    freeze_search,
+    list_frozen,
+    read_plan,
+)
+from discovery_service.engine.rounds import close_rounds
 from discovery_service.engine.screen import is_screened, is_search_over, schedule_missing, score_field, tune_and_screen
 from discovery_service.engine.standings import Board, project_screen, write_board
-
-
-def list_underway(session: Session) -> list[UUID]:
-    """The campaigns that `proceed` could move."""
-    query = select(Campaign.id).where(Campaign.status == CampaignStatus.RUNNING, _has_judged(Campaign.id))
-    return list(session.scalars(query.order_by(Campaign.id)))
 
 
 def _has_judged(campaign_id: Any) -> Exists:
@@ -51,90 +55,158 @@ def proceed(session: Session, campaign_id: UUID, finished: UUID | None = None) -
     last = None if finished is None else session.get_one(Evaluation, finished)
     if last is not None and last.purpose is Purpose.TUNE and _goes_on_alone(session, campaign, spec, last):
         return
-    frozen = _search(session, campaign, spec, last)
+    overrun = find_overrun(session, campaign, spec)
+    may_begin = overrun is None
+    is_busy = not may_begin and drop_waiting(session, campaign_id)
+    frozen = _search(session, campaign, spec, last, may_begin=may_begin)
     if frozen is None:
         return
-    confirmation = _confirm(session, frozen)
-    held_out = [_hold_out(session, campaign, spec, name, frozen) for name in spec.held_out_arenas]
-    if confirmation.is_settled and all(held_out):
-        complete(session, campaign, confirmation)
-    else:
+    confirmation = _confirm(session, frozen, may_begin=may_begin)
+    apart = {name: _hold_out(session, campaign, spec, name, frozen, may_begin) for name in spec.held_out_arenas}
+    is_settled = confirmation.is_settled and all(each.is_settled for each in apart.values())
+    if is_settled or not (may_begin or is_busy):
+        complete(session, campaign, confirmation, apart, overrun, _tell_extension(campaign, frozen))
+    elif may_begin:
         _pause_if_given_up(session, campaign, [loss.candidate_id for loss in confirmation.losses])
+
+
+class Apart(NamedTuple):
+    """How it stands in a held-out arena."""
+
+    is_settled: bool
+    lack: str | None = None
+    """Why it is settled without a confirmation, where a budget leaves none."""
 
 
 def _goes_on_alone(session: Session, campaign: Campaign, spec: CampaignSpec, last: Evaluation) -> bool:
     """Whether the candidate is still on its way to where others matter: its round's halving, the screen, the end."""
     search = get_arena_of(session, campaign.id, spec.arena)
     arena = session.get_one(Arena, last.arena_id)
-    is_searched = arena.id == search.id and find_freeze(session, campaign.id, search.id) is None
+    is_searched = arena.id == search.id and find_freeze(session, campaign, search.id) is None
     if not is_searched:
         return False
     field = read_field(session, campaign.id, spec, arena, only=[last.candidate_id])
-    if not field.entries or field.entries[0].course.tuning.is_complete:
+    if not field.entries or field.entries[0].is_cut or field.entries[0].course.tuning.is_complete:
         return False
     return schedule_missing(session, campaign.id, field) > 0 or bool(field.entries[0].record.in_motion)
 
 
-def _search(session: Session, campaign: Campaign, spec: CampaignSpec, last: Evaluation | None) -> Freeze | None:
-    """Tune, screen and freeze in the search arena. None before that is done, and where the campaign ends without."""
+def _search(
+    session: Session, campaign: Campaign, spec: CampaignSpec, last: Evaluation | None, *, may_begin: bool
+) -> Freeze | None:
+    """Tune, screen and freeze in the search arena. None before that is done, and where the campaign ends without.
+
+    In an extension that accepts nothing new it is what was frozen before.
+    """
     arena = get_arena_of(session, campaign.id, spec.arena)
-    frozen = find_freeze(session, campaign.id, arena.id)
+    frozen = find_freeze(session, campaign, arena.id)
     if frozen is not None:
         if last is None or (last.arena_id == arena.id and last.purpose is not Purpose.CONFIRM):
             project_screen(session, campaign.id, read_field(session, campaign.id, spec, arena))
         return frozen
     field = tune_and_screen(session, campaign.id, spec, arena)
     project_screen(session, campaign.id, field)
-    if not (is_search_over(session, campaign.id) and is_screened(field)):
-        return None
-    if field.reference is not None and field.reference.is_unranked:
+    if may_begin and field.reference is not None and field.reference.is_unranked:
+        # Before its round is closed, for without DPO nothing that is proposed can be compared with anything.
         _pause_if_given_up(session, campaign, [field.reference.candidate_id])
         return None
-    frozen = freeze_search(session, campaign, spec, field)
+    close_rounds(session, campaign.id, field)
+    if not (is_search_over(session, campaign.id) and is_screened(field)):
+        return None
+    before = find_last_freeze(session, campaign, arena.id)
+    if before is not None and read_plan(before).looked_at == field.looked_at:
+        # The same losses on other draws would only be another chance for each of them. What is lacking of the draws
+        # that were sealed, because time ran out, is no second one.
+        return before
+    try:
+        frozen = freeze_search(session, campaign, spec, field)
+    except TooFewDraws as error:
+        told = tell_too_few(str(error), arena=arena.name, looked_at=field.looked_at)
+        complete_campaign(session, campaign, told, None)
+        return None
     if frozen is None:
-        complete_campaign(session, campaign, _tell_why_none(field), None)
+        cut = find_cut(session, campaign.id)
+        why = f"{_tell_why_none(field)} The search was cut: {cut}" if cut else _tell_why_none(field)
+        complete_campaign(session, campaign, why, None)
     return frozen
 
 
-def _hold_out(session: Session, campaign: Campaign, spec: CampaignSpec, name: str, search: Freeze) -> bool:
-    """Tune anew in a held-out arena, freeze and confirm there; whether that is done."""
+def _hold_out(
+    session: Session, campaign: Campaign, spec: CampaignSpec, name: str, search: Freeze, may_begin: bool
+) -> Apart:
+    """Tune anew in a held-out arena, freeze and confirm there."""
     arena = get_arena_of(session, campaign.id, name)
-    frozen = find_freeze(session, campaign.id, arena.id)
+    frozen = find_freeze(session, campaign, arena.id, search.extension)
     if frozen is None:
         only = [each.candidate_id for each in list_frozen(session, search)]
         field = read_field(session, campaign.id, spec, arena, only=only, is_held_out=True)
-        schedule_missing(session, campaign.id, field)
+        if may_begin:
+            schedule_missing(session, campaign.id, field)
         if not is_screened(field) or any(entry.is_unranked for entry in field.entries):
-            return False
-        frozen = freeze_held_out(session, campaign, spec, field, search)
-    return frozen is None or _confirm(session, frozen).is_settled
+            return Apart(is_settled=False)
+        try:
+            frozen = freeze_held_out(session, campaign, spec, field, search)
+        except TooFewDraws as error:
+            return Apart(is_settled=True, lack=str(error))
+    return Apart(frozen is None or _confirm(session, frozen, may_begin=may_begin).is_settled)
 
 
-def _confirm(session: Session, frozen: Freeze) -> Confirmation:
+def _confirm(session: Session, frozen: Freeze, *, may_begin: bool) -> Confirmation:
     confirmation = read_confirmation(session, frozen)
-    schedule_confirmation(session, frozen, confirmation)
+    if may_begin:
+        schedule_confirmation(session, frozen, confirmation)
     board = Board(frozen.arena_id, Purpose.CONFIRM, frozen.extension)
     write_board(session, frozen.campaign_id, board, score_confirmed(confirmation))
     return confirmation
 
 
-def complete(session: Session, campaign: Campaign, confirmation: Confirmation) -> None:
-    """The end of a campaign: what the confirmation in its search arena has found, if anything."""
+def _tell_extension(campaign: Campaign, frozen: Freeze) -> str:
+    if frozen.extension == campaign.extension:
+        return f"Extension {campaign.extension}. " if campaign.extension else ""
+    return f"Extension {campaign.extension} has accepted nothing new, so that what was frozen before it stands. "
+
+
+def complete(
+    session: Session,
+    campaign: Campaign,
+    confirmation: Confirmation,
+    apart: Mapping[str, Apart],
+    overrun: Bound | None,
+    said: str = "",
+) -> None:
+    """The end of a campaign: what the confirmation in its search arena has found, if anything; what is lacking; `said`
+    before it.
+    """
     scores, arena = score_confirmed(confirmation), confirmation.arena.name
-    finalists = [(loss.name, scores[loss.candidate_id]) for loss in confirmation.losses if loss.role is Role.FINALIST]
+    losses = {loss.candidate_id: loss.name for loss in confirmation.losses if loss.role is Role.FINALIST}
+    authors = _read_authors(session, losses)
+    finalists = [(f"{name} ({authors[key]})", scores[key]) for key, name in losses.items()]
     found = [(name, score.interval) for name, score in finalists if score.verdict == Verdict.BETTER and score.interval]
     unjudged = [name for name, score in finalists if score.verdict is None]
-    reason = tell_discoveries(found, arena=arena, looked_at=confirmation.plan.looked_at, unjudged=unjudged)
-    complete_campaign(session, campaign, reason, _find_best(confirmation, scores))
+    late = "" if overrun is None else tell_reached(overrun)
+    why = WITHOUT_NUMBER if confirmation.is_settled else f"as {late} before all of it was measured"
+    reason = tell_discoveries(found, arena=arena, looked_at=confirmation.plan.looked_at, unjudged=unjudged, why=why)
+    lacking = {name: each.lack or late for name, each in apart.items() if each.lack or not each.is_settled}
+    reason += "".join(f" Not confirmed in {name}: {lack}." for name, lack in lacking.items())
+    complete_campaign(session, campaign, said + reason, _find_best(losses, authors, scores))
 
 
-def _find_best(confirmation: Confirmation, scores: Mapping[UUID, Score]) -> dict[str, Any] | None:
-    names = {loss.candidate_id: loss.name for loss in confirmation.losses if loss.role is Role.FINALIST}
+def _read_authors(session: Session, candidate_ids: Collection[UUID]) -> dict[UUID, Author]:
+    """Who found it is said with every find: a recording's was found in no search of this campaign."""
+    query = select(Candidate.id, Candidate.author).where(Candidate.id.in_(candidate_ids))
+    return dict(session.execute(query).all())
+
+
+def _find_best(
+    names: Mapping[UUID, str], authors: Mapping[UUID, Author], scores: Mapping[UUID, Score]
+) -> dict[str, Any] | None:
+    """Of the finalists."""
     intervals = {key: interval for key in names if (interval := scores[key].interval) is not None}
     for best in pick_best(intervals, 1):
         found = intervals[best]
+        named = {"candidate_id": str(best), "name": names[best], "author": authors[best]}
         difference = {"difference": found.mean, "lower": found.low, "upper": found.high}
-        return {"candidate_id": str(best), "name": names[best], **difference, "verdict": scores[best].verdict}
+        return {**named, **difference, "stage": Purpose.CONFIRM.value, "verdict": scores[best].verdict}
     return None
 
 
@@ -163,7 +235,7 @@ def _tell_why_none(field: Field) -> str:
     came_through = {key for key, score in scores.items() if score.interval is not None}
     if reference is None:
         lack = Lack.REFERENCE
-    elif reference.trained is None or not reference.trained.is_measured(field.occasions):
+    elif not field.has_reference:
         lack = Lack.REFERENCE_MEASURED
     elif any(each.candidate_id in came_through for each in field.entries if each.author is not Author.LIBRARY):
         lack = Lack.UNKNOWN

@@ -119,6 +119,12 @@ def list_workers(session: Session) -> Sequence[tuple[Worker, WorkerState]]:
     return [(worker, WorkerState(found)) for worker, found in session.execute(query)]
 
 
+def count_live_slots(session: Session, queue: str) -> int:
+    """Pieces of that queue's work that the fleet does at once."""
+    is_live = (Worker.stopped_at.is_(None), Worker.seen_at > func.now() - LOST_AFTER)
+    return sum(session.scalars(select(Worker.slots).where(*is_live, Worker.queues.contains([queue]))))
+
+
 def stop_worker(session: Session, worker_id: UUID) -> None:
     """An orderly stop: whatever is still held goes back to waiting at once."""
     session.execute(update(Worker).where(Worker.id == worker_id).values(stopped_at=func.now(), seen_at=func.now()))

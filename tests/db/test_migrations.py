@@ -17,8 +17,11 @@ from sqlalchemy.orm import sessionmaker
 from discovery_service.db.columns import Base
 from discovery_service.db.migrate import downgrade, find_revision, head_revision, upgrade
 from discovery_service.db.sessions import SERVICE_ROLE, Sessions, make_sessions
+from discovery_service.db.tables import Proposal
+from discovery_service.engine.events import record
 from discovery_service.errors import UsageError
 from discovery_service.local.postgres import Postgres, running_postgres
+from tests import rows
 from tests.conftest import Database
 from tests.db.catalog import WHAT_THE_ORM_KNOWS, read_catalog
 
@@ -53,6 +56,31 @@ def test_a_step_down_leaves_the_steps_below_as_they_were(empty_database: Databas
     assert {"campaign", "event"} <= tables
     assert not {"round", "evaluation", "measurement"} & tables
     upgrade(empty_database.owner_url)
+
+
+def test_who_answered_before_the_row_told_it_is_found_in_the_events(
+    empty_database: Database, owner_of_empty: Sessions
+) -> None:
+    names = {"llm": ("fast", "gpt-5-mini-2025-08-07"), "recorded": (None, "recorded/panel"), "symbolic": (None, None)}
+
+    def read(*columns: str) -> dict[str, tuple[str | None, ...]]:
+        query = f"SELECT proposer, {', '.join(columns)} FROM exchange JOIN proposal ON proposal.id = proposal_id"
+        with connected(empty_database.owner_url) as connection:
+            return {proposer: tuple(rest) for proposer, *rest in connection.execute(text(query))}
+
+    upgrade(empty_database.owner_url)
+    with owner_of_empty.begin() as session:
+        campaign = rows.add_campaign(session)
+        for proposer, (model, answered_by) in names.items():
+            exchange = rows.add_exchange(session, campaign)
+            exchange.model, exchange.answered_by = model, answered_by
+            session.get_one(Proposal, exchange.proposal_id).proposer = proposer
+            told = {"model": answered_by} if answered_by else {}
+            record(session, campaign.id, "exchange.answered", exchange.id, attempt=1, **told)
+    downgrade(empty_database.owner_url, "0007")
+    assert read("model") == {"llm": ("fast",), "recorded": ("recorded/panel",), "symbolic": (None,)}
+    upgrade(empty_database.owner_url)
+    assert read("model", "answered_by") == names
 
 
 def test_migrations_make_what_the_orm_describes(database: Database, empty_database: Database) -> None:

@@ -102,7 +102,8 @@ class Play:
         described = list_described(Family.PAIRWISE)
         with self.sessions.begin() as session:
             campaign = session.get_one(Campaign, self.campaign_id)
-            made_in = rows.add_round(session, campaign, status=RoundStatus.EVALUATING)
+            sees = () if author is Author.LIBRARY else (0,)
+            made_in = rows.add_round(session, campaign, status=RoundStatus.EVALUATING, snapshot_rounds=sees)
             for name in names:
                 known = described[name]
                 columns = {"graph": known.graph, "graph_sha256": known.graph_sha256, "passport": known.passport}

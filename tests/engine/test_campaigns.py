@@ -21,7 +21,7 @@ from discovery_service.engine.campaigns import (
     resume_campaign,
 )
 from discovery_service.engine.claim import claim, finish
-from discovery_service.engine.dispatch import unit_of_work
+from discovery_service.engine.dispatch import ADVANCE_TASK, MAINTAIN_QUEUE, unit_of_work
 from discovery_service.engine.work import EVALUATION, WORK_KINDS
 from discovery_service.errors import Conflict, IllegalTransition, NotFound
 from tests import rows
@@ -65,7 +65,8 @@ def test_resuming_rings_for_everything_that_waits(stage: Stage, bell: RecordingB
         pause_campaign(session, stage.campaign_id)
     with unit_of_work(stage.sessions, bell) as session:
         resume_campaign(session, stage.campaign_id)
-    assert set(bell.rings) == {(kind.task, kind.queue, str(row_id)) for kind, row_id in waiting.items()}
+    work = {(kind.task, kind.queue, str(row_id)) for kind, row_id in waiting.items()}
+    assert set(bell.rings) == work | {(ADVANCE_TASK, MAINTAIN_QUEUE, str(stage.campaign_id))}
     assert str(held.id) not in {row_id for _, _, row_id in bell.rings}
 
 

@@ -19,6 +19,7 @@ from discovery_service.engine.claim import (
     MAX_CRASHES,
     MAX_INTERRUPTIONS,
     Claim,
+    Renewal,
     claim,
     crash,
     finish,
@@ -28,6 +29,7 @@ from discovery_service.engine.dispatch import unit_of_work
 from discovery_service.engine.work import CANDIDATE, EVALUATION, EXCHANGE, WORK_KINDS, WorkKind
 from discovery_service.engine.workers import stop_worker
 from discovery_service.errors import IllegalTransition
+from tests import rows
 from tests.conftest import RecordingBell
 from tests.engine.conftest import Stage
 from tests.waiting import wait_for_blocked
@@ -133,17 +135,22 @@ def test_whoever_was_told_paused_sees_nothing_start_any_more(stage: Stage, threa
     assert late.result() is None
 
 
-def test_a_renewal_extends_the_lease_and_tells_of_a_cancellation(stage: Stage) -> None:
+def test_a_renewal_extends_the_lease_and_tells_of_a_pause_and_a_cancellation(stage: Stage) -> None:
     held = stage.add_held()
     stage.set(held, lease_expires_at=func.now() - timedelta(seconds=1))
     with stage.sessions.begin() as session:
         renewal = renew(session, held)
-        assert (renewal.is_held, renewal.cancel_requested) == (True, False)
+        assert renewal == Renewal(is_held=True, cancel_requested=False, is_paused=False)
         assert session.get_one(held.kind.table, held.id).lease_expires_at - session.scalar(func.now()) == LEASE
+    with stage.sessions.begin() as session:
+        rows.add_campaign(session)  # beside one that is not
+        pause_campaign(session, stage.campaign_id)
+    with stage.sessions.begin() as session:
+        assert renew(session, held) == Renewal(is_held=True, cancel_requested=False, is_paused=True)
     with stage.sessions.begin() as session:
         cancel_campaign(session, stage.campaign_id)
     with stage.sessions.begin() as session:
-        assert renew(session, held).cancel_requested
+        assert renew(session, held) == Renewal(is_held=True, cancel_requested=True, is_paused=False)
 
 
 def test_a_zombies_late_writes_change_nothing(stage: Stage) -> None:
@@ -273,6 +280,22 @@ def test_a_crash_after_a_cancellation_ends_the_work_and_the_campaign(stage: Stag
         assert crash(session, held, "the device failed")
     assert stage.get(held).status is EvaluationStatus.CANCELLED
     assert stage.get_campaign().status is CampaignStatus.CANCELLED
+
+
+@pytest.mark.parametrize("status", [CampaignStatus.CANCELLING, CampaignStatus.COMPLETED])
+def test_what_would_wait_again_where_nobody_would_take_it_is_cancelled(stage: Stage, status: CampaignStatus) -> None:
+    """As a question whose endpoint answers 500 just after the cancel, or after the search was cut."""
+    put_back, crashed = stage.add_held(EXCHANGE), stage.add_held(EXCHANGE)
+    with stage.sessions.begin() as session:
+        if status is CampaignStatus.CANCELLING:
+            cancel_campaign(session, stage.campaign_id)
+        else:
+            session.get_one(Campaign, stage.campaign_id).status = status
+    with stage.sessions.begin() as session:
+        assert finish(session, put_back, ExchangeStatus.QUEUED)
+        assert crash(session, crashed, "the database was gone")
+    assert {stage.get(each).status for each in (put_back, crashed)} == {ExchangeStatus.CANCELLED}
+    assert stage.get(put_back).finished_at is not None
 
 
 Act = Callable[[Session, Claim], object]

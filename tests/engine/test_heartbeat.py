@@ -9,7 +9,7 @@ from structlog.testing import CapturingLogger
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.engine import heartbeat as module
-from discovery_service.engine.campaigns import cancel_campaign
+from discovery_service.engine.campaigns import cancel_campaign, pause_campaign
 from discovery_service.engine.claim import LEASE, Claim, crash
 from discovery_service.engine.heartbeat import RENEW_EVERY_S, heartbeat
 from tests.engine.conftest import Stage
@@ -65,6 +65,7 @@ def test_a_cancellation_is_told_while_the_lease_is_kept(stage: Stage, held: Clai
         with stage.sessions.begin() as session:
             cancel_campaign(session, stage.campaign_id)
         assert beating.cancel_requested.wait(DEADLINE_S)
+        assert beating.hold.wait(DEADLINE_S)
         assert beating.stop.is_set()
         before = expiry(stage, held)
         wait_until(lambda: expiry(stage, held) > before)
@@ -72,11 +73,26 @@ def test_a_cancellation_is_told_while_the_lease_is_kept(stage: Stage, held: Clai
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_pause_lets_the_work_finish_and_begin_nothing_more(stage: Stage, held: Claim) -> None:
+    with heartbeat(stage.sessions, held) as beating:
+        before = expiry(stage, held)
+        wait_until(lambda: expiry(stage, held) > before)
+        assert not beating.hold.is_set()
+        with stage.sessions.begin() as session:
+            pause_campaign(session, stage.campaign_id)
+        assert beating.hold.wait(DEADLINE_S)
+        before = expiry(stage, held)
+        wait_until(lambda: expiry(stage, held) > before)
+        assert not beating.stop.is_set()
+
+
+@pytest.mark.usefixtures("quick")
 def test_work_that_went_to_somebody_else_is_lost(stage: Stage, held: Claim) -> None:
     with heartbeat(stage.sessions, held) as beating:
         with stage.sessions.begin() as session:
             assert crash(session, held, "its worker was lost", counts=False)
-        assert beating.lost.wait(DEADLINE_S)
+        assert beating.hold.wait(DEADLINE_S)
+        assert beating.lost.is_set()
         assert beating.stop.is_set()
         assert stage.claim(held.kind, held.id) is not None
 

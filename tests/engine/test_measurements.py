@@ -88,7 +88,12 @@ def test_a_measurement_ends_its_evaluation_and_is_charged(stage: Stage) -> None:
     assert (row.status, row.measurement_id, row.is_reused) == (EvaluationStatus.SUCCEEDED, measurement.id, False)
     assert row.device_seconds == measurement.device_seconds == 2.5
     assert spent(stage) == (1, 2.5)
-    assert told(stage, held) == {"attempt": 1, "measurement_id": str(measurement.id), "is_reused": False}
+    assert told(stage, held) == {
+        "attempt": 1,
+        "measurement_id": str(measurement.id),
+        "is_reused": False,
+        "building_s": 0.0,
+    }
 
 
 def test_a_job_is_what_the_rows_say(stage: Stage) -> None:

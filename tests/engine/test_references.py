@@ -79,7 +79,7 @@ def test_without_one_of_dpos_settings_there_is_no_verdict_whoever_it_was_that_fa
     assert "dpo" not in play.standings(CONFIRM)["cdpo"].figures["against"]
     assert play.standings(CONFIRM)["cdpo"].verdict is None
     assert (play.get_campaign().status_reason or "").endswith(
-        "Without a verdict, as a training of theirs or of dpo's ended without a number: cdpo."
+        "Without a verdict, as a training of theirs or of dpo's ended without a number: cdpo (symbolic)."
     )
     (beside,) = play.standings(CONFIRM)["dpo"].figures["others"]
     assert len(beside["failed"]) == 3

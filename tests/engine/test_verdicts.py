@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Campaign, Candidate, Event, Finalist, Freeze, Measurement, Round, Seal
+from discovery_service.db.tables import Campaign, Candidate, Event, Finalist, Freeze, Measurement, Proposal, Round, Seal
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose, RoundStatus
@@ -50,6 +50,15 @@ def test_a_planted_loss_is_found_confirmed_and_told(sessions: Sessions) -> None:
     assert confirmed.lower < 0.5 < (confirmed.upper or 0)
     assert confirmed.figures["against"]["ipo"]["difference"] == pytest.approx(0.45, abs=0.05)
     assert set(confirmed.figures["against"]["dpo"]["effects"]) == {"0", "1", "2"}
+
+
+@pytest.mark.parametrize("author", [Author.RECORDED, Author.SYMBOLIC])
+def test_who_found_it_is_said_with_the_find(sessions: Sessions, author: Author) -> None:
+    """A recording is no find of this search."""
+    play = Play(sessions, PLANTED, rounds=[])
+    play.add_round(["cdpo"], author=author)
+    play.run()
+    assert f"better than dpo in table is cdpo ({author.value}) by 0." in (play.get_campaign().status_reason or "")
 
 
 def test_who_finishes_costs_the_whole_plan_and_who_is_halved_costs_seven(sessions: Sessions) -> None:
@@ -101,6 +110,7 @@ def test_nothing_of_a_confirmation_exists_before_the_seal_and_all_of_it_follows_
         "detectable": pytest.approx(0.0775, abs=0.005),
         "sd": 0.06,
         "sd_source": "calibration",
+        "spare": None,
     }
     assert len(seal.digest) == 64
     sealed = kinds.index(("freeze.sealed", None))
@@ -192,7 +202,7 @@ def test_a_finalist_that_fails_on_a_confirm_draw_gets_no_verdict(sessions: Sessi
     assert (row.draws, row.difference, row.verdict, len(row.figures["failed"])) == (6, None, None, 3)
     reason = play.get_campaign().status_reason or ""
     assert reason.startswith("No confirmed discovery")
-    assert reason.endswith("without a number: cdpo.")
+    assert reason.endswith("without a number: cdpo (symbolic).")
 
 
 def test_a_known_loss_and_a_twin_of_one_are_no_finalists(sessions: Sessions) -> None:
@@ -210,7 +220,7 @@ def test_more_finalists_are_told_at_a_stricter_level(sessions: Sessions) -> None
     play.run()
     assert [name for name, role in finalists(play).items() if role == "finalist"] == ["cdpo", "exp"]
     assert play.standings(CONFIRM)["exp"].figures["against"]["dpo"]["level"] == pytest.approx(0.975)
-    assert ", exp by " in (play.get_campaign().status_reason or "")
+    assert ", exp (symbolic) by " in (play.get_campaign().status_reason or "")
 
 
 def test_a_held_out_arena_has_its_own_tuning_freeze_and_draws(sessions: Sessions) -> None:
@@ -429,3 +439,23 @@ def test_a_campaign_without_rounds_is_left_alone(sessions: Sessions) -> None:
         proceed(session, campaign.id)
     with sessions() as session:
         assert get_campaign(session, campaign.id).status is CampaignStatus.RUNNING
+
+
+def test_a_placebo_is_tuned_and_confirmed_on_draws_of_its_own_and_may_be_a_finalist_though_a_twin(
+    sessions: Sessions,
+) -> None:
+    play = Play(sessions, table({}), rounds=[("dpo", "dpo")], library=("dpo", "ipo"))
+    with sessions.begin() as session:
+        copies = session.scalars(select(Candidate).where(Candidate.author == Author.SYMBOLIC)).all()
+        for number, each in enumerate(copies):
+            each.name, each.twin = f"copy {number}", {"name": "dpo", "library": "dpo"}
+            session.get_one(Proposal, each.proposal_id).request = {"salt": f"1.{number}"}
+    play.run()
+    assert play.get_campaign().status is CampaignStatus.COMPLETED
+    salts = {(name, row.salt) for name, row in play.evaluations()}
+    assert salts == {("dpo", ""), ("ipo", ""), ("copy 0", "1.0"), ("copy 1", "1.1")}
+    frozen = finalists(play)
+    [copy] = [name for name, role in frozen.items() if role == "finalist"]
+    assert copy.startswith("copy")
+    confirmed = {row.draw for _, row in play.evaluations(purpose=CONFIRM)}
+    assert {row.draw for name, row in play.evaluations(purpose=CONFIRM) if name == copy} == confirmed

@@ -1,0 +1,147 @@
+"""What a person puts into a search by hand: losses of their own, and rounds as they want them.
+
+Both wait in a round that the engine opens in its turn, so that what it sees depends on closed rounds alone, as ever. A
+person's losses have the first places of a round; who else proposes has the rest.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from discovery_service.db.tables import Campaign, Proposal, Round
+from discovery_service.domain.authors import Author
+from discovery_service.domain.campaign import CampaignSpec
+from discovery_service.domain.halving import LIBRARY_ROUND
+from discovery_service.domain.orders import Order
+from discovery_service.domain.states import CampaignStatus, ProposalStatus, RoundStatus, is_final
+from discovery_service.engine.campaigns import get_campaign
+from discovery_service.engine.dispatch import ring_for_step
+from discovery_service.engine.events import record
+from discovery_service.engine.library import add_candidate
+from discovery_service.errors import Conflict, UnusableFields
+
+_TOP_LEVEL = re.compile(r"^def\s+([A-Za-z_]\w{0,99})", re.MULTILINE)
+
+
+def propose(session: Session, campaign_id: UUID, *, name: str | None, source: str, notes: str) -> Proposal:
+    """A person's loss, which waits for the next round. Conflict where none comes any more."""
+    campaign = _get_searching(session, campaign_id)
+    spec = CampaignSpec.model_validate(campaign.spec)
+    made_in, slot = _find_place(session, campaign, spec)
+    sent = {"name": " ".join((name or "").split()) or _find_name(source), "source": source, "notes": notes}
+    status = ProposalStatus.QUEUED
+    proposal = Proposal(round_id=made_in.id, slot=slot, proposer=Author.HUMAN.value, status=status, request=sent)
+    session.add(proposal)
+    session.flush()
+    record(session, campaign.id, f"proposal.{status}", proposal.id, name=sent["name"], round=made_in.number)
+    ring_for_step(session, campaign.id)
+    return proposal
+
+
+def order_round(session: Session, campaign_id: UUID, order: Order) -> Round:
+    """One more that waits, to be as it is wanted. UnusableFields for a proposer that the spec lacks."""
+    campaign = _get_searching(session, campaign_id)
+    kinds = [each.kind for each in CampaignSpec.model_validate(campaign.spec).proposers]
+    if order.proposer is not None and order.proposer not in kinds:
+        raise UnusableFields({"body.proposer": f"is none of this campaign's spec, which has {', '.join(kinds)}"})
+    made = _add_waiting(session, campaign, order)
+    ring_for_step(session, campaign.id)
+    return made
+
+
+def list_waiting(session: Session, made_in: Round) -> Sequence[Proposal]:
+    """A person's, in order."""
+    query = select(Proposal).where(Proposal.round_id == made_in.id, Proposal.status == ProposalStatus.QUEUED)
+    return session.scalars(query.order_by(Proposal.slot)).all()
+
+
+def list_of_people(session: Session, made_in: Round) -> Sequence[Proposal]:
+    """All that it was opened with or that wait for it, whatever became of them."""
+    query = select(Proposal).where(Proposal.round_id == made_in.id, Proposal.proposer == Author.HUMAN.value)
+    return session.scalars(query.order_by(Proposal.slot)).all()
+
+
+def begin_waiting(session: Session, campaign: Campaign, proposals: Sequence[Proposal], slots: int) -> None:
+    """In a round that opens with so many slots."""
+    for proposal in proposals:
+        if proposal.slot < slots:
+            _send_to_gate(session, campaign, proposal)
+        else:
+            _send_back(session, campaign.id, proposal, "The budget had no room for it. Raise it, and send it again.")
+
+
+def drop_waiting(session: Session, made_in: Round, why: str) -> None:
+    """Of a round that never opens."""
+    for proposal in list_waiting(session, made_in):
+        _send_back(session, made_in.campaign_id, proposal, why)
+
+
+def _send_to_gate(session: Session, campaign: Campaign, proposal: Proposal) -> None:
+    """Nobody is asked, and nobody asks again: whoever sent it sends another one."""
+    sent = proposal.request
+    proposal.status = ProposalStatus.ANSWERED
+    proposal.outcome = {"thought": sent["notes"]}
+    record(session, campaign.id, f"proposal.{proposal.status}", proposal.id, name=sent["name"])
+    add_candidate(session, campaign, proposal, name=sent["name"], source=sent["source"])
+
+
+def _send_back(session: Session, campaign_id: UUID, proposal: Proposal, why: str) -> None:
+    """It has become nothing, and counts nowhere."""
+    proposal.status = ProposalStatus.CANCELLED
+    proposal.outcome = {"code": "not_begun", "message": why}
+    record(session, campaign_id, f"proposal.{proposal.status}", proposal.id, reason=why)
+    session.flush()
+
+
+def _get_searching(session: Session, campaign_id: UUID) -> Campaign:
+    """Locked: whoever ends the search waits, or has ended it."""
+    campaign = get_campaign(session, campaign_id, lock=True)
+    # Behind a lock that was waited for, this row may be as it was before.
+    session.refresh(campaign.progress)
+    if campaign.status is CampaignStatus.COMPLETED:
+        raise Conflict("The campaign is completed and proposes nothing any more. Extend it, then send this again.")
+    if is_final(campaign.status) or campaign.status is CampaignStatus.CANCELLING:
+        raise Conflict(f"The campaign is {campaign.status} and does not go on. Clone it, and send this to the clone.")
+    if campaign.progress.search_over_at is not None:
+        raise Conflict(
+            "The search of this campaign is over, and what it found is being confirmed. Once it is completed extend"
+            " it, then send this again."
+        )
+    return campaign
+
+
+def _find_place(session: Session, campaign: Campaign, spec: CampaignSpec) -> tuple[Round, int]:
+    """In the first waiting round that has one left."""
+    query = (
+        select(Round, func.count(Proposal.id))
+        .outerjoin(Proposal, Proposal.round_id == Round.id)
+        .where(Round.campaign_id == campaign.id, Round.status == RoundStatus.QUEUED)
+        .group_by(Round.id)
+        .order_by(Round.number)
+    )
+    for made_in, taken in session.execute(query):
+        if taken < Order.of(made_in.ordered).apply(spec).strategy.round_size:
+            return made_in, taken
+    return _add_waiting(session, campaign, None), 0
+
+
+def _add_waiting(session: Session, campaign: Campaign, order: Order | None) -> Round:
+    last = session.scalar(select(func.max(Round.number)).where(Round.campaign_id == campaign.id))
+    number = (LIBRARY_ROUND if last is None else last) + 1
+    ordered: dict[str, Any] | None = None if order is None else order.document()
+    made = Round(campaign_id=campaign.id, number=number, status=RoundStatus.QUEUED, ordered=ordered)
+    session.add(made)
+    session.flush()
+    record(session, campaign.id, f"round.{RoundStatus.QUEUED}", made.id, number=number, ordered=ordered)
+    session.refresh(made)
+    return made
+
+
+def _find_name(source: str) -> str:
+    """Of the last function: of several that could be the loss the gate takes the last, too."""
+    found = _TOP_LEVEL.findall(source)
+    return found[-1] if found else "unnamed"

@@ -1,0 +1,190 @@
+"""What leaves a campaign: the facts of one candidate as its rows say, and which candidate is the best discovery."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from discovery_service.db.leaderboard import WHO_ANSWERED, BoardRow, list_board, list_known_as
+from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Exchange, Finalist, Freeze, Standing
+from discovery_service.domain.authors import Author
+from discovery_service.domain.campaign import CampaignSpec
+from discovery_service.domain.families import Family
+from discovery_service.domain.intervals import LEVEL, Interval
+from discovery_service.domain.isolation import Level
+from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.measuring import Setting
+from discovery_service.domain.states import CandidateStatus, Purpose
+from discovery_service.domain.verdicts import Verdict
+from discovery_service.engine.arenas import get_arena_of
+from discovery_service.engine.campaigns import get_campaign
+from discovery_service.errors import Conflict, NotFound, UnusableFields
+from discovery_service.losses.export import write_module
+from discovery_service.losses.exported import Evaluated, Facts, Met
+
+
+class NoConfirmedDiscovery(Conflict):
+    slug, title = "no_confirmed_discovery", "Nothing was confirmed to be better"
+
+
+def export_candidate(session: Session, candidate_id: UUID) -> str:
+    candidate = session.get(Candidate, candidate_id)
+    if candidate is None:
+        raise NotFound(f"There is no candidate {candidate_id}.")
+    if candidate.status is not CandidateStatus.ACCEPTED or candidate.check_vectors is None:
+        raise Conflict(
+            f"{candidate.name} has not passed the gate ({candidate.status}), and only what has can be exported."
+        )
+    return write_module(read_facts(session, candidate))
+
+
+def export_best(session: Session, campaign_id: UUID, *, is_unconfirmed_taken: bool) -> str:
+    """The discovery with the highest lower bound; the best of the others only where its asker takes that."""
+    best = find_best(session, campaign_id)
+    if best is not None and (is_discovery(best.row.confirm) or is_unconfirmed_taken):
+        return export_candidate(session, best.row.candidate.id)
+    told = "No loss of this campaign is confirmed to be better than dpo in the arena of its search."
+    if best is None:
+        raise NoConfirmedDiscovery(f"{told} Nothing new that was proposed has come through its screen.", standing=None)
+    what = "finalist" if best.is_finalist else "screened loss"
+    raise NoConfirmedDiscovery(
+        f"{told} The best {what} is {best.row.candidate.name}; ask for `unconfirmed`, and it leaves as what it is.",
+        standing=_tell_standing(best.row),
+    )
+
+
+class Best(NamedTuple):
+    row: BoardRow
+    is_finalist: bool
+    """Else it was screened only."""
+
+
+def find_best(session: Session, campaign_id: UUID) -> Best | None:
+    """Of what was proposed, never a known loss: a discovery, else a finalist, else what was screened; by bound."""
+    campaign = get_campaign(session, campaign_id)
+    arena = find_search_arena(session, campaign)
+    frozen = select(Finalist.candidate_id).join(Freeze).where(Freeze.campaign_id == campaign_id)
+    finalists = set(session.scalars(frozen.where(Freeze.arena_id == arena.id)))
+    board = list_board(session, campaign_id, arena.id)
+    proposed = [row for row in board if row.counting is not None and _is_new(row.candidate, finalists)]
+    # Stable: within each kind the board's order is that of the lower bounds.
+    order = sorted(proposed, key=lambda row: (not is_discovery(row.confirm), row.candidate.id not in finalists))
+    return Best(order[0], order[0].candidate.id in finalists) if order else None
+
+
+def _is_new(candidate: Candidate, finalists: Collection[UUID]) -> bool:
+    """A person's is accepted though it is a known loss's twin, and never a finalist."""
+    is_twin = (candidate.twin or {}).get("library") is not None
+    return candidate.author is not Author.LIBRARY and (candidate.id in finalists or not is_twin)
+
+
+def find_search_arena(session: Session, campaign: Campaign) -> Arena:
+    return get_arena_of(session, campaign.id, CampaignSpec.model_validate(campaign.spec).arena)
+
+
+def find_board_arena(session: Session, campaign_id: UUID, name: str | None) -> Arena:
+    """That of the search unless one of the held-out ones is named."""
+    campaign = get_campaign(session, campaign_id)
+    spec = CampaignSpec.model_validate(campaign.spec)
+    # An operator's arena stands in the spec with its version, which nobody needs to say again.
+    arenas = {each.partition("@")[0]: each for each in (spec.arena, *spec.held_out_arenas)}
+    if name is not None and name not in {*arenas, *arenas.values()}:
+        raise UnusableFields({"arena": f"is none of this campaign; it has {', '.join(arenas)}"})
+    return get_arena_of(session, campaign_id, spec.arena if name is None else arenas.get(name, name))
+
+
+def is_discovery(confirmed: Standing | None) -> bool:
+    return confirmed is not None and confirmed.verdict == Verdict.BETTER
+
+
+def read_facts(session: Session, candidate: Candidate) -> Facts:
+    campaign = get_campaign(session, candidate.campaign_id)
+    search = find_search_arena(session, campaign)
+    standings = _list_standings(session, candidate.id, search.id)
+    return Facts(
+        name=candidate.name,
+        family=Family(campaign.spec["family"]),
+        source=candidate.readable_source or candidate.source,
+        graph_sha256=candidate.graph_sha256 or "",
+        torch_version=candidate.torch_version or "",
+        formula=candidate.formula,
+        passport=candidate.passport or {},
+        check_vectors=candidate.check_vectors or {},
+        author=candidate.author,
+        model=_find_model(session, candidate.proposal_id),
+        campaign=campaign.name,
+        known_as=tuple(list_known_as(candidate)),
+        is_executed=(candidate.isolation or {}).get("level") == Level.FULL.value,
+        evaluated=tuple(_read_evaluated(session, *each, search.id) for each in standings),
+        is_confirmed=candidate.author is not Author.LIBRARY
+        and any(each.arena_id == search.id and is_discovery(each) for each, _ in standings),
+    )
+
+
+def _list_standings(session: Session, candidate_id: UUID, search_id: UUID) -> list[tuple[Standing, Arena]]:
+    """The arena of the search first, and of each arena what was confirmed first; of freezes the last."""
+    query = (
+        select(Standing, Arena)
+        .join(Arena, Arena.id == Standing.arena_id)
+        .where(Standing.candidate_id == candidate_id)
+        .order_by((Standing.arena_id != search_id), Arena.name, Arena.content_sha256, Standing.stage)
+        .order_by(Standing.extension)
+    )
+    last = {(standing.arena_id, standing.stage): (standing, arena) for standing, arena in session.execute(query)}
+    return list(last.values())
+
+
+def _find_model(session: Session, proposal_id: UUID) -> str | None:
+    """Who answered last."""
+    asked = select(WHO_ANSWERED).where(Exchange.proposal_id == proposal_id, WHO_ANSWERED.is_not(None))
+    return session.scalars(asked.order_by(Exchange.turn.desc()).limit(1)).first()
+
+
+def _read_evaluated(session: Session, standing: Standing, arena: Arena, search_id: UUID) -> Evaluated:
+    figures = standing.figures
+    trained = (Evaluation.candidate_id == standing.candidate_id, Evaluation.arena_id == standing.arena_id)
+    of_stage = (Evaluation.purpose == Purpose(standing.stage), Evaluation.measurement_id.is_not(None))
+    policies = session.scalars(select(Evaluation.base_policy).where(*trained, *of_stage).distinct()).all()
+    is_confirmation = standing.stage == Purpose.CONFIRM
+    means = {name: Interval(**each) for name, each in figures.get("means", {}).items()}
+    return Evaluated(
+        arena=arena.name,
+        is_search_arena=arena.id == search_id,
+        is_confirmation=is_confirmation,
+        setting=Setting(**standing.setting),
+        draws=standing.draws,
+        base_policies=len(policies),
+        met=tuple(_list_met(standing, figures)),
+        means=means,
+        failed=len(figures.get("failed", ())),
+    )
+
+
+def _list_met(standing: Standing, figures: Mapping[str, Any]) -> Iterator[Met]:
+    if standing.stage == Purpose.CONFIRM:
+        for name, each in sorted(figures.get("against", {}).items(), key=lambda pair: pair[0] != REFERENCE_LOSS):
+            difference = Interval(each["difference"], each["lower"], each["upper"], each["draws"])
+            yield Met(name, difference, each["level"], each["verdict"])
+    elif standing.difference is not None:
+        difference = Interval(standing.difference, standing.lower, standing.upper, standing.draws)
+        yield Met(REFERENCE_LOSS, difference, LEVEL)
+
+
+def _tell_standing(row: BoardRow) -> dict[str, Any]:
+    """For a problem document: which one it is, how it stands and at which stage."""
+    standing = row.counting
+    assert standing is not None
+    return {
+        "candidate_id": str(row.candidate.id),
+        "name": row.candidate.name,
+        "author": row.candidate.author.value,
+        "stage": standing.stage,
+        "setting": standing.setting,
+        "draws": standing.draws,
+        "difference": standing.difference,
+        "lower": standing.lower,
+        "upper": standing.upper,
+        "verdict": standing.verdict,
+    }

@@ -1,0 +1,187 @@
+"""What people put into a search: losses of their own and rounds as they want them, in the engine's turn."""
+
+import random
+
+import pytest
+
+from discovery_service.db.sessions import Sessions
+from discovery_service.db.tables import CampaignProgress, Proposal, Round
+from discovery_service.domain.authors import Author
+from discovery_service.domain.orders import Order
+from discovery_service.domain.states import CampaignStatus, CandidateStatus, ProposalStatus, Purpose, RoundStatus
+from discovery_service.engine.by_hand import order_round, propose
+from discovery_service.engine.campaigns import cancel_campaign
+from discovery_service.errors import Conflict, UnusableFields
+from tests.engine.playing import table
+from tests.engine.searching import OTHERS, Search, extend, in_turn
+
+MINE = OTHERS[7]
+VALUE = table({MINE: 0.8})
+
+
+def search_with(sessions: Sessions, **spec: object) -> Search:
+    given = {"budgets": {"candidates": 4}, "library": ["dpo", "ipo"], **spec}
+    return Search(sessions, VALUE, in_turn(), **given)  # type: ignore[arg-type]
+
+
+def send(search: Search, name: str | None = MINE, source: str = "def some(beta):\n    return beta\n") -> Proposal:
+    with search.sessions.begin() as session:
+        return propose(session, search.campaign_id, name=name, source=source, notes="I thought of it.")
+
+
+def order(search: Search, **values: object) -> Round:
+    with search.sessions.begin() as session:
+        return order_round(session, search.campaign_id, Order(**values))  # type: ignore[arg-type]
+
+
+def places(search: Search) -> list[tuple[int, int, str]]:
+    return [(number, each.slot, each.proposer) for number, each in search.list_proposals()]
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_a_persons_loss_has_a_place_in_the_next_round_and_is_confirmed_like_any_other(
+    sessions: Sessions, is_begun: bool
+) -> None:
+    search = search_with(sessions)
+    if is_begun:
+        search.step()
+    sent = send(search)
+    assert sent.status is ProposalStatus.QUEUED
+    search.search()
+    assert search.get_campaign().status is CampaignStatus.COMPLETED
+    # It counts: four candidates in all, with its own.
+    assert places(search) == [(1, 0, "human"), (1, 1, "symbolic"), (2, 0, "symbolic"), (2, 1, "symbolic")]
+    assert [each.snapshot_rounds for each in search.list_rounds()] == [[], [0], [0]]
+    proposal = search.list_proposals()[0][1]
+    assert (proposal.status, proposal.outcome) == (ProposalStatus.ANSWERED, {"thought": "I thought of it."})
+    assert search.list_exchanges(proposal.id) == []
+    assert search.standings(Purpose.CONFIRM)[MINE].verdict == "better than"
+    assert "of 4 candidates" in (search.get_campaign().status_reason or "")
+
+
+def test_what_comes_while_a_round_is_open_waits_for_the_next_and_too_many_for_the_one_behind(
+    sessions: Sessions,
+) -> None:
+    search = search_with(sessions, budgets={"candidates": 8})
+    while not any(each.number == 1 for each in search.list_rounds()):
+        for act, row_id in search._list_acts():
+            act(row_id)
+        search.step()
+    # Two rounds of two are open by now.
+    for name in (MINE, OTHERS[8], OTHERS[9]):
+        send(search, name)
+    assert [each.status for each in search.list_rounds()][3:] == [RoundStatus.QUEUED, RoundStatus.QUEUED]
+    search.search()
+    humans = [(number, slot) for number, slot, who in places(search) if who == Author.HUMAN.value]
+    assert humans == [(3, 0), (3, 1), (4, 0)]
+    assert len(places(search)) == 8
+    assert {each.status for each in search.list_rounds()} == {RoundStatus.CLOSED}
+
+
+def test_a_person_may_send_a_twin_and_a_machines_beside_it_is_refused(sessions: Sessions) -> None:
+    search = Search(sessions, VALUE, in_turn([OTHERS[0], OTHERS[0]]), budgets={"candidates": 3}, library=["dpo"])
+    send(search, OTHERS[0])
+    send(search, OTHERS[0])
+    search.search(chance=random.Random(1))
+    accepted, rejected = CandidateStatus.ACCEPTED, CandidateStatus.REJECTED
+    assert [each[-1] for each in search.list_candidates()[1:]] == [accepted, accepted, rejected]
+
+
+def test_a_refused_loss_of_a_person_is_no_question_to_anybody(sessions: Sessions) -> None:
+    search = search_with(sessions)
+    send(search, None, "def helper(x):\n    return x\n\ndef nonsense(beta):\n    return helper(beta)\n")
+    search.search()
+    [refused] = [each for each in search.list_candidates() if each[-1] is CandidateStatus.REJECTED]
+    assert refused == (1, 0, 0, "nonsense", CandidateStatus.REJECTED)
+    assert search.get_campaign().status is CampaignStatus.COMPLETED
+
+
+def test_an_ordered_round_is_as_it_was_ordered(sessions: Sessions) -> None:
+    search = search_with(sessions, arena="panel:mini", library=["dpo"], budgets={"candidates": 6}, **MODELS)
+    order(search, size=3, proposer="llm", guidance="Something with a margin.")
+    search.search()
+    made_in = {number: [each.proposer for at, each in search.list_proposals() if at == number] for number in (1, 2)}
+    assert made_in[1] == ["llm"] * 3
+    assert sorted(made_in[2]) == ["llm", "symbolic"]
+    first = search.list_proposals()[0][1]
+    assert "Something with a margin." in str(search.list_exchanges(first.id)[0].messages)
+    later = [each for number, each in search.list_proposals() if number == 2 and each.proposer == "llm"]
+    assert "Something with a margin." not in str(search.list_exchanges(later[0].id)[0].messages)
+
+
+MODELS = {"proposers": [{"kind": "llm", "models": [{"model": "any"}]}, {"kind": "symbolic"}]}
+
+
+def test_a_round_that_is_ordered_of_whom_the_spec_lacks_is_refused(sessions: Sessions) -> None:
+    with pytest.raises(UnusableFields) as refused:
+        order(search_with(sessions), proposer="llm")
+    assert refused.value.fields == {"body.proposer": "is none of this campaign's spec, which has symbolic"}
+
+
+def test_what_waits_when_the_search_ends_is_given_back_with_the_reason_and_counts_nowhere(sessions: Sessions) -> None:
+    search = search_with(sessions, budgets={"candidates": 2})
+    order(search)
+    order(search)
+    send(search, OTHERS[5])
+    send(search, OTHERS[6])
+    send(search, MINE)
+    search.search()
+    told = [(each.status, each.outcome) for _, each in search.list_proposals()]
+    assert [status for status, _ in told] == [ProposalStatus.ANSWERED] * 2 + [ProposalStatus.CANCELLED]
+    assert told[2][1] is not None
+    assert told[2][1]["message"].startswith("The budget has no room for another proposal: candidates are limited to 2")
+    with sessions() as session:
+        progress = session.get_one(CampaignProgress, search.campaign_id)
+        # Of four rounds two were never opened.
+        assert (progress.candidates, progress.rounds_closed, len(search.list_rounds())) == (2, 2, 3)
+    extend(search, candidates=4)
+    send(search, MINE)
+    search.search()
+    # What was given back is none of the four.
+    assert len([each for _, each in search.list_proposals() if each.status is ProposalStatus.ANSWERED]) == 4
+    assert search.standings(Purpose.CONFIRM)[MINE].verdict == "better than"
+
+
+def test_a_round_that_was_never_opened_tries_nobodys_patience(sessions: Sessions) -> None:
+    search = search_with(sessions, budgets={"candidates": 2, "patience": 1})
+    order(search)
+    for source in (OTHERS[5], OTHERS[6], MINE):
+        send(search, source)
+    search.search()
+    extend(search, candidates=4)
+    search.search()
+    assert [len(each.snapshot_rounds) > 0 for each in search.list_rounds()] == [False, True, False, True]
+
+
+def test_once_the_search_is_over_nothing_is_taken_and_what_helps_is_said(sessions: Sessions) -> None:
+    search = search_with(sessions, budgets={"candidates": 2})
+    search.step()
+    while search.get_campaign().status is CampaignStatus.RUNNING and not search.told("search.over"):
+        for act, row_id in search._list_acts():
+            act(row_id)
+        search.step()
+    for put in (send, order):
+        with pytest.raises(Conflict, match=r"search of this campaign is over.* Once it is completed extend it"):
+            put(search)
+    search.search()
+    for put in (send, order):
+        with pytest.raises(Conflict, match=r"completed and proposes nothing any more\. Extend it"):
+            put(search)
+    other = search_with(sessions)
+    send(other)
+    with sessions.begin() as session:
+        cancel_campaign(session, other.campaign_id)
+    assert [each.status for _, each in other.list_proposals()] == [ProposalStatus.CANCELLED]
+    with pytest.raises(Conflict, match=r"is cancelled and does not go on\. Clone it"):
+        send(other)
+
+
+def test_neither_order_nor_lost_steps_change_what_becomes_of_what_people_sent(sessions: Sessions) -> None:
+    def run(chance: random.Random | None) -> tuple[object, ...]:
+        search = search_with(sessions, budgets={"candidates": 6}, seed=5)
+        send(search)
+        order(search, size=1)
+        search.search(chance=chance, lost=0.3)
+        return places(search), search.list_candidates(), search.keys()
+
+    assert run(random.Random(1)) == run(None)

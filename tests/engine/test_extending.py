@@ -1,0 +1,215 @@
+"""Completed campaigns that are given more: they search on, and confirm anew what they find, on draws of its own."""
+
+import pytest
+from sqlalchemy import select
+
+from discovery_service.db.leaderboard import list_board
+from discovery_service.db.queries import list_frozen_losses, list_standings
+from discovery_service.db.sessions import Sessions
+from discovery_service.db.tables import CampaignProgress, Evaluation, Freeze, Seal, Standing
+from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose
+from discovery_service.engine.campaigns import archive_campaign, cancel_campaign
+from discovery_service.engine.evaluations import retry_evaluation
+from discovery_service.engine.exports import find_best
+from discovery_service.engine.standings import rebuild
+from discovery_service.errors import Conflict, IllegalTransition, UnusableFields
+from tests.engine.playing import ELSEWHERE, table
+from tests.engine.searching import OTHERS, Search, extend, in_turn, say
+
+EARLY, LATE = OTHERS[1], OTHERS[3]
+VALUE = table({EARLY: 0.4, LATE: 0.8})
+
+
+def completed(sessions: Sessions, **spec: object) -> Search:
+    given = {"budgets": {"candidates": 2}, "library": ["dpo", "ipo"], **spec}
+    search = Search(sessions, VALUE, in_turn(), **given)  # type: ignore[arg-type]
+    search.search()
+    assert search.get_campaign().status is CampaignStatus.COMPLETED
+    return search
+
+
+def draws(search: Search) -> dict[int, set[tuple[str, str]]]:
+    """Of confirmations, by extension, with the arena of each."""
+    query = (
+        select(Freeze.extension, Evaluation.arena_id, Evaluation.draw)
+        .join(Evaluation, Evaluation.seal_id == Freeze.id)
+        .where(Freeze.campaign_id == search.campaign_id)
+    )
+    found: dict[int, set[tuple[str, str]]] = {}
+    with search.sessions() as session:
+        for extension, arena_id, draw in session.execute(query):
+            found.setdefault(extension, set()).add((str(arena_id), draw))
+    return found
+
+
+def test_an_extension_searches_on_and_confirms_on_draws_that_nobody_has_seen(sessions: Sessions) -> None:
+    search = completed(sessions, held_out=[ELSEWHERE])
+    assert search.standings(Purpose.CONFIRM)[EARLY].verdict == "better than"
+    extend(search, candidates=4)
+    assert search.get_campaign().status is CampaignStatus.RUNNING
+    search.search()
+    campaign = search.get_campaign()
+    assert (campaign.status, campaign.extension) == (CampaignStatus.COMPLETED, 1)
+    reason = campaign.status_reason or ""
+    assert reason.startswith("Extension 1. Confirmed: of 4 candidates that were looked at, better than dpo in table is")
+    assert LATE in reason
+    # Rounds go on where they were, and see what they would have seen in one search.
+    assert [each.snapshot_rounds for each in search.list_rounds()] == [[], [0], [0]]
+    first, second = draws(search)[0], draws(search)[1]
+    assert (len(first), len(second)) == (18, 18)
+    assert not {draw for _, draw in first} & {draw for _, draw in second}
+
+
+def test_what_was_confirmed_before_stays_and_the_latest_counts(sessions: Sessions) -> None:
+    search = completed(sessions)
+    before = search.standings(Purpose.CONFIRM)[EARLY].lower
+    extend(search, candidates=4)
+    search.search()
+    with sessions() as session:
+        rows = [each for each in list_standings(session, search.campaign_id) if each.standing.stage == "confirm"]
+        frozen = list_frozen_losses(session, search.campaign_id)
+        board = {row.candidate.name: row for row in list_board(session, search.campaign_id, search.arena_id)}
+        best = find_best(session, search.campaign_id)
+        progress = session.get_one(CampaignProgress, search.campaign_id)
+    finalists = [(each.freeze.extension, each.name) for each in frozen if each.finalist.role == "finalist"]
+    assert finalists == [(0, EARLY), (1, LATE)]
+    looked_at = {each.freeze.extension: each.freeze.plan["looked_at"] for each in frozen}
+    assert looked_at == {0: 2, 1: 4}
+    told = {(each.standing.extension, each.name): each.standing for each in rows}
+    assert told[0, EARLY].verdict == told[1, LATE].verdict == "better than"
+    # DPO was confirmed twice; on the board stands the last time.
+    assert told[0, "dpo"].figures != told[1, "dpo"].figures
+    assert board["dpo"].confirm is not None
+    assert board["dpo"].confirm.extension == 1
+    early = board[EARLY].confirm
+    assert early is not None
+    assert (early.extension, early.lower) == (0, before)
+    assert best is not None
+    assert best.row.candidate.name == LATE
+    assert (progress.best or {})["name"] == LATE
+
+
+def test_what_an_extension_has_written_is_what_a_rebuild_finds(sessions: Sessions) -> None:
+    search = completed(sessions)
+    extend(search, candidates=4)
+    search.search()
+    with sessions.begin() as session:
+        found = rebuild(session, search.campaign_id)
+        stored = session.scalars(select(Standing).where(Standing.campaign_id == search.campaign_id)).all()
+    assert (found.differed, found.standings) == (0, len(stored))
+    assert {each.extension for each in stored} == {0, 1}
+
+
+def test_the_same_finalist_is_confirmed_again_under_another_seal(sessions: Sessions) -> None:
+    value = table({EARLY: 0.4})
+    search = Search(sessions, value, in_turn(), budgets={"candidates": 2}, library=["dpo", "ipo"])
+    search.search()
+    extend(search, candidates=4)
+    search.search()
+    with sessions() as session:
+        freezes = select(Freeze.id).where(Freeze.campaign_id == search.campaign_id)
+        seals = session.scalars(select(Seal.digest).where(Seal.freeze_id.in_(freezes))).all()
+    assert len(set(seals)) == 2
+    assert search.counts(Purpose.CONFIRM)[EARLY] == 18
+
+
+def test_nothing_new_is_no_second_chance_for_what_was_confirmed(sessions: Sessions) -> None:
+    """Neither where the budget had no room for another proposal, nor where all that came was refused."""
+    search = Search(
+        sessions,
+        VALUE,
+        lambda number, slot, _: say(OTHERS[slot] if number == 1 else "nonsense"),
+        budgets={"candidates": 2},
+        library=["dpo", "ipo"],
+    )
+    search.search()
+    before = search.counts(Purpose.CONFIRM)
+    given: list[dict[str, object]] = [{"evaluations": 70}, {"evaluations": None, "candidates": 4}]
+    for extension, budgets in enumerate(given, start=1):
+        with sessions.begin() as session:  # as if it had been bounded from the start
+            campaign = search.get_campaign()
+            spec = {**campaign.spec, "budgets": {**campaign.spec["budgets"], "evaluations": 60}}
+            session.merge(campaign).spec = spec
+        extend(search, **budgets)
+        search.search()
+        campaign = search.get_campaign()
+        assert campaign.status is CampaignStatus.COMPLETED
+        assert (campaign.status_reason or "").startswith(
+            f"Extension {extension} has accepted nothing new, so that what was frozen before it stands. Confirmed:"
+        )
+    assert len(search.list_rounds()) == 3
+    assert search.counts(Purpose.CONFIRM) == before
+
+
+def test_the_end_of_an_extension_is_kept_back_beside_what_the_first_has_spent(sessions: Sessions) -> None:
+    search = completed(sessions, budgets={"candidates": 2, "evaluations": 200})
+    with sessions() as session:
+        spent = session.get_one(CampaignProgress, search.campaign_id).evaluations
+    extend(search, candidates=50, evaluations=spent + 70)
+    search.search()
+    with sessions() as session:
+        progress = session.get_one(CampaignProgress, search.campaign_id)
+    assert search.get_campaign().extension == 1
+    assert len(search.list_rounds()) > 2
+    assert progress.evaluations <= spent + 70
+    assert search.standings(Purpose.CONFIRM)[LATE].verdict == "better than"
+
+
+def test_a_search_that_patience_ended_goes_on_with_more_of_it(sessions: Sessions) -> None:
+    best_first = table({OTHERS[0]: 0.5})
+    search = Search(sessions, best_first, in_turn(), library=["dpo"], budgets={"candidates": 8, "patience": 1})
+    search.search()
+    rounds = len(search.list_rounds())
+    extend(search, patience=100)
+    search.search()
+    assert len(search.list_rounds()) > rounds
+
+
+def test_only_a_completed_campaign_is_extended_and_only_by_more(sessions: Sessions) -> None:
+    search = completed(sessions)
+    with pytest.raises(UnusableFields) as refused:
+        extend(search, candidates=2, target=0.5)
+    assert refused.value.fields == {"body.budgets": "raises no limit, so that nothing more could be proposed"}
+    with sessions.begin() as session:
+        archive_campaign(session, search.campaign_id, archived=True)
+    with pytest.raises(Conflict, match="archived"):
+        extend(search, candidates=3)
+    with sessions.begin() as session:
+        archive_campaign(session, search.campaign_id, archived=False)
+    for _ in range(2):  # said twice it is done once
+        extend(search, candidates=3)
+        assert search.get_campaign().extension == 1
+    (told,) = search.told("campaign.extended")
+    assert (told["extension"], told["budgets"]) == (1, {"candidates": 3})
+    assert told["was"]["budgets"]["candidates"] == 2, "a replay goes by it"
+    with pytest.raises(IllegalTransition, match="A running campaign cannot be extended"):
+        extend(search, candidates=9)
+    with sessions.begin() as session:
+        cancel_campaign(session, search.campaign_id)
+    with pytest.raises(IllegalTransition, match="A cancelled campaign cannot be extended"):
+        extend(search, candidates=9)
+
+
+def test_a_training_that_the_end_has_dropped_does_not_hold_up_the_extension(sessions: Sessions) -> None:
+    search = Search(sessions, VALUE, in_turn(), budgets={"candidates": 2}, library=["dpo", "ipo"])
+    while not search.list_waiting():
+        search.step()
+        for act, row_id in search._list_acts():
+            if act != search.measure:
+                act(row_id)
+    given_up = next(row.id for name, row in search.evaluations() if name == "ipo")
+    search.crash(given_up)
+    with sessions.begin() as session:
+        session.merge(search.get_campaign()).status = CampaignStatus.RUNNING
+    search.search()
+    assert search.get_campaign().status is CampaignStatus.COMPLETED
+    with sessions.begin() as session:
+        session.merge(search.get_campaign()).status = CampaignStatus.RUNNING
+        retry_evaluation(session, given_up)
+        session.flush()
+        session.get_one(Evaluation, given_up).status = EvaluationStatus.CANCELLED
+        session.merge(search.get_campaign()).status = CampaignStatus.COMPLETED
+    extend(search, candidates=4)
+    search.search()
+    assert search.get_campaign().status is CampaignStatus.COMPLETED
+    assert search.get(given_up).status is EvaluationStatus.SUCCEEDED
