@@ -14,7 +14,7 @@ from discovery_service.engine.bell import broker_config
 from discovery_service.engine.dispatch import MAINTAIN_QUEUE, SWEEP_TASK
 from discovery_service.settings import Settings, required
 
-TASK_MODULES = ("workers.tasks.maintain", "workers.tasks.gate", "workers.tasks.evaluate")
+TASK_MODULES = ("workers.tasks.maintain", "workers.tasks.propose", "workers.tasks.gate", "workers.tasks.evaluate")
 
 # A third of a lease: work of a lost worker waits at most 20 s.
 SWEEP_EVERY_S = 5.0

@@ -4,6 +4,7 @@ What they run is imported when they run: every `discovery` command loads this mo
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from discovery_service.cli.exits import ExitCode
 from discovery_service.cli.output import AsJson, print_json, print_line, print_table, printable, say
 from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import REFERENCE_LOSS
-from workers import arena_cli
+from workers import arena_cli, replay_cli
 from workers.kinds import WorkerKind
 
 GATE_EXITS = {"accepted": ExitCode.OK, "refused": ExitCode.REFUSED, "unavailable": ExitCode.JAIL_UNAVAILABLE}
@@ -56,6 +57,19 @@ def beat() -> None:
     settings = get_settings()
     configure_logs(settings.log)
     make_app(settings).Beat(quiet=True, loglevel=settings.log.level).run()
+
+
+def recorded(
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of 127.0.0.1 to listen on, 0 takes a free one.")
+    ] = 8021,
+) -> None:
+    """Serve recorded replies of a language model on this machine until stopped. `discovery up` does so by itself."""
+    from workers.llm.recorded import RecordedServer
+
+    with RecordedServer(port) as server, suppress(KeyboardInterrupt):
+        typer.echo(f"recorded replies at {server.url}")
+        server.serve_forever()
 
 
 def gate(
@@ -197,7 +211,9 @@ def register(app: typer.Typer) -> None:
         return
     app.command()(worker)
     app.command()(beat)
+    app.command()(recorded)
     app.command()(gate)
     app.command()(evaluate)
     app.command()(compare)
+    app.command()(replay_cli.replay)
     app.add_typer(arena_cli.group, name="arena")

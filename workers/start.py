@@ -13,7 +13,7 @@ from discovery_service.engine.dispatch import MAINTAIN_QUEUE
 from discovery_service.engine.work import CANDIDATE, EVALUATION, EXCHANGE
 from discovery_service.errors import UsageError
 from discovery_service.logs import configure_logs
-from discovery_service.settings import get_settings
+from discovery_service.settings import CALLS_AT_ONCE, get_settings
 from workers.celery_app import make_app
 from workers.fleet import Membership
 from workers.kinds import WorkerKind, default_name
@@ -37,7 +37,7 @@ def shape_of(kind: WorkerKind) -> Shape:
     match kind:
         case WorkerKind.PROPOSE:
             # They wait for the model's endpoint, hardly for the processor.
-            return Shape((EXCHANGE.queue,), "threads", slots=8)
+            return Shape((EXCHANGE.queue,), "threads", slots=CALLS_AT_ONCE)
         case WorkerKind.GATE:
             # Each process has a jail of its own, of .3 GB.
             return Shape((CANDIDATE.queue, MAINTAIN_QUEUE), "prefork", slots=min(cores, MOST_GATES))

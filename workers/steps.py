@@ -3,15 +3,18 @@
 So a measurement is stored whatever becomes of the step, and a step that was lost is taken by the sweep.
 """
 
+from functools import cache
+from queue import SimpleQueue
+from threading import Thread
 from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import DBAPIError
 
 from discovery_service.db.sessions import passes_by_itself
+from discovery_service.engine.advance import advance
 from discovery_service.engine.campaigns import pause_for
 from discovery_service.engine.claim import storable
-from discovery_service.engine.verdicts import proceed
 from workers.process import task_unit
 
 log = structlog.get_logger(__name__)
@@ -21,7 +24,7 @@ def take_step(campaign_id: UUID, finished: UUID | None = None) -> None:
     """`finished` is the evaluation that has just ended. A step that fails by our fault pauses the campaign."""
     try:
         with task_unit() as session:
-            proceed(session, campaign_id, finished)
+            advance(session, campaign_id, finished)
     except Exception as error:
         if isinstance(error, DBAPIError) and passes_by_itself(error):
             log.warning("step.left_to_the_sweep", campaign=str(campaign_id), error=str(error.orig))
@@ -33,3 +36,27 @@ def take_step(campaign_id: UUID, finished: UUID | None = None) -> None:
         reason = f"The service failed at the next step of campaign {campaign_id}: {why}. Nothing measured is lost;"
         with task_unit() as session:
             pause_for(session, campaign_id, f"{reason} the worker's log has the rest, under step.failed.")
+
+
+def take_step_soon(campaign_id: UUID, finished: UUID) -> None:
+    """In a thread of this process, one after the other: a slot's own has the next training to begin with.
+
+    A step that waits when the process ends is lost, and the sweep takes it.
+    """
+    _get_waiting().put((campaign_id, finished))
+
+
+@cache
+def _get_waiting() -> SimpleQueue[tuple[UUID, UUID]]:
+    waiting: SimpleQueue[tuple[UUID, UUID]] = SimpleQueue()
+    Thread(target=_take_all, args=(waiting,), name="steps", daemon=True).start()
+    return waiting
+
+
+def _take_all(waiting: SimpleQueue[tuple[UUID, UUID]]) -> None:
+    while True:
+        campaign_id, finished = waiting.get()
+        try:
+            take_step(campaign_id, finished)
+        except Exception:  # not even the pause could be written; the sweep tries again
+            log.exception("step.lost", campaign=str(campaign_id))

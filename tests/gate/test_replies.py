@@ -8,6 +8,7 @@ from discovery_service.domain.families import Family
 from discovery_service.prompts.parse import Reply, ReplyFailure, parse_reply
 from tests.gate.conftest import Judge, read_lines
 from workers.gate.road import Verdict
+from workers.llm.recordings import Recording, list_recordings
 
 REFUSED = {
     "r015": "branch_on_tensor",
@@ -19,7 +20,7 @@ REFUSED = {
 }
 """Of the 43; all the others are right."""
 TWINS = {"r013": "nca_pair", "r014": "apo_zero", "r030": "dpo", "r053": "robust_dpo"}
-RECORDED = read_lines("recorded_replies.jsonl")
+RECORDED = list_recordings()
 
 
 def judge_reply(judge: Judge, reply: dict[str, Any]) -> Verdict | ReplyFailure:
@@ -42,17 +43,17 @@ def test_a_reply_is_accepted_or_refused_for_its_reason(judge: Judge, reply: dict
     assert (said.twin.name if said.twin else None) == TWINS.get(reply["id"])
 
 
-@pytest.mark.parametrize("reply", RECORDED, ids=lambda reply: f"{reply['campaign']}-{reply['round']}-{reply['slot']}")
-def test_a_recorded_reply_is_accepted_unless_it_is_no_json(judge: Judge, reply: dict[str, Any]) -> None:
-    said = judge_reply(judge, reply)
-    if (reply["campaign"], reply["round"], reply["slot"]) == ("panel", 4, 3):
+@pytest.mark.parametrize("recording", RECORDED, ids=lambda each: f"{each.arena}-{each.round}-{each.slot}")
+def test_a_recorded_reply_is_accepted_unless_it_is_no_json(judge: Judge, recording: Recording) -> None:
+    said = judge_reply(judge, {"reply": recording.reply})
+    if (recording.arena, recording.round, recording.slot) == ("panel", 4, 3):
         assert isinstance(said, ReplyFailure)
         assert said.code == "invalid_json"
         return
     assert isinstance(said, Verdict)
     assert said.is_accepted, said.refusals
     # The one that smooths labels by .05 is DPO in disguise; one that drops an annotator's rows is not.
-    assert (said.twin is not None) == (reply["name"] == "robust_dpo")
+    assert (said.twin is not None) == (recording.name == "robust_dpo")
 
 
 def test_the_tables_name_replies_that_there_are() -> None:

@@ -41,6 +41,13 @@ def jail() -> Iterator[Jail]:
         yield opened
 
 
+@pytest.fixture
+def own_jail() -> Iterator[Jail]:
+    """For what ends its zygote, or changes it."""
+    with Jail(command=zygote_command()) as opened:
+        yield opened
+
+
 @pytest.fixture(scope="session")
 def production_jail() -> Iterator[Jail]:
     """With the jobs that a candidate goes through, and no other."""

@@ -1,5 +1,10 @@
 """Whatever a child does ends in an answer or in a typed refusal, and the next job finds the jail as it was."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +12,7 @@ from hypothesis import strategies as st
 from discovery_service.losses.refusals import Refusal, RefusalCode, Refused
 from tests.jail.conftest import run_source
 from workers.jail.messages import Ended, LockReport, Order
-from workers.supervisor.jail import Jail
+from workers.supervisor.jail import Jail, JailUnavailable
 from workers.supervisor.pipes import LOG_BYTES, RESULT_BYTES
 from workers.supervisor.verdict import MOST_MESSAGE, read_answer, read_lock
 from workers.supervisor.zygote import Child
@@ -64,8 +69,27 @@ ORDER = Order("execute", wall_s=10.0, cpu_s=5, memory_bytes=1 << 20, optional=[]
 REPORT = LockReport(None, ["seccomp"], {}).encode() + b"\n"
 
 
+@pytest.fixture
+def crowd() -> Iterator[int]:
+    """A processor that many have to share."""
+    cpu = min(os.sched_getaffinity(0))
+    spin = f"import os; os.sched_setaffinity(0, {{{cpu}}}); print(flush=True)\nwhile True: pass"
+    # Sessions of their own: the kernel shares a processor among sessions first.
+    spinning = [
+        subprocess.Popen([sys.executable, "-c", spin], stdout=subprocess.PIPE, start_new_session=True)
+        for _ in range(12)
+    ]
+    for each in spinning:
+        assert each.stdout is not None
+        each.stdout.readline()
+    yield cpu
+    for each in spinning:
+        each.kill()
+        each.communicate()
+
+
 def ended_child(text: bytes) -> Child:
-    return Child(Ended(0, False, 0.1, 0.1, 1 << 20), REPORT + text, b"", has_flooded=False)
+    return Child(Ended(0, False, 0.1, 0.1, 1 << 20, 0.0), REPORT + text, b"", has_flooded=False)
 
 
 @pytest.mark.parametrize("deed", ENDS)
@@ -85,6 +109,16 @@ def test_a_sleeper_is_ended_at_its_wall_time(jail: Jail) -> None:
     outcome = run_source(jail, "import time\ntime.sleep(1000)", wall_s=0.1)
     assert outcome.refusal is not None
     assert outcome.refusal.code is RefusalCode.WALL_LIMIT
+
+
+def test_a_program_that_others_kept_from_computing_is_not_blamed(own_jail: Jail, crowd: int) -> None:
+    """It is asked again, for longer, and then it is the machine that is told to be too busy."""
+    zygote = own_jail.zygote_pid
+    assert zygote is not None
+    os.sched_setaffinity(zygote, {crowd})
+    with pytest.raises(JailUnavailable, match="kept from computing"):
+        run_source(own_jail, "while True: pass", wall_s=0.2)
+    assert own_jail.zygote_pid == zygote
 
 
 def test_what_is_missing_of_memory_in_a_tensor_is_the_same_refusal(warm_jail: Jail) -> None:

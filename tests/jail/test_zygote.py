@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -40,12 +39,6 @@ torch._C._ensureCUDADeviceGuardSet = lambda: (happened.append("stand-in"), stand
 load_jobs()
 assert happened.index("autograd") < happened.index("stand-in"), happened
 """
-
-
-@pytest.fixture
-def own_jail() -> Iterator[Jail]:
-    with Jail(command=zygote_command()) as opened:
-        yield opened
 
 
 def find_child(jail: Jail) -> int | None:

@@ -72,6 +72,7 @@ def test_a_measurement_comes_back_with_what_was_told_on_the_way(slot: Runtime) -
     assert isinstance(outcome, Measured)
     assert (outcome.metrics["J"], outcome.series) == (1.0, {"loss": [0.5, None]})
     assert outcome.device_s > 0
+    assert outcome.building_s > 0
     assert [(each.stage, each.done) for each in told] == [
         (Stage.BUILDING, 0),
         (Stage.TRAINING, 0),

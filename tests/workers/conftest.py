@@ -49,9 +49,9 @@ class Fleet:
         given = {f"DISCOVERY__WORKER__{key.upper()}": str(value) for key, value in settings.items()}
         return self._start("-m", "tests.workers.toys", name, **given)
 
-    def start_deployed(self, kind: str) -> subprocess.Popen[bytes]:
+    def start_deployed(self, kind: str, **settings: str) -> subprocess.Popen[bytes]:
         """A worker as it is deployed."""
-        return self._start("-m", "discovery_service.cli", "worker", kind)
+        return self._start("-m", "discovery_service.cli", "worker", kind, **settings)
 
     def start_beat(self, directory: Path) -> subprocess.Popen[bytes]:
         return self._start("-c", "from workers.cli import beat; beat()", cwd=directory)

@@ -113,7 +113,11 @@ def test_a_machines_twin_of_the_campaigns_library_is_refused(campaigning: Campai
 
 def test_a_loss_outside_the_campaigns_library_is_new_to_it(sessions: Sessions, jail: Jail) -> None:
     small = Campaigning(sessions, jail, library=["dpo"])
-    assert small.judge(small.add(IPO, name="ipo_loss")).status is CandidateStatus.ACCEPTED
+    accepted = small.judge(small.add(IPO, name="ipo_loss"))
+    assert (accepted.status, accepted.twin) == (CandidateStatus.ACCEPTED, None)
+    # Whoever takes it elsewhere is to know what it is.
+    outside = [near["name"] for near in accepted.neighbours or () if near.get("is_outside")]
+    assert outside[:1] == ["ipo"]
     assert code_of(small.judge(small.add(DPO))) == "duplicate"
 
 

@@ -19,11 +19,9 @@ from discovery_service.db.sessions import make_sessions
 from discovery_service.db.tables import Evaluation
 from discovery_service.domain.states import EvaluationStatus
 from discovery_service.engine.bell import make_bell
-from discovery_service.local import guarded
-from discovery_service.local.directory import find_processes_in
-from discovery_service.local.postgres import Postgres, prepare_postgres
 from tests.waiting import wait_until
 from tests.workers.conftest import Fleet
+from tests.workers.server import Server
 from tests.workers.trainings import SETTING, Trainings, runtimes_of
 
 EVALUATIONS, KILLS = 8, 2  # fewer than the crashes that an evaluation may have
@@ -31,25 +29,6 @@ STEPS = 1500
 """A second or two each, so that most moments lie within a training."""
 WITHIN_S = 4.0
 LONG_AGO = func.now() - timedelta(hours=1)
-
-
-class Server:
-    """A PostgreSQL of the test's own, which may be killed."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self._data_dir = data_dir
-        self.start()
-
-    def start(self) -> Postgres:
-        self.postgres = prepare_postgres(self._data_dir, durable=True)
-        self._process = guarded.spawn(self.postgres.program(), subprocess.DEVNULL)
-        wait_until(self.postgres.is_ready)
-        return self.postgres
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        wait_until(lambda: not find_processes_in(self.postgres.directory, "postgres"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from discovery_service.db.tables import Campaign, Candidate, Evaluation, Event, 
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.families import Family
-from discovery_service.domain.states import CampaignStatus, EvaluationStatus, RoundStatus
+from discovery_service.domain.states import CampaignStatus, CandidateStatus, EvaluationStatus, RoundStatus
 from discovery_service.engine.arenas import register_arena
 from discovery_service.engine.bell import make_bell
 from discovery_service.engine.campaigns import create_campaign
@@ -87,6 +87,8 @@ def test_the_sweep_takes_the_steps_that_nobody_took(
     with sessions.begin() as session:
         for each in session.scalars(select(Round).where(Round.campaign_id == judging.id)):
             each.status = RoundStatus.GATING
+        for each in session.scalars(select(Candidate).where(Candidate.campaign_id == judging.id)):
+            each.status = CandidateStatus.GATING
     bell.count_messages = dict  # type: ignore[attr-defined]
     monkeypatch.setattr(maintain, "get_bell", lambda: bell)
     maintain.sweep()
@@ -124,7 +126,7 @@ def test_what_the_database_refuses_is_told_without_statement_and_parameters(
     def refuse(session: Session, *_: object) -> None:
         session.execute(text("SELECT :secret / 0"), {"secret": 41})
 
-    monkeypatch.setattr(steps, "proceed", refuse)
+    monkeypatch.setattr(steps, "advance", refuse)
     take_step(campaign.id)
     reason = get(sessions, campaign).status_reason or ""
     assert "DivisionByZero: division by zero" in reason

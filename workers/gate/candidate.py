@@ -20,20 +20,21 @@ from discovery_service.engine.claim import Claim, claim, crash, finish
 from discovery_service.engine.heartbeat import heartbeat
 from discovery_service.engine.work import CANDIDATE
 from discovery_service.losses.fingerprints import VERSION
-from workers.gate.archives import CampaignArchives, Surroundings
+from workers.gate.archives import CampaignArchives, Surroundings, library_archive
 from workers.gate.road import Passed, Submission, Verdict, pass_gate
+from workers.gate.twins import find_twins
 from workers.process import get_sessions, task_unit
 from workers.supervisor.jail import Jail, JailUnavailable
 
 log = structlog.get_logger(__name__)
 
 
-def judge_candidate(jail: Jail, worker_id: UUID, candidate_id: UUID) -> None:
-    """Nothing happens where another worker was faster, or the campaign does not run."""
+def judge_candidate(jail: Jail, worker_id: UUID, candidate_id: UUID) -> UUID | None:
+    """Its campaign. Nothing happens where another worker was faster, or the campaign does not run."""
     with task_unit() as session:
         held = claim(session, CANDIDATE, candidate_id, worker_id, isolation=jail.isolation.level)
     if held is None:
-        return
+        return None
     try:
         _judge(jail, held)
     except JailUnavailable as error:
@@ -41,6 +42,7 @@ def judge_candidate(jail: Jail, worker_id: UUID, candidate_id: UUID) -> None:
     except Exception as error:
         log.exception("gate.failed", candidate=str(held.id))
         _give_up(held, f"the gate failed: {type(error).__name__}: {error}")
+    return held.campaign_id
 
 
 def _judge(jail: Jail, held: Claim) -> None:
@@ -59,7 +61,7 @@ def _judge(jail: Jail, held: Claim) -> None:
             finish(session, held, CandidateStatus.CANCELLED)
             return
         status = CandidateStatus.ACCEPTED if verdict.is_accepted else CandidateStatus.REJECTED
-        finish(session, held, status, told=_told(verdict), **_columns(verdict))
+        finish(session, held, status, told=_told(verdict), **_columns(verdict, surroundings.itself))
 
 
 def _give_up(held: Claim, reason: str) -> None:
@@ -107,21 +109,21 @@ def _told(verdict: Verdict) -> dict[str, Any]:
     return code | twin
 
 
-def _columns(verdict: Verdict) -> dict[str, Any]:
+def _columns(verdict: Verdict, itself: str | None) -> dict[str, Any]:
     refusals = [each.document() for each in verdict.refusals]
     columns: dict[str, Any] = {
         "refusal": {**refusals[0], "all": refusals} if refusals else None,
         "isolation": verdict.isolation.document(),
     }
     if verdict.passed is not None:
-        columns |= _found(verdict.passed)
+        columns |= _found(verdict.passed, itself)
     if verdict.twin is not None:
         known = verdict.passed.known if verdict.passed else None
         columns["twin"] = verdict.twin.document() | {"library": known}
     return columns
 
 
-def _found(passed: Passed) -> dict[str, Any]:
+def _found(passed: Passed, itself: str | None) -> dict[str, Any]:
     return {
         "graph": passed.graph.document(),
         "graph_sha256": passed.graph_sha256,
@@ -132,5 +134,14 @@ def _found(passed: Passed) -> dict[str, Any]:
         "formula": passed.formula,
         "readable_source": passed.checked.text,
         "check_vectors": passed.check_vectors,
-        "neighbours": [each.document() for each in passed.neighbours],
+        "neighbours": _list_neighbours(passed, itself),
     }
+
+
+def _list_neighbours(passed: Passed, itself: str | None) -> list[dict[str, Any]]:
+    """With the known losses that it is a twin of outside its campaign's library: elsewhere it is no discovery."""
+    named = {itself, *(each.name for each in passed.neighbours)}
+    known = find_twins(passed.fingerprint, library_archive(passed.graph.family))
+    found = [each.document() for each in passed.neighbours]
+    found += [each.document() | {"is_outside": True} for each in known if each.is_twin and each.name not in named]
+    return sorted(found, key=lambda each: -each["cosine"])

@@ -87,7 +87,7 @@ def pass_gate(jail: Jail, submission: Submission, archive: Archive) -> Verdict:
         return Verdict(jail.isolation, refused.refusals)
     verdict = Verdict(jail.isolation, examined.refusals, passed)
     if verdict.is_accepted and verdict.twin is not None and not submission.may_be_twin:
-        return Verdict(jail.isolation, (_duplicate(verdict.twin),), passed)
+        return Verdict(jail.isolation, (tell_duplicate(verdict.twin),), passed)
     return verdict
 
 
@@ -164,7 +164,7 @@ def _describe(checked: CheckedSource, graph: Graph, examined: Examined, archive:
     )
 
 
-def _duplicate(twin: Neighbour) -> Refusal:
+def tell_duplicate(twin: Neighbour) -> Refusal:
     at = "" if twin.beta_shift == 1 else f" at {twin.beta_shift:.3g} times its beta"
     return Refusal(
         RefusalCode.DUPLICATE,

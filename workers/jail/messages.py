@@ -58,6 +58,8 @@ class Ended(Message):
     cpu_s: float
     wall_s: float
     max_rss_bytes: int
+    waited_s: float
+    """For a processor that others had; only of a late one, and 0 where the kernel does not count it."""
 
 
 @dataclass(frozen=True)

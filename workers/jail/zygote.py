@@ -87,6 +87,7 @@ def _run_order(control: socket.socket, order: Order, job: JobFunction, descripto
     handle = os.pidfd_open(pid)
     try:
         was_late = _watch(control, handle, started + order.wall_s)
+        waited_s = _read_waited_s(pid) if was_late else 0.0
     finally:
         os.close(handle)
         _kill(pid)
@@ -97,6 +98,7 @@ def _run_order(control: socket.socket, order: Order, job: JobFunction, descripto
         cpu_s=usage.ru_utime + usage.ru_stime,
         wall_s=time.monotonic() - started,
         max_rss_bytes=usage.ru_maxrss * _KIB,
+        waited_s=waited_s,
     )
 
 
@@ -114,6 +116,14 @@ def _watch(control: socket.socket, handle: int, deadline: float) -> bool:
                 raise ConnectionError("the supervisor is gone")
             return False
     return True
+
+
+def _read_waited_s(pid: int) -> float:
+    path = f"/proc/{pid}/schedstat"
+    if not os.path.exists(path):  # a kernel without CONFIG_SCHED_INFO
+        return 0.0
+    with open(path, "rb") as schedstat:
+        return int(schedstat.read().split()[1]) / 1e9
 
 
 def _kill(pid: int) -> None:

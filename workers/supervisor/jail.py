@@ -17,11 +17,13 @@ from workers.jail.lockdown import OPTIONAL, UNLOCKED
 from workers.jail.messages import Order
 from workers.supervisor.isolation import Isolation
 from workers.supervisor.self_test import derive_isolation
-from workers.supervisor.verdict import ChildLost, ChildUnequipped, printable, read_answer, read_lock
+from workers.supervisor.verdict import ChildLost, ChildStarved, ChildUnequipped, printable, read_answer, read_lock
 from workers.supervisor.zygote import COMMAND, Child, Zygote, ZygoteLost
 
 WALL_S = 10.0
 CPU_S = 5
+PATIENCE = 6
+"""So many times the wall time for a job that is asked again: what computes is ended by its processor time."""
 MEMORY_BYTES = 512 << 20
 
 
@@ -92,7 +94,8 @@ class Jail:
         with self._turn:
             for is_retried in (False, True):
                 zygote = self._ready_for(job)
-                order = Order(job, wall_s, cpu_s, memory_bytes, self._optional(), [])
+                within_s = wall_s * PATIENCE if is_retried else wall_s
+                order = Order(job, within_s, cpu_s, memory_bytes, self._optional(), [])
                 try:
                     child = zygote.run(order, text)
                     read_lock(child)
@@ -103,7 +106,9 @@ class Jail:
                         " warm-up, which wants to be reported."
                     ) from lack
                 except (ZygoteLost, ChildLost, OSError) as lost:
-                    self._give_up()
+                    # Whose child was starved is well itself, and another one would take its time to warm up.
+                    if not isinstance(lost, ChildStarved):
+                        self._give_up()
                     if is_retried:
                         raise JailUnavailable(f"The jail failed twice at the job {job}: {lost}.") from lost
                 except BaseException:

@@ -23,6 +23,8 @@ class Measured:
     series: Series
     device_s: float
     """How long the device was taken, without building the arena."""
+    building_s: float = 0.0
+    """Before that, for the arena and the draw's pairs: whoever comes first builds for all, so nobody is charged."""
 
 
 @dataclass(frozen=True)

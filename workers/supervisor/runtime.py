@@ -148,7 +148,7 @@ class _Job:
         self._order, self._is_on_card = order, is_on_card
         self._stage = Stage.BUILDING
         self._entered_at = time.monotonic()
-        self._cpu_before_s = 0.0
+        self._cpu_before_s, self._building_s = 0.0, 0.0
         self._seen_running_at = self._entered_at
         self.leaves_a_sound_process = False
         self.is_out_of_memory = False
@@ -175,7 +175,7 @@ class _Job:
                 return None
             case Done():
                 self.leaves_a_sound_process = True
-                return Measured(answer.metrics, answer.series, self._device_s())
+                return Measured(answer.metrics, answer.series, self._device_s(), self._building_s)
             case protocol.Failed():
                 # Where memory ran out, what is left of arenas and caches is anybody's guess.
                 self.is_out_of_memory = answer.is_out_of_memory
@@ -193,7 +193,8 @@ class _Job:
         if self._stage is Stage.BUILDING and progress.stage is not Stage.BUILDING:
             sight = look_at(self._child.pid)
             self._cpu_before_s = 0.0 if sight is None else sight.cpu_s
-            self._entered_at = time.monotonic()
+            now = time.monotonic()
+            self._building_s, self._entered_at = now - self._entered_at, now
         self._stage = progress.stage
         self._on_progress(progress)
 

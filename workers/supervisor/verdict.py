@@ -30,6 +30,10 @@ class ChildUnequipped(ChildLost):
     """The child needed what it can no longer load: another one would not do better."""
 
 
+class ChildStarved(ChildLost):
+    """Others had the processors for half of the child's time: it may do what it is asked in a longer one."""
+
+
 def read_lock(child: Child) -> LockReport:
     """How the child locked itself. Raises ChildLost when it could not."""
     line, newline, _ = child.result.partition(b"\n")
@@ -65,6 +69,11 @@ def _check_end(child: Child, order: Order, zygote_rss_bytes: int) -> None:
     ended = child.ended
     if child.has_flooded:
         raise refuse(RefusalCode.OUTPUT_LIMIT, "The program writes without end: it must only return its loss.")
+    if ended.was_late and ended.waited_s > order.wall_s / 2:
+        raise ChildStarved(
+            f"a child was kept from computing for {ended.waited_s:.1f} of {order.wall_s:g} s by whatever else runs"
+            " here: give the machine less to do, or the gate fewer workers"
+        )
     if ended.was_late:
         raise refuse(
             RefusalCode.WALL_LIMIT, f"The program did not end within {order.wall_s:g} s: a loss takes milliseconds."

@@ -1,16 +1,13 @@
 """The evaluate task: one evaluation from its claim to its measurement, on a free slot of this worker."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import structlog
 from celery import shared_task
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from discovery_service.db.sessions import passes_by_itself
 from discovery_service.domain.measuring import Build, Failure
 from discovery_service.domain.states import EvaluationStatus
 from discovery_service.engine.claim import Claim, claim, crash, finish, hand_on
@@ -28,16 +25,14 @@ from discovery_service.losses.refusals import Refused
 from workers.fleet import find_worker_id, wait_to_leave
 from workers.process import get_sessions, task_unit
 from workers.runtime.protocol import DrawMessage, Evaluate, SettingMessage
+from workers.settling import settle
 from workers.slots import get_slots
-from workers.steps import take_step
+from workers.steps import take_step_soon
 from workers.supervisor.outcome import Cancelled, Crashed, Failed, Limits, Measured, Outcome
 from workers.supervisor.runtime import Runtime, RuntimeLost
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-
-SETTLE_AGAIN_S = 1.0
 # Starting a runtime takes seconds of a core; a device rarely comes back by itself.
 TRY_AGAIN_AFTER_S = 30.0
 FOREIGN_GRAPH = "this worker does not know the graph's version: let all machines run the same version"
@@ -82,8 +77,7 @@ def train(evaluation_id: str) -> None:
             log.exception("evaluate.failed", id=str(held.id))
             with task_unit() as session:
                 crash(session, held, f"the evaluation failed: {type(error).__name__}: {error}")
-    # The slot is free again by now.
-    take_step(held.campaign_id, held.id)
+    take_step_soon(held.campaign_id, held.id)
 
 
 def _start(runtime: Runtime) -> Build | None:
@@ -100,11 +94,11 @@ def _start(runtime: Runtime) -> Build | None:
 
 
 def _evaluate(runtime: Runtime, limits: Limits, held: Claim, build: Build, beating: Heartbeat) -> None:
-    taken = _settle(beating, lambda session: _prepare(session, held, build))
+    taken = settle(beating, lambda session: _prepare(session, held, build))
     if taken is None:
         return
     outcome = runtime.evaluate(_make_order(taken, limits.memory_bytes), limits, stop=beating.stop)
-    _settle(beating, lambda session: _write(session, taken, outcome))
+    settle(beating, lambda session: _write(session, taken, outcome))
 
 
 def _prepare(session: Session, held: Claim, build: Build) -> Taken | None:
@@ -137,20 +131,6 @@ def _make_order(taken: Taken, memory_bytes: int | None) -> Evaluate:
     )
 
 
-def _settle(beating: Heartbeat, act: Callable[[Session], T]) -> T | None:
-    """One transaction under the claim; None once that is lost. A database away for seconds costs nobody a training."""
-    while not beating.lost.is_set():
-        try:
-            with task_unit() as session:
-                return act(session)
-        except DBAPIError as error:
-            if not passes_by_itself(error) or beating.cancel_requested.is_set():
-                raise
-            log.warning("evaluate.unsettled", error=str(error.orig))
-            beating.stop.wait(SETTLE_AGAIN_S)
-    return None
-
-
 def _write(session: Session, taken: Taken, outcome: Outcome) -> None:
     match outcome:
         case Measured():
@@ -162,6 +142,7 @@ def _write(session: Session, taken: Taken, outcome: Outcome) -> None:
                 metrics=outcome.metrics,
                 series=outcome.series,
                 device_seconds=outcome.device_s,
+                building_seconds=outcome.building_s,
             )
         case Failed():
             failure = Failure(outcome.code, outcome.message, outcome.step, outcome.series)

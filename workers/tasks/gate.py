@@ -11,6 +11,7 @@ from celery.signals import worker_process_init
 from discovery_service.domain.families import Family
 from discovery_service.domain.isolation import Level
 from discovery_service.engine.checks import CHECK_TASK, answer_check, find_check, ring_check
+from discovery_service.engine.rounds import SETTLE_TASK
 from discovery_service.engine.work import CANDIDATE
 from discovery_service.engine.workers import list_isolation
 from workers.fleet import find_worker_id
@@ -19,7 +20,9 @@ from workers.gate.archives import library_archive
 from workers.gate.candidate import judge_candidate
 from workers.gate.process import demanded, get_own_jail, is_enough
 from workers.gate.road import Submission, pass_gate
+from workers.gate.settle import settle_round
 from workers.process import task_unit
+from workers.steps import take_step
 from workers.supervisor.jail import Jail, JailUnavailable
 
 log = structlog.get_logger(__name__)
@@ -47,8 +50,19 @@ def pass_candidate(candidate_id: str) -> None:
     own = get_own_jail()
     # Below what is demanded nothing is claimed: another worker, with a better lock, may.
     if is_enough(own.open(worker_id)):
-        judge_candidate(own.jail, worker_id, UUID(candidate_id))
+        campaign_id = judge_candidate(own.jail, worker_id, UUID(candidate_id))
         own.note_level(worker_id)
+        if campaign_id is not None:
+            take_step(campaign_id)
+
+
+@shared_task(name=SETTLE_TASK)
+def settle(round_id: str) -> None:
+    """Twins among losses that were judged beside each other."""
+    with task_unit() as session:
+        campaign_id = settle_round(session, UUID(round_id))
+    if campaign_id is not None:
+        take_step(campaign_id)
 
 
 @shared_task(name=CHECK_TASK)

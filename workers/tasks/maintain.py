@@ -1,11 +1,13 @@
-"""What beat sends: the sweep, with the steps of campaigns that nobody has taken."""
+"""What beat sends: the sweep, with the steps of campaigns that nobody has taken; and a step that somebody rang for."""
+
+from uuid import UUID
 
 import structlog
 from celery import shared_task
 
 from discovery_service.engine import sweep as engine_sweep
-from discovery_service.engine.dispatch import SWEEP_TASK
-from discovery_service.engine.verdicts import list_underway
+from discovery_service.engine.advance import list_underway
+from discovery_service.engine.dispatch import ADVANCE_TASK, SWEEP_TASK
 from workers.process import get_bell, task_unit
 from workers.steps import take_step
 
@@ -25,3 +27,8 @@ def sweep() -> None:
             take_step(campaign_id)
         except Exception:  # not even the pause could be written; the next sweep tries again, and others go on now
             log.exception("sweep.step_failed", campaign=str(campaign_id))
+
+
+@shared_task(name=ADVANCE_TASK)
+def advance(campaign_id: str) -> None:
+    take_step(UUID(campaign_id))
