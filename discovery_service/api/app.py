@@ -16,7 +16,18 @@ from discovery_service.api.metrics import HttpMetrics, PipelineMetrics
 from discovery_service.api.middleware import Admission, KeyAtTheDoor, RequestContext, WholeBody
 from discovery_service.api.problems import install_problems
 from discovery_service.api.rate import CreationRate
-from discovery_service.api.routes import arenas, campaigns, evaluations, events, keys, losses, service, workers
+from discovery_service.api.routes import (
+    arenas,
+    campaigns,
+    evaluations,
+    events,
+    exports,
+    keys,
+    losses,
+    rounds,
+    service,
+    workers,
+)
 from discovery_service.api.schemas.losses import CheckRead
 from discovery_service.api.schemas.problems import FieldError, Problem
 from discovery_service.api.state import ApiState
@@ -28,6 +39,8 @@ TAGS = [
     {"name": "losses", "description": "What a loss may ask for, and the losses that are known."},
     {"name": "arenas", "description": "Where losses are compared: data, base policies, training and metrics."},
     {"name": "campaigns", "description": "A search with a family, an arena, a strategy and a budget."},
+    {"name": "rounds", "description": "Proposals made from one snapshot of what is known, and what came of them."},
+    {"name": "proposals", "description": "A place in a round: what was asked and answered, and what came of it."},
     {"name": "candidates", "description": "A loss on its way through the gate."},
     {"name": "evaluations", "description": "One training of a loss, what was measured, or why it was not."},
     {"name": "events", "description": "What happened to a campaign, in order, never skipping one."},
@@ -90,7 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.api = state
     app.state.registry = registry
     install_problems(app)
-    for resource in (losses, arenas, campaigns, evaluations, events, workers, keys, service):
+    for resource in (losses, arenas, campaigns, rounds, exports, evaluations, events, workers, keys, service):
         app.include_router(resource.router)
     # The last one added is the first that a request meets.
     app.add_middleware(Admission)

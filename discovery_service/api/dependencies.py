@@ -46,6 +46,7 @@ def holding(scope: Scope) -> Callable[[Request, object], Principal]:
 Reader = Annotated[Principal, Depends(holding(Scope.CAMPAIGNS_READ))]
 Writer = Annotated[Principal, Depends(holding(Scope.CAMPAIGNS_WRITE))]
 Proposer = Annotated[Principal, Depends(holding(Scope.CANDIDATES_WRITE))]
+Exporter = Annotated[Principal, Depends(holding(Scope.EXPORTS_READ))]
 Admin = Annotated[Principal, Depends(holding(Scope.ADMIN))]
 
 

@@ -7,7 +7,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from discovery_service.cli import campaign, database, demo, doctor, keys, local, rescore, settings, workers
+from discovery_service.cli import (
+    campaign,
+    database,
+    demo,
+    doctor,
+    export,
+    keys,
+    leaderboard,
+    local,
+    prompt,
+    rescore,
+    rounds,
+    settings,
+    workers,
+)
 from discovery_service.cli.exits import ExitCode
 from discovery_service.cli.output import is_json, print_json, say, say_fields
 from discovery_service.client import ApiError, ConnectionFailed, DiscoveryError, Unauthorized, Unprocessable
@@ -71,6 +85,10 @@ def make_app() -> typer.Typer:
     app.add_typer(keys.group, name="keys")
     app.add_typer(database.group, name="db")
     app.add_typer(settings.group, name="settings")
+    app.command()(leaderboard.leaderboard)
+    app.command("round")(rounds.show_round)
+    app.command()(export.export)
+    app.command()(prompt.prompt)
     app.command()(rescore.rescore)
     app.command()(workers.workers)
     app.command()(doctor.doctor)

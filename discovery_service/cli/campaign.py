@@ -11,12 +11,17 @@ import typer
 from discovery_service.cli.connection import connect
 from discovery_service.cli.exits import ExitCode
 from discovery_service.cli.output import AsJson, as_plain, print_json, print_json_line, say
+from discovery_service.cli.plan import plan
+from discovery_service.cli.rounds import order, propose, rounds
 from discovery_service.cli.show_campaign import print_campaign, print_campaigns, print_event, print_standings
 from discovery_service.cli.spec_file import read_campaign
+from discovery_service.cli.watch import watch_live
 from discovery_service.client import Campaign
 from discovery_service.errors import UsageError
 
 group = typer.Typer(no_args_is_help=True, help="Create, follow and steer campaigns.")
+for command in (plan, propose, order, rounds):
+    group.command()(command)
 
 CampaignId = Annotated[UUID, typer.Argument(metavar="ID", help="As `discovery campaign list` shows it.")]
 Name = Annotated[str | None, typer.Option(help="What people call it.")]
@@ -94,11 +99,17 @@ def standings(campaign_id: CampaignId, as_json: AsJson = False) -> None:
 
 @group.command()
 def watch(campaign_id: CampaignId, as_json: AsJson = False) -> None:
-    """Print what happens until the campaign has ended. Exit code 3 when it has failed."""
+    """Follow it until it has ended: live on a terminal, an event a line elsewhere. Exit code 3 when it has failed."""
+    from rich.console import Console
+
+    console = Console()
     with connect() as client:
-        campaign = client.campaigns.wait(
-            campaign_id, on_event=(lambda event: print_json_line(as_plain(event))) if as_json else print_event
-        )
+        if console.is_terminal and not as_json:
+            campaign = watch_live(client, campaign_id, console)
+        else:
+            campaign = client.campaigns.wait(
+                campaign_id, on_event=(lambda event: print_json_line(as_plain(event))) if as_json else print_event
+            )
     say(f"The campaign is {campaign.status}{f': {campaign.status_reason}' if campaign.status_reason else '.'}")
     if campaign.status == "failed":
         raise typer.Exit(ExitCode.CAMPAIGN_FAILED)
@@ -141,6 +152,19 @@ def cancel(campaign_id: CampaignId, as_json: AsJson = False) -> None:
     """End it: waiting work is dropped, running work told to stop. What was measured stays."""
     with connect() as client:
         _tell(client.campaigns.cancel(campaign_id), as_json)
+
+
+@group.command()
+def extend(
+    campaign_id: CampaignId,
+    budget: Annotated[
+        list[str], typer.Option(metavar="NAME=NUMBER", help="A new limit, such as candidates=48. Repeatable.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Have a completed campaign go on with wider budgets; earlier verdicts stay, new ones are on fresh draws."""
+    with connect() as client:
+        _tell(client.campaigns.extend(campaign_id, budgets=_budgets(budget)), as_json)
 
 
 @group.command()

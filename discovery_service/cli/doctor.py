@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from typing import Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,6 +21,7 @@ from discovery_service.errors import UsageError
 from discovery_service.settings import Settings, get_settings
 
 FINDINGS_GROUP = "discovery_service.findings"
+LLM_FINDINGS_GROUP = "discovery_service.llm_findings"
 PYTHONS = ((3, 11), (3, 12))
 
 
@@ -33,9 +34,15 @@ class Finding:
     advice: str = ""
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    *,
+    llm: Annotated[bool, typer.Option("--llm", help="Ask each configured language model one cheap question.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Look at this machine and at what is set. Exit code 1 when something that is needed is broken."""
     findings = list(_examine(get_settings()))
+    if llm:
+        findings += _models()
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -88,6 +95,14 @@ def _others() -> Iterator[Finding]:
     if find_spec("torch") is not None:
         for entry in entry_points(group=FINDINGS_GROUP):
             yield Finding(*entry.load()())
+
+
+def _models() -> Iterator[Finding]:
+    if find_spec("openai") is None:
+        yield Finding("models", "missing", "openai is not installed", "Only workers need it.")
+        return
+    for entry in entry_points(group=LLM_FINDINGS_GROUP):
+        yield from (Finding(*each) for each in entry.load()())
 
 
 def _local_servers() -> Finding:

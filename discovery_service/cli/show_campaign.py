@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import typer
 
 from discovery_service.cli.output import print_fields, print_table, printable, shown
+from discovery_service.cli.progress import tell_progress
 from discovery_service.client import (
     Campaign,
     CampaignSpec,
@@ -39,12 +40,8 @@ def print_campaign(campaign: Campaign) -> None:
             ("guidance", spec.guidance),
             ("notes", campaign.notes),
             ("rounds", f"{progress.rounds_closed} closed"),
-            ("candidates", _candidates(campaign)),
-            ("evaluations", progress.evaluations),
-            (
-                "spent",
-                f"{progress.tokens} tokens, {progress.cost_usd:.2f} USD, {progress.device_seconds:.1f} device seconds",
-            ),
+            ("extended", f"{campaign.extension} times" if campaign.extension else None),
+            *tell_progress(campaign),
             ("cloned from", campaign.cloned_from),
             ("created", campaign.created_at),
             ("started", campaign.started_at),
@@ -69,7 +66,9 @@ def print_standings(found: Standings) -> None:
     for freeze in found.freezes:
         names = ", ".join(_finalist(each, freeze) for each in freeze.finalists)
         sealed = f"sealed {shown(freeze.sealed_at)}" if freeze.sealed_at else "not sealed yet"
-        typer.echo(printable(f"\nFrozen in {freeze.arena}, {sealed}: {names}; {freeze.plan.get('draws')} draws"))
+        extended = f", extension {freeze.extension}" if freeze.extension else ""
+        where = f"{freeze.arena}{extended}, {sealed}"
+        typer.echo(printable(f"\nFrozen in {where}: {names}; {freeze.plan.get('draws')} draws"))
     typer.echo(f"\nConfirmed: {len(found.confirm)}")
     print_table((*columns, "interval", "verdict"), ((*_standing(each), each.verdict) for each in found.confirm))
 
@@ -87,7 +86,8 @@ def _setting(setting: EvaluationSetting) -> str:
 def _standing(standing: Standing) -> tuple[object, ...]:
     interval = "" if standing.lower is None else f"[{standing.lower:.3g}, {standing.upper:.3g}]"
     return (
-        *(standing.name, standing.author, standing.arena),
+        *(standing.name, standing.author),
+        f"{standing.arena}, extension {standing.extension}" if standing.extension else standing.arena,
         _setting(standing.setting),
         standing.draws,
         # No number without its interval.

@@ -63,6 +63,11 @@ def read_mapping(path: Path, thing: str, fields: str) -> dict[str, Any]:
     return _as_json(body, name)
 
 
+def read_text(path: Path) -> str:
+    """Of a file as it is; `-` reads standard input."""
+    return _read(path, "standard input" if path == STDIN else str(path))
+
+
 def _read(path: Path, name: str) -> str:
     try:
         return sys.stdin.read() if path == STDIN else path.read_text("utf-8")

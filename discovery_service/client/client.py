@@ -14,6 +14,7 @@ from discovery_service.client.resources import (
     Service,
     Workers,
 )
+from discovery_service.client.rounds import Proposals, Rounds
 from discovery_service.client.transport import Transport
 
 
@@ -28,6 +29,8 @@ class Client:
         self._transport = Transport(base_url, api_key, timeout_s=timeout_s, max_retries=max_retries)
         self.events = Events(self._transport)
         self.campaigns = Campaigns(self._transport, self.events)
+        self.rounds = Rounds(self._transport)
+        self.proposals = Proposals(self._transport)
         self.losses = Losses(self._transport)
         self.arenas = Arenas(self._transport)
         self.candidates = Candidates(self._transport)

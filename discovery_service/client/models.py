@@ -92,6 +92,47 @@ class Progress(Model):
     device_seconds: float
 
 
+class Best(Model):
+    candidate_id: UUID
+    name: str
+    author: str
+    difference: float
+    """To DPO, in the search arena."""
+    lower: float
+    upper: float
+    stage: str
+    """screen, which confirms nothing, or confirm."""
+    verdict: str | None
+
+
+class Account(Model):
+    """What a budget has spent."""
+
+    spent: float
+    committed: float | None = None
+    """With what is in flight at its worst and what is kept back for the end; None of seconds."""
+    limit: float | None
+
+
+class Spend(Model):
+    candidates: Account
+    evaluations: Account
+    tokens: Account
+    cost_usd: Account
+    device_seconds: Account
+    wall_time_s: Account
+
+
+class Forecast(Model):
+    seconds: float | None
+    """Until the campaign ends, at most; None where nobody knows."""
+    evaluations: int
+    """Still needed, at most."""
+    mean_seconds: float | None
+    slots: int
+    rests_on: str
+
+
 class Campaign(Model):
     id: UUID
     name: str
@@ -100,12 +141,20 @@ class Campaign(Model):
     status_reason: str | None
     """Why it was paused or failed."""
     spec: CampaignSpec
+    stage: str | None
+    """library, searching, confirming, held out or ended; None before it has begun."""
     progress: Progress
+    best: Best | None
+    """So far."""
+    spend: Spend
+    forecast: Forecast | None
     cloned_from: UUID | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     archived_at: datetime | None
+    extension: int
+    """How often it was extended."""
 
     @property
     def has_ended(self) -> bool:
@@ -321,6 +370,65 @@ class Standings(Model):
     """The highest lower bound first, arena by arena."""
     confirm: list[Standing]
     freezes: list[Freeze]
+
+
+class Mean(Model):
+    mean: float
+    low: float | None
+    """Of its own 95 %; None of one draw."""
+    high: float | None
+    draws: int
+
+
+class Score(Model):
+    extension: int
+    """Of the campaign, in which it was confirmed; 0 of a screen."""
+    setting: EvaluationSetting
+    draws: int
+    base_policies: list[int]
+    difference: float | None
+    """Paired, less the loss that the board is against."""
+    lower: float | None
+    upper: float | None
+    verdict: str | None
+    """Of a confirmed finalist; a screen has none."""
+    attained: Mean | None
+    """The share of what could be gained at best."""
+    reward: Mean | None
+    kl: Mean | None
+    failed: int
+    """Draws on which it failed."""
+
+
+class Cost(Model):
+    evaluations: int
+    device_seconds: float
+    tokens: int
+    """Of its whole proposal, refused turns included."""
+    cost_usd: float
+
+
+class LeaderboardRow(Model):
+    rank: int | None
+    """By lower bound, the confirmed ones first; None without a difference."""
+    candidate_id: UUID
+    name: str
+    author: str
+    model: str | None
+    known_as: list[str]
+    """The known losses that it behaves like."""
+    verdict: str
+    """In words."""
+    screen: Score | None
+    confirm: Score | None
+    cost: Cost
+
+
+class Leaderboard(Model):
+    campaign_id: UUID
+    arena: str
+    against: str
+    rows: list[LeaderboardRow]
 
 
 class Device(Model):

@@ -23,6 +23,7 @@ from discovery_service.client.models import (
     Event,
     Health,
     KnownLoss,
+    Leaderboard,
     Listed,
     LossFamily,
     Model,
@@ -32,6 +33,7 @@ from discovery_service.client.models import (
     Standings,
     Worker,
 )
+from discovery_service.client.round_models import Plan, Proposal
 from discovery_service.client.transport import Transport
 
 Id = UUID | str
@@ -65,12 +67,41 @@ class Campaigns:
         params = {"status": list(status), "archived": archived, "after": after and str(after), "limit": limit}
         return self._transport.pages(Page[Campaign], "/v1/campaigns", params)
 
+    def plan(self, *, spec: CampaignSpec | Mapping[str, Any]) -> Plan:
+        """What such a campaign would take and find; nothing is created."""
+        return self._transport.ask(Plan, "POST", "/v1/campaigns:plan", json={"spec": _plain(spec)})
+
     def read(self, campaign_id: Id) -> Campaign:
         return self._transport.ask(Campaign, "GET", _path(campaign_id))
+
+    def propose(
+        self,
+        campaign_id: Id,
+        *,
+        source: str,
+        name: str | None = None,
+        notes: str = "",
+        idempotency_key: str | None = None,
+    ) -> Proposal:
+        """A loss of your own, which has a place in the next round; `proposals.read` tells what became of it."""
+        body = {"source": source, "notes": notes} | ({} if name is None else {"name": name})
+        headers = {"Idempotency-Key": idempotency_key or str(uuid4())}
+        path = f"{_path(campaign_id)}/candidates"
+        return self._transport.ask(Proposal, "POST", path, json=body, headers=headers)
 
     def standings(self, campaign_id: Id) -> Standings:
         """What the screen shows, what was frozen, and what was confirmed."""
         return self._transport.ask(Standings, "GET", f"{_path(campaign_id)}/standings")
+
+    def leaderboard(self, campaign_id: Id, *, arena: str | None = None) -> Leaderboard:
+        """Each accepted loss by the lower bound of its difference to DPO; in a held-out arena where one is named."""
+        params = {} if arena is None else {"arena": arena}
+        return self._transport.ask(Leaderboard, "GET", f"{_path(campaign_id)}/leaderboard", params=params)
+
+    def export_best_module(self, campaign_id: Id, *, unconfirmed: bool = False) -> bytes:
+        """The best confirmed discovery as one Python file; Conflict where there is none, unless `unconfirmed`."""
+        params = {"unconfirmed": unconfirmed}
+        return self._transport.send("GET", f"{_path(campaign_id)}/best/export/module", params=params).content
 
     def edit(
         self,
@@ -94,6 +125,11 @@ class Campaigns:
 
     def cancel(self, campaign_id: Id) -> Campaign:
         return self._command(campaign_id, "cancel")
+
+    def extend(self, campaign_id: Id, *, budgets: Budgets | Mapping[str, Any]) -> Campaign:
+        """Have a completed campaign go on with wider limits. `budgets` are the new limits, not what is added."""
+        body = {"budgets": _plain(budgets)}
+        return self._transport.ask(Campaign, "POST", f"{_path(campaign_id)}/extend", json=body)
 
     def clone(self, campaign_id: Id, *, name: str | None = None, idempotency_key: str | None = None) -> Campaign:
         """A new campaign with the same spec."""
@@ -212,6 +248,10 @@ class Candidates:
         """
         body = {"family": family, "source": source}
         return self._transport.ask(Check, "POST", "/v1/candidates:check", retries=0, json=body)
+
+    def export_module(self, candidate_id: Id) -> bytes:
+        """The loss as one Python file that needs only torch."""
+        return self._transport.send("GET", f"/v1/candidates/{UUID(str(candidate_id))}/export/module").content
 
 
 class Evaluations:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from discovery_service.local.address import Address
 from discovery_service.local.guarded import Program
+from discovery_service.settings import ModelProfile
 
 WORKERS = ("propose", "gate", "evaluate")
 ENTRY = (sys.executable, "-m", "discovery_service.cli")
@@ -16,9 +17,16 @@ MACHINE_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRA
 DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "HF_HOME")
 MODEL_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE")
 """For the one process that talks to a language model."""
+LLM = "DISCOVERY__LLM"
+MODEL = f"{LLM}__MODEL"
+PROFILES = f"{LLM}__PROFILES__"
+SHARED_OF_PROFILES = tuple(f"__{name.upper()}" for name in ModelProfile.model_fields if name != "api_key")
+"""Whoever takes a campaign's next step reserves what a call may cost; all else of models is for that process too."""
+RECORDED_URL = f"{LLM}__RECORDED_URL"
 KEY_SECRET = "DISCOVERY__API__KEY_SECRET"  # noqa: S105 - its name, not the secret
 """For the API alone: whoever has it can tell which keys are valid."""
 WITHHELD_SETTINGS = ("DISCOVERY__DB__", "DISCOVERY__REDIS__", "DISCOVERY__CLIENT__", KEY_SECRET)
+"""A name counts in any case, as it does where settings are read."""
 
 
 def service_programs(
@@ -26,15 +34,20 @@ def service_programs(
     inherited: Mapping[str, str],
     settings: Mapping[str, str],
     address: Address,
+    recorded: Address,
     key_secret: str,
 ) -> list[Program]:
-    """The API, the workers and beat. `inherited` is what the person's shell has, `settings` what the stack decided."""
+    """All but the servers. `inherited` is what the person's shell has, `settings` what the stack decided."""
     environment = base_environment(inherited) | dict(settings)
-    model = {name: inherited[name] for name in MODEL_VARIABLES if name in inherited}
+    model = {
+        name: value for name, value in inherited.items() if name in MODEL_VARIABLES or name.upper().startswith(LLM)
+    }
+    model[RECORDED_URL] = f"{recorded.url}/v1"
     listen = ("--host", address.host, "--port", str(address.port))
     programs = [
         Program("api", (*entry, "api", *listen), environment | {KEY_SECRET: key_secret}, grace_s=GRACE_S),
         Program("beat", (*entry, "beat"), environment, grace_s=GRACE_S),
+        Program("recorded", (*entry, "recorded", "--port", str(recorded.port)), environment, grace_s=GRACE_S),
     ]
     for queue in WORKERS:
         variables = environment | model if queue == "propose" else environment
@@ -45,8 +58,14 @@ def service_programs(
 def base_environment(inherited: Mapping[str, str]) -> dict[str, str]:
     """The machine's variables and the person's settings, without logins and keys."""
     names = [name for name in (*MACHINE_VARIABLES, *DEVICE_VARIABLES) if name in inherited]
-    names += [name for name in inherited if name.startswith("DISCOVERY__") and not name.startswith(WITHHELD_SETTINGS)]
+    names += [name for name in inherited if name.startswith("DISCOVERY__") and not _is_withheld(name.upper())]
     return {"DISCOVERY__LOG__FORMAT": "console", "PYTHONUNBUFFERED": "1"} | {name: inherited[name] for name in names}
+
+
+def _is_withheld(name: str) -> bool:
+    if name.startswith(LLM):  # by what is shared: a setting that is new, or misspelt, may be a key
+        return name != MODEL and not (name.startswith(PROFILES) and name.endswith(SHARED_OF_PROFILES))
+    return name.startswith(WITHHELD_SETTINGS)
 
 
 def stack_settings(data_dir: Path, *, database_url: str, redis_url: str, slots: int | None) -> dict[str, str]:

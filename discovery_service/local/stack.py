@@ -50,7 +50,7 @@ class StackOptions:
     environment: Mapping[str, str] = field(default_factory=dict)
     """The caller's environment; children get the few variables of it that they need."""
     entry: tuple[str, ...] = services.ENTRY
-    """What runs `api`, `worker QUEUE` and `beat`."""
+    """What runs `api`, `worker QUEUE`, `beat` and `recorded`."""
 
 
 def run_stack(options: StackOptions) -> int:
@@ -96,7 +96,9 @@ def _start(supervisor: Supervisor, options: StackOptions, claim: state.Claim, ad
         redis_url=redis_url,
         slots=options.slots,
     )
-    supervisor.start(*services.service_programs(options.entry, options.environment, settings, address, secret))
+    recorded = find_address("127.0.0.1", 0)
+    programs = services.service_programs(options.entry, options.environment, settings, address, recorded, secret)
+    supervisor.start(*programs)
     supervisor.run_beside(lambda: _wait_for("The API", address.is_ready))
 
 

@@ -94,7 +94,8 @@ def test_an_edit_changes_what_it_names_and_says_so_in_an_event(api: httpx2.Clien
     assert (budgets["candidates"], budgets["tokens"], budgets["patience"]) == (3, 5, None)
     assert (edited["name"], edited["notes"]) == (made["name"], "before")
     last = api.get(f"/v1/campaigns/{made['id']}/events").json()["data"][-1]
-    assert (last["kind"], last["payload"]) == ("campaign.edited", {"fields": ["budgets", "guidance"]})
+    assert (last["kind"], last["payload"]["fields"]) == ("campaign.edited", ["budgets", "guidance"])
+    assert last["payload"]["was"] == {name: made["spec"][name] for name in ("budgets", "guidance")}
 
 
 @pytest.mark.parametrize("body", [{}, {"arena": "terse"}, {"budgets": {"candidates": -1}}, {"name": ""}])

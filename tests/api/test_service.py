@@ -21,6 +21,7 @@ from starlette.types import Message
 
 from discovery_service.api import create_app
 from discovery_service.api.middleware import WholeBody
+from discovery_service.api.server import GRACE_S
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Campaign
 from tests.api.serving import KEY_SECRET, api_settings, client_of, serving
@@ -153,12 +154,10 @@ def test_it_stops_in_under_a_second_with_an_open_stream(
         with api.stream("GET", f"/v1/campaigns/{campaign_id}/events/stream") as stream:
             lines = stream.iter_lines()
             next(lines)
-            told = time.monotonic()
             server.send_signal(signal.SIGTERM)
-            assert server.wait(5) in (0, -signal.SIGTERM)
-            took_s = time.monotonic() - told
+            # Half of uvicorn's own patience with a stream that does not end.
+            assert server.wait(GRACE_S / 2) in (0, -signal.SIGTERM)
             list(lines)
-    assert took_s < 1
     assert b"Traceback" not in (tmp_path / "log").read_bytes()
 
 

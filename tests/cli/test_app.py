@@ -38,7 +38,7 @@ def test_help_needs_no_settings(discovery: Command, path: tuple[str, ...]) -> No
 
 
 def test_every_command_that_prints_does_so_for_machines_too() -> None:
-    run_until_stopped = {("up",), ("api",), ("worker",), ("beat",)}
+    run_until_stopped = {("up",), ("api",), ("worker",), ("beat",), ("recorded",)}
     app = get_command(make_app())
 
     def find(path: tuple[str, ...]) -> Any:

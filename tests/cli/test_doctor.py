@@ -86,3 +86,13 @@ def test_torch_may_be_absent_but_not_broken(discovery: Command, monkeypatch: pyt
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     ran = discovery("doctor", "--json")
     assert (ran.code, states(ran)["torch"]) == (0, "missing")
+
+
+def test_language_models_are_asked_only_when_that_is_asked_for(
+    discovery: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [("model own", "problem", "nobody there", "start it"), ("model usual", "missing", "no key", "set one")]
+    monkeypatch.setattr("workers.llm.findings.find_models", lambda: iter(asked))
+    assert not {"model own", "model usual"} & states(discovery("doctor", "--json")).keys()
+    ran = discovery("doctor", "--llm", "--json")
+    assert (ran.code, states(ran)["model own"], states(ran)["model usual"]) == (1, "problem", "missing")

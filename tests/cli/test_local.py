@@ -1,13 +1,15 @@
-"""`discovery up` passes on what it is asked; `discovery demo` goes through all of it."""
+"""`discovery up` passes on what it is asked; `discovery demo` leaves nothing running, however it ends."""
 
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from discovery_service.cli import demo
+from discovery_service.cli.demo_spec import plan_demo
 from discovery_service.local import stack
 from discovery_service.local.state import claimed
 from tests.cli.conftest import Command
@@ -64,13 +66,22 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("demo")  # short, for the sockets in it
 
 
-def test_the_demo_shows_a_campaign_and_leaves_nothing_running(discovery_process: Command, data_dir: Path) -> None:
-    ran = discovery_process("demo", "--data", data_dir, "--json", timeout_s=150)
+def test_the_demo_goes_through_all_of_it_and_leaves_nothing_running(
+    discovery: Command, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a budget that not even the library fits into, so that the campaign ends at its first step."""
+    planned = plan_demo("panel", 1, None)
+    spec = {**planned.spec, "budgets": {"candidates": 12, "evaluations": 1}}
+    monkeypatch.setattr(demo, "plan_demo", lambda *_: replace(planned, spec=spec))
+    ran = discovery("demo", "--data", data_dir, "--json")
     assert ran.code == 0, ran.err
-    shown: dict[str, Any] = ran.json
-    assert shown["campaign"]["status"] == "queued"
-    assert [event["kind"] for event in shown["events"]] == ["campaign.created"]
-    assert "the search itself is not part of it yet" in ran.err
+    shown = ran.json
+    assert (shown["campaign"]["status"], shown["campaign"]["stage"]) == ("completed", "ended")
+    assert "Not even the library can be measured" in shown["campaign"]["status_reason"]
+    assert (shown["has_found"], shown["module"]) == (False, None)
+    assert "RECORDED replies" in ran.err
+    assert "campaign.completed" in ran.err
+    assert f"--port {shown['url'].rpartition(':')[2]}" in ran.err
     assert processes_naming(str(data_dir)) == []
 
 

@@ -65,6 +65,17 @@ def test_each_secret_reaches_only_who_needs_it() -> None:
     }
 
 
+def test_profiles_of_models_reach_all_who_reserve_by_them_and_their_keys_only_who_asks() -> None:
+    """A file that is not there is none: without a profile nothing has to be written."""
+    readers: dict[str, set[str]] = {}
+    for name, spec in load(COMPOSE_FILE)["services"].items():
+        for each in spec.get("env_file", []):
+            assert each["required"] is False
+            readers.setdefault(each["path"], set()).add(name)
+    assert readers == {"models.env": {"api", "propose", "gate", "evaluate"}, "model-keys.env": {"propose"}}
+    assert readers.keys() <= set((REPOSITORY / ".gitignore").read_text().split())
+
+
 def test_the_service_has_a_login_of_its_own() -> None:
     migrate = services(SECRETS)["migrate"].environment
     owner, login = make_url(migrate["DISCOVERY__DB__OWNER_URL"]), make_url(migrate["DISCOVERY__DB__URL"])

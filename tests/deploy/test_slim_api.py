@@ -15,7 +15,10 @@ from tests.deploy import slim
 from tests.waiting import wait_until
 
 ONLY_WORKERS_NEED = ("torch", "transformers", "openai", "workers")
-IMPORT_LIMIT_S = 1.5
+API = "import discovery_service.api"
+LIBRARIES = "import celery, fastapi, pydantic_settings, sqlalchemy.orm, structlog"
+MOST_BESIDE_LIBRARIES = 2.5
+"""Of the processor time that these take; it was 1.9."""
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +88,11 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def test_importing_the_api_takes_less_than_a_second_and_a_half() -> None:
-    command = [sys.executable, "-c", "import discovery_service.api"]
-    assert any(_processor_seconds(command) < IMPORT_LIMIT_S for _ in range(5))
+def test_importing_the_api_takes_little_more_than_importing_its_libraries() -> None:
+    """Both at once slow where other processes have the cores, so that their ratio tells of the code alone."""
+    runs = [[_processor_seconds([sys.executable, "-c", code]) for code in (API, LIBRARIES)] for _ in range(3)]
+    ours, theirs = (min(each) for each in zip(*runs, strict=True))
+    assert ours < MOST_BESIDE_LIBRARIES * theirs
 
 
 def _processor_seconds(command: list[str]) -> float:

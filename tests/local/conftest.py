@@ -20,7 +20,7 @@ from tests.local.processes import command, find_processes
 from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
-SERVICES = ("api", "beat", "propose", "gate", "evaluate")
+SERVICES = ("api", "beat", "recorded", "propose", "gate", "evaluate")
 CHILDREN = ("postgres", "redis", *SERVICES)
 
 

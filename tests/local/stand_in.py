@@ -1,4 +1,4 @@
-"""What the stack's tests run as `api`, `worker QUEUE` and `beat`: notes its environment; the API answers /readyz."""
+"""What the stack's tests run as `api`, `worker QUEUE` and so on: notes its environment; the API answers /readyz."""
 
 import argparse
 import json
@@ -42,7 +42,7 @@ def main() -> None:
     if options.port is None:
         while True:
             signal.pause()
-    HTTPServer((options.host, options.port), Ready).serve_forever()
+    HTTPServer((options.host or "127.0.0.1", options.port), Ready).serve_forever()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,13 @@ SHELL = {
     "AWS_SECRET_ACCESS_KEY": "cloud-secret",
     "VIRTUAL_ENV": "/venv",
     "PYTHONPATH": "/elsewhere",
+    "DISCOVERY__LLM__PROFILES__FAST__API_KEY": "profile-secret",
+    "DISCOVERY__LLM__PROFILES__FAST__INPUT_USD_PER_MILLION": "0.25",
+    "DISCOVERY__LLM__PROFILES__FAST__MAX_TOKENS": "32000",
+    "DISCOVERY__LLM__profiles__SLOW__api_key": "profile-secret",
+    "DISCOVERY__LLM__PROFILES__SLOW": '{"model": "x", "api_key": "profile-secret"}',
+    "DISCOVERY__LLM": '{"profiles": {"slow": {"model": "x", "api_key": "profile-secret"}}}',
+    "DISCOVERY__LLM__MODEL": "fast",
     "DISCOVERY__LOG__LEVEL": "debug",
     "DISCOVERY__DB__OWNER_URL": "postgresql://owner",
     "DISCOVERY__DB__URL": "postgresql://stale",
@@ -22,7 +29,9 @@ SHELL = {
 SETTINGS = stack_settings(Path("/data"), database_url="postgresql://service", redis_url="redis://r", slots=3)
 PROGRAMS = {
     program.name: program
-    for program in service_programs(("discovery",), SHELL, SETTINGS, Address("0.0.0.0", 8020), "hmac")
+    for program in service_programs(
+        ("discovery",), SHELL, SETTINGS, Address("0.0.0.0", 8020), Address("127.0.0.1", 8021), "hmac"
+    )
 }
 
 
@@ -30,6 +39,7 @@ def test_the_commands() -> None:
     assert {name: program.argv[1:] for name, program in PROGRAMS.items()} == {
         "api": ("api", "--host", "0.0.0.0", "--port", "8020"),
         "beat": ("beat",),
+        "recorded": ("recorded", "--port", "8021"),
         "propose": ("worker", "propose"),
         "gate": ("worker", "gate"),
         "evaluate": ("worker", "evaluate"),
@@ -39,6 +49,22 @@ def test_the_commands() -> None:
 def test_only_the_process_that_asks_the_model_gets_the_model_key() -> None:
     assert [name for name, program in PROGRAMS.items() if "model-secret" in program.env.values()] == ["propose"]
     assert PROGRAMS["propose"].env["OPENAI_BASE_URL"] == "http://model"
+
+
+def test_keys_of_profiles_are_for_that_process_too_and_their_prices_and_bounds_are_for_all() -> None:
+    holders = {
+        name for name, program in PROGRAMS.items() for value in program.env.values() if "profile-secret" in value
+    }
+    assert holders == {"propose"}
+    assert PROGRAMS["propose"].env["DISCOVERY__LLM__PROFILES__FAST__API_KEY"] == "profile-secret"
+    for program in PROGRAMS.values():
+        assert program.env["DISCOVERY__LLM__PROFILES__FAST__MAX_TOKENS"] == "32000"
+        assert program.env["DISCOVERY__LLM__PROFILES__FAST__INPUT_USD_PER_MILLION"] == "0.25"
+        assert program.env["DISCOVERY__LLM__MODEL"] == "fast"
+
+
+def test_the_process_that_asks_the_model_is_told_where_recorded_replies_are_served() -> None:
+    assert PROGRAMS["propose"].env["DISCOVERY__LLM__RECORDED_URL"] == "http://127.0.0.1:8021/v1"
 
 
 def test_only_the_api_gets_the_secret_of_the_keys() -> None:

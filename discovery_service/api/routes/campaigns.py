@@ -4,17 +4,31 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, status
+from sqlalchemy.orm import Session
 
 from discovery_service.api.dependencies import Reader, Unit, Writer, admitted
 from discovery_service.api.idempotency import CreateOnce
 from discovery_service.api.pagination import DEFAULT_LIMIT, Limit, Page, PageOf, page_of
-from discovery_service.api.schemas.campaigns import CampaignClone, CampaignCreate, CampaignRead, CampaignUpdate
+from discovery_service.api.schemas.campaigns import (
+    CampaignClone,
+    CampaignCreate,
+    CampaignExtend,
+    CampaignRead,
+    CampaignUpdate,
+)
+from discovery_service.api.schemas.leaderboard import LeaderboardRead
+from discovery_service.api.schemas.plans import PlanCreate, PlanRead
 from discovery_service.api.schemas.problems import ALWAYS, problems
 from discovery_service.api.schemas.standings import StandingsRead
+from discovery_service.db.leaderboard import list_board
 from discovery_service.db.queries import list_campaigns, list_frozen_losses, list_standings
 from discovery_service.db.tables import Campaign
 from discovery_service.domain.states import CampaignStatus
 from discovery_service.engine import campaigns as engine
+from discovery_service.engine.exports import find_board_arena
+from discovery_service.engine.extending import extend_campaign
+from discovery_service.engine.outlook import read_outlook
+from discovery_service.engine.plans import plan_campaign
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"], responses=problems(*ALWAYS))
 
@@ -24,6 +38,10 @@ _CREATION = {
     200: {"model": CampaignRead, "description": "The same key was sent before."},
     **problems(408, 409, 413, 429),
 }
+
+
+def tell(unit: Session, campaign: Campaign) -> CampaignRead:
+    return CampaignRead.of(campaign, read_outlook(unit, campaign))
 
 
 def location_of(campaign: CampaignRead) -> str:
@@ -44,7 +62,7 @@ def create(body: CampaignCreate, unit: Unit, once: CreateOnce, writer: Writer) -
         made = engine.create_campaign(
             unit, name=body.name, notes=body.notes, spec=body.spec, created_by=writer.api_key_id
         )
-        return CampaignRead.model_validate(made)
+        return tell(unit, made)
 
     return once.make(body, make, location_of)
 
@@ -57,15 +75,16 @@ def list_all(
     archived: Annotated[bool, Query(description="The archived ones instead of the others.")] = False,
     after: Annotated[UUID | None, Query(description="The `next` of the page before.")] = None,
     limit: Limit = DEFAULT_LIMIT,
-) -> PageOf[Campaign]:
+) -> PageOf[CampaignRead]:
     """The newest first."""
-    return page_of(list_campaigns(unit, statuses=status, archived=archived, after=after, limit=limit + 1), limit)
+    found = page_of(list_campaigns(unit, statuses=status, archived=archived, after=after, limit=limit + 1), limit)
+    return PageOf([tell(unit, each) for each in found.data], found.has_more, found.next)
 
 
 @router.get("/{campaign_id}", response_model=CampaignRead, responses=_MISSING)
-def read(campaign_id: UUID, unit: Unit, _: Reader) -> Campaign:
+def read(campaign_id: UUID, unit: Unit, _: Reader) -> CampaignRead:
     """One campaign with its spec and its progress."""
-    return engine.get_campaign(unit, campaign_id)
+    return tell(unit, engine.get_campaign(unit, campaign_id))
 
 
 @router.get("/{campaign_id}/standings", response_model=StandingsRead, responses=_MISSING)
@@ -75,36 +94,69 @@ def standings(campaign_id: UUID, unit: Unit, _: Reader) -> StandingsRead:
     return StandingsRead.of(list_standings(unit, campaign_id), list_frozen_losses(unit, campaign_id))
 
 
-@router.patch("/{campaign_id}", response_model=CampaignRead, responses=problems(404, 408, 413))
-def edit(campaign_id: UUID, body: CampaignUpdate, unit: Unit, _: Writer) -> Campaign:
-    """Change name, notes, guidance or budgets. Of the budgets, too, an absent one stays and null lifts it."""
-    return engine.edit_campaign(
+@router.get("/{campaign_id}/leaderboard", response_model=LeaderboardRead, responses=_MISSING)
+def leaderboard(
+    campaign_id: UUID,
+    unit: Unit,
+    _: Reader,
+    arena: Annotated[str | None, Query(description="One of its held-out arenas instead of that of its search.")] = None,
+) -> LeaderboardRead:
+    """Each accepted loss of the campaign, the library's among them, by the lower bound of its difference to DPO."""
+    where = find_board_arena(unit, campaign_id, arena)
+    return LeaderboardRead.of(campaign_id, where.name, list_board(unit, campaign_id, where.id))
+
+
+@router.patch("/{campaign_id}", response_model=CampaignRead, responses=problems(404, 408, 409, 413))
+def edit(campaign_id: UUID, body: CampaignUpdate, unit: Unit, _: Writer) -> CampaignRead:
+    """Change name, notes, guidance or budgets. Of the budgets, too, an absent one stays and null lifts it.
+
+    A completed campaign gets other budgets by `extend`, with which it goes on.
+    """
+    edited = engine.edit_campaign(
         unit, campaign_id, name=body.name, notes=body.notes, guidance=body.guidance, budgets=body.budgets
     )
+    return tell(unit, edited)
+
+
+@router.post(":plan", response_model=PlanRead, responses=problems(408, 413))
+def plan(body: PlanCreate, unit: Unit, _: Reader) -> PlanRead:
+    """What a campaign would take and find, before it starts: nothing is created."""
+    return PlanRead.of(plan_campaign(unit, body.spec))
+
+
+@router.post(
+    "/{campaign_id}/extend",
+    status_code=status.HTTP_202_ACCEPTED,
+    response_model=CampaignRead,
+    responses=problems(404, 408, 409, 413),
+)
+def extend(campaign_id: UUID, body: CampaignExtend, unit: Unit, _: Writer) -> CampaignRead:
+    """Give a completed campaign more, with which it goes on. Earlier verdicts stay; new ones are on fresh draws."""
+    return tell(unit, extend_campaign(unit, campaign_id, budgets=body.budgets))
 
 
 @router.post(
     "/{campaign_id}/pause", status_code=status.HTTP_202_ACCEPTED, response_model=CampaignRead, responses=_COMMAND
 )
-def pause(campaign_id: UUID, unit: Unit, _: Writer) -> Campaign:
+def pause(campaign_id: UUID, unit: Unit, _: Writer) -> CampaignRead:
     """Start nothing new; what runs may finish."""
-    return engine.pause_campaign(unit, campaign_id)
+    return tell(unit, engine.pause_campaign(unit, campaign_id))
 
 
 @router.post(
     "/{campaign_id}/resume", status_code=status.HTTP_202_ACCEPTED, response_model=CampaignRead, responses=_COMMAND
 )
-def resume(campaign_id: UUID, unit: Unit, _: Writer) -> Campaign:
+def resume(campaign_id: UUID, unit: Unit, _: Writer) -> CampaignRead:
     """Go on where it was paused."""
-    return engine.resume_campaign(unit, campaign_id)
+    return tell(unit, engine.resume_campaign(unit, campaign_id))
 
 
 @router.post(
     "/{campaign_id}/cancel", status_code=status.HTTP_202_ACCEPTED, response_model=CampaignRead, responses=_COMMAND
 )
-def cancel(campaign_id: UUID, unit: Unit, _: Writer) -> Campaign:
+def cancel(campaign_id: UUID, unit: Unit, _: Writer) -> CampaignRead:
     """End it: waiting work is dropped, running work told to stop. What was measured stays."""
-    return engine.cancel_campaign(unit, campaign_id)
+    return tell(unit, engine.cancel_campaign(unit, campaign_id))
 
 
 @router.post(
@@ -119,21 +171,21 @@ def clone(campaign_id: UUID, body: CampaignClone, unit: Unit, once: CreateOnce, 
 
     def make() -> CampaignRead:
         made = engine.clone_campaign(unit, campaign_id, name=body.name, created_by=writer.api_key_id)
-        return CampaignRead.model_validate(made)
+        return tell(unit, made)
 
     return once.make(body, make, location_of)
 
 
 @router.post("/{campaign_id}/archive", response_model=CampaignRead, responses=_COMMAND)
-def archive(campaign_id: UUID, unit: Unit, _: Writer) -> Campaign:
+def archive(campaign_id: UUID, unit: Unit, _: Writer) -> CampaignRead:
     """Take an ended campaign out of the ordinary list."""
-    return engine.archive_campaign(unit, campaign_id, archived=True)
+    return tell(unit, engine.archive_campaign(unit, campaign_id, archived=True))
 
 
 @router.post("/{campaign_id}/unarchive", response_model=CampaignRead, responses=_MISSING)
-def unarchive(campaign_id: UUID, unit: Unit, _: Writer) -> Campaign:
+def unarchive(campaign_id: UUID, unit: Unit, _: Writer) -> CampaignRead:
     """Put it back on the list."""
-    return engine.archive_campaign(unit, campaign_id, archived=False)
+    return tell(unit, engine.archive_campaign(unit, campaign_id, archived=False))
 
 
 @router.delete("/{campaign_id}", status_code=status.HTTP_204_NO_CONTENT, responses=_COMMAND)

@@ -1,0 +1,67 @@
+"""The campaign of `discovery demo`: small enough for four minutes of two cores, with all that a campaign does."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from discovery_service.domain.arenas import ARENAS, ArenaSize, arena_names
+from discovery_service.domain.campaign import tell_arenas
+from discovery_service.domain.recorded import find_recorded_kind
+from discovery_service.errors import UsageError
+
+VARIANTS = {
+    "terse": "terse-strong",
+    "panel": "panel-diluted",
+    "fog": "fog-dense",
+    "fluent": "fluent-strong",
+}
+"""Like the arena but for one number: there it shows whether a find is of use beyond where it was found."""
+# Without length_dpo (R-DPO), which is what was planted in terse, and in arenas of one length is DPO itself.
+LIBRARY = ("dpo", "cdpo", "robust_dpo", "ipo", "slic", "simpo")
+MOST_TOKENS = 500_000
+"""Twenty questions at their worst; six are asked, and repaired up to twice."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    name: str
+    spec: dict[str, Any]
+    told: tuple[str, ...]
+    """What is to be known of it beforehand, in sentences."""
+
+
+def plan_demo(arena: str, seed: int, model: str | None) -> Plan:
+    """`model` is whom to ask; None where there is no key for one."""
+    kind, _, size = arena.partition(":")
+    size = size or ArenaSize.MINI
+    if f"{kind}:{size}" not in arena_names():
+        raise UsageError(f"--arena {arena} {tell_arenas(ARENAS)}.")
+    held_out = [f"{VARIANTS[kind]}:{size}"] if kind in VARIANTS else []
+    proposers, who = _choose_proposers(f"{kind}:{size}", model)
+    spec = {
+        "arena": f"{kind}:{size}",
+        "held_out_arenas": held_out,
+        "library": list(LIBRARY),
+        "strategy": {"name": "evolve", "round_size": 4},
+        "proposers": proposers,
+        # Nine draws: what they find is told with the verdict, and .6 is above it in every calibrated arena.
+        "confirmation": {"finalists": 2, "min_draws": 9, "detect": 0.6},
+        "budgets": {"candidates": 12} | ({"tokens": MOST_TOKENS} if model else {}),
+        "seed": seed,
+    }
+    where = f"held out: {held_out[0]}" if held_out else "nothing is held out: no arena differs from it by one number"
+    return Plan(f"demo in {kind}:{size}, seed {seed}", spec, (f"Searching in {kind}:{size}; {where}.", who))
+
+
+def _choose_proposers(arena: str, model: str | None) -> tuple[list[dict[str, Any]], str]:
+    symbolic: dict[str, Any] = {"kind": "symbolic"}
+    if model is not None:
+        asked = f"Proposers: {model}, which OPENAI_API_KEY pays for, and the symbolic one, which needs no model."
+        return [{"kind": "llm", "models": [{"model": model}]}, symbolic], asked
+    without = "OPENAI_API_KEY is not set"
+    if find_recorded_kind(arena) is None:
+        return [symbolic], f"{without}, and no replies were recorded in {arena}: the symbolic proposer works alone."
+    played = (
+        f"{without}: RECORDED replies of a language model are played again, beside the symbolic proposer, which needs"
+        " no model. What they find says nothing of how well a model searches."
+    )
+    return [{"kind": "recorded"}, symbolic], played

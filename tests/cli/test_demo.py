@@ -1,0 +1,114 @@
+"""What `discovery demo` plans, and what it tells of a campaign that has ended."""
+
+from pathlib import Path
+
+import pytest
+
+from discovery_service.cli.demo_report import export_best, print_findings, read_findings, tell_export, tell_verdict
+from discovery_service.cli.demo_spec import LIBRARY, VARIANTS, plan_demo
+from discovery_service.client import Client
+from discovery_service.db.sessions import Sessions
+from discovery_service.domain.arenas import ARENAS
+from discovery_service.domain.campaign import CampaignSpec
+from discovery_service.domain.freezing import SdSource, plan_confirmation
+from discovery_service.domain.published import read_published
+from discovery_service.errors import UsageError
+from tests.api.test_exports import played
+
+
+@pytest.mark.parametrize("arena", ARENAS)
+def test_it_can_be_had_in_every_arena_and_says_who_proposes_there(arena: str) -> None:
+    plan = plan_demo(arena, 3, None)
+    spec = CampaignSpec.model_validate(plan.spec)
+    kinds = [each.kind for each in spec.proposers]
+    is_recorded = arena in ("terse", "panel", "plain")
+    assert kinds == (["recorded", "symbolic"] if is_recorded else ["symbolic"])
+    assert ("RECORDED" in plan.told[1]) is is_recorded
+    assert ("works alone" in plan.told[1]) is not is_recorded
+    assert (spec.arena, spec.seed, len(spec.library)) == (f"{arena}:mini", 3, 6)
+    # What was planted in terse is not in the library, or finding it would be a twin.
+    assert "length_dpo" not in LIBRARY
+
+
+def test_a_model_is_asked_where_there_is_a_key_and_its_tokens_are_bounded() -> None:
+    plan = plan_demo("fog", 1, "gpt-5-mini")
+    spec = CampaignSpec.model_validate(plan.spec)
+    assert [each.kind for each in spec.proposers] == ["llm", "symbolic"]
+    assert spec.budgets.tokens is not None
+    assert "gpt-5-mini" in plan.told[1]
+
+
+def test_what_is_held_out_differs_from_where_it_searches_by_one_number() -> None:
+    assert plan_demo("panel", 1, None).spec["held_out_arenas"] == ["panel-diluted:mini"]
+    assert "nothing is held out" in plan_demo("plain", 1, None).told[0]
+    assert set(VARIANTS.values()) <= set(ARENAS)
+
+
+@pytest.mark.parametrize("arena", ["moon", "panel:huge", "support"])
+def test_an_arena_that_is_not_built_in_is_refused(arena: str) -> None:
+    with pytest.raises(UsageError, match="panel"):
+        plan_demo(arena, 1, None)
+
+
+def test_nine_draws_are_what_it_confirms_on_in_every_calibrated_arena() -> None:
+    asked = CampaignSpec.model_validate(plan_demo("panel", 1, None).spec).confirmation
+    for arena in read_published()["arenas"].values():
+        if "library" in arena:
+            plan = plan_confirmation(
+                detect=asked.detect,
+                at_least=asked.min_draws,
+                sd=arena["library"]["sd"],
+                sd_source=SdSource.CALIBRATION,
+                finalists=asked.finalists,
+                looked_at=12,
+                base_policies=(0, 1, 2),
+                met=2,
+            )
+            assert plan.draws == 9, arena["name"]
+
+
+def test_a_find_is_told_with_its_interval_and_its_module(
+    client: Client, sessions: Sessions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    play = played(sessions, 0.5)
+    found = read_findings(client, client.campaigns.read(play.campaign_id))
+    print_findings(found)
+    shown = capsys.readouterr().out
+    assert found.has_found
+    assert "Nothing better" not in shown
+    assert "Confirmed: of 1 candidates that were looked at, better than dpo in table is cdpo (symbolic) by 0." in shown
+    (by,) = [line for line in shown.splitlines() if line.startswith("symbolic")]
+    assert by.split()[1:4] == ["1", "cdpo", "cdpo"]
+    exported = export_best(client, found, tmp_path / "loss.py")
+    assert exported is not None
+    assert (exported.is_confirmed, exported.path.exists()) == (True, True)
+    assert tell_export(exported)[0].startswith(f"Exported to {tmp_path / 'loss.py'}; `python ")
+
+
+def test_that_nothing_was_found_is_said_plainly_and_the_module_is_unconfirmed(
+    client: Client, sessions: Sessions, tmp_path: Path
+) -> None:
+    play = played(sessions, -0.5)
+    found = read_findings(client, client.campaigns.read(play.campaign_id))
+    told = tell_verdict(found)
+    assert not found.has_found
+    assert any(line.startswith("Nothing better than the baselines was found") for line in told)
+    exported = export_best(client, found, tmp_path / "loss.py")
+    assert exported is not None
+    assert not exported.is_confirmed
+    assert tell_export(exported)[0].startswith("UNCONFIRMED, the best finalist and no discovery")
+
+
+def test_what_was_only_screened_is_called_no_finalist(client: Client, sessions: Sessions, tmp_path: Path) -> None:
+    play = played(sessions, -0.5, is_search_over=False)
+    found = read_findings(client, client.campaigns.read(play.campaign_id))
+    exported = export_best(client, found, tmp_path / "loss.py")
+    assert exported is not None
+    assert tell_export(exported)[0].startswith("UNCONFIRMED, the best screened loss and no discovery")
+
+
+def test_without_a_finalist_nothing_is_exported(client: Client, tmp_path: Path) -> None:
+    campaign = client.campaigns.create(name="empty", spec={"arena": "panel"})
+    assert export_best(client, read_findings(client, campaign), tmp_path / "loss.py") is None
+    assert not (tmp_path / "loss.py").exists()
+    assert tell_export(None) == ["Nothing is exported: nothing new that was proposed has come through its screen."]

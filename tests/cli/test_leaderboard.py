@@ -1,0 +1,68 @@
+"""`discovery leaderboard` and `discovery export` against a real API."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from discovery_service.cli.leaderboard import draw_bar
+from discovery_service.client import Client, Score
+from discovery_service.db.sessions import Sessions
+from tests.api.test_exports import id_of, played
+from tests.cli.conftest import Command
+
+
+def score(lower: float | None, mean: float | None, upper: float | None) -> Score:
+    setting = {"beta": 1.0, "learning_rate": 0.001, "steps": 8}
+    nothing = {"verdict": None, "attained": None, "reward": None, "kl": None, "failed": 0}
+    bounds = {"difference": mean, "lower": lower, "upper": upper}
+    return Score.model_validate(
+        {"extension": 0, "setting": setting, "draws": 3, "base_policies": [0], **bounds, **nothing}
+    )
+
+
+def test_a_bar_lies_where_its_interval_does() -> None:
+    bar = draw_bar(score(0.0, 0.5, 1.0), -1.0, 1.0)
+    assert (bar.index("│"), bar.index("●"), len(bar)) == (14, 21, 29)
+    assert draw_bar(score(-1.0, -1.0, -0.5), -1.0, 1.0).startswith("●──")
+    assert draw_bar(score(None, 0.5, None), -1.0, 1.0) == ""
+
+
+@pytest.mark.parametrize("stage", ["Confirmed", "Screened"])
+def test_the_board_shows_no_number_without_its_interval(
+    discovery: Command, api_env: dict[str, str], sessions: Sessions, stage: str
+) -> None:
+    play = played(sessions, 0.5)
+    ran = discovery("leaderboard", play.campaign_id, env=api_env)
+    assert ran.code == 0
+    part = ran.out.partition(stage)[2].partition("Screened")[0]
+    line = next(each for each in part.splitlines() if each.startswith("cdpo"))
+    assert "●" in line
+    assert " [+0." in line
+    assert ("better than dpo" in line) is (stage == "Confirmed")
+
+
+def test_json_is_what_the_service_says(
+    discovery: Command, api_env: dict[str, str], sessions: Sessions, client: Client
+) -> None:
+    play = played(sessions, 0.5)
+    told = discovery("leaderboard", play.campaign_id, "--json", env=api_env).json
+    assert told == client.campaigns.leaderboard(play.campaign_id).model_dump(mode="json")
+
+
+def test_export_writes_the_file_and_says_what_it_is(
+    discovery: Command, api_env: dict[str, str], sessions: Sessions, client: Client, tmp_path: Path
+) -> None:
+    lost, file = played(sessions, -0.5), tmp_path / "loss.py"
+    refused = discovery("export", "--campaign", lost.campaign_id, "--to", file, env=api_env)
+    assert (refused.code, file.exists()) == (1, False)
+    assert "The best finalist is cdpo; ask for `unconfirmed`, and it leaves as what it is." in refused.err
+    ran = discovery("export", "--campaign", lost.campaign_id, "--unconfirmed", "--to", file, env=api_env)
+    assert (ran.code, ran.out.strip()) == (0, str(file))
+    assert "UNCONFIRMED" in ran.err
+    assert file.read_bytes() == client.candidates.export_module(id_of(lost, "cdpo"))
+
+
+def test_export_wants_one_loss(discovery: Command, api_env: dict[str, str]) -> None:
+    assert discovery("export", env=api_env).code == 2
+    assert discovery("export", "--campaign", uuid4(), "--candidate", uuid4(), env=api_env).code == 2
