@@ -40,7 +40,7 @@ up: $(INSTALLED)
 
 # What a file's tests start once (servers, a stack, a supervisor) is started once: a file is one process's.
 test: $(INSTALLED)
-	$(BIN)/pytest --numprocesses=auto --dist=loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 bench: $(INSTALLED)
 	@$(BIN)/python -m benchmarks.startup $(ARGS)
