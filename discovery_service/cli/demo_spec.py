@@ -18,7 +18,7 @@ VARIANTS = {
 # Without length_dpo (R-DPO), which is what was planted in terse, and in arenas of one length is DPO itself.
 LIBRARY = ("dpo", "cdpo", "robust_dpo", "ipo", "slic", "simpo")
 MOST_TOKENS = 500_000
-"""Twenty questions at their worst; six are asked, and repaired up to twice."""
+"""Twenty questions at their worst; five are asked, and repaired up to twice."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def plan_demo(arena: str, seed: int, model: str | None) -> Plan:
         "proposers": proposers,
         # Nine draws: what they find is told with the verdict, and .6 is above it in every calibrated arena.
         "confirmation": {"finalists": 2, "min_draws": 9, "detect": 0.6},
-        "budgets": {"candidates": 12} | ({"tokens": MOST_TOKENS} if model else {}),
+        "budgets": {"candidates": 10} | ({"tokens": MOST_TOKENS} if model else {}),
         "seed": seed,
     }
     where = f"held out: {held_out[0]}" if held_out else "nothing is held out: no arena differs from it by one number"

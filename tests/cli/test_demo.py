@@ -51,7 +51,8 @@ def test_an_arena_that_is_not_built_in_is_refused(arena: str) -> None:
 
 
 def test_nine_draws_are_what_it_confirms_on_in_every_calibrated_arena() -> None:
-    asked = CampaignSpec.model_validate(plan_demo("panel", 1, None).spec).confirmation
+    spec = CampaignSpec.model_validate(plan_demo("panel", 1, None).spec)
+    asked = spec.confirmation
     for arena in read_published()["arenas"].values():
         if "library" in arena:
             plan = plan_confirmation(
@@ -60,7 +61,7 @@ def test_nine_draws_are_what_it_confirms_on_in_every_calibrated_arena() -> None:
                 sd=arena["library"]["sd"],
                 sd_source=SdSource.CALIBRATION,
                 finalists=asked.finalists,
-                looked_at=12,
+                looked_at=spec.budgets.candidates,
                 base_policies=(0, 1, 2),
                 met=2,
             )
