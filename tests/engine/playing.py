@@ -10,7 +10,16 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Arena, Campaign, CampaignProgress, Candidate, Evaluation, Round, Standing
+from discovery_service.db.tables import (
+    Arena,
+    Campaign,
+    CampaignProgress,
+    Candidate,
+    Evaluation,
+    Proposal,
+    Round,
+    Standing,
+)
 from discovery_service.domain.authors import Author
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Build, Failure, Setting
@@ -164,9 +173,19 @@ class Play:
             crash(session, held, "the host was killed")
 
     def list_waiting(self) -> list[UUID]:
+        """In an order that every play repeats: ids are random within a millisecond."""
+        order = (Round.number, Proposal.slot, Candidate.turn, Evaluation.purpose, Evaluation.setting_sha256)
         with self.sessions() as session:
-            waiting = (Evaluation.campaign_id == self.campaign_id, Evaluation.status == EvaluationStatus.QUEUED)
-            return list(session.scalars(select(Evaluation.id).where(*waiting).order_by(Evaluation.id)))
+            return list(
+                session.scalars(
+                    select(Evaluation.id)
+                    .join(Candidate, Candidate.id == Evaluation.candidate_id)
+                    .join(Proposal, Proposal.id == Candidate.proposal_id)
+                    .join(Round, Round.id == Proposal.round_id)
+                    .where(Evaluation.campaign_id == self.campaign_id, Evaluation.status == EvaluationStatus.QUEUED)
+                    .order_by(*order, Evaluation.arena_id, Evaluation.base_policy, Evaluation.draw, Evaluation.salt)
+                )
+            )
 
     def run(self, *, chance: random.Random | None = None, lost: float = 0.0, until: Purpose | None = None) -> None:
         """Until nothing waits: with a step after all that waited was measured, or, by chance, in any order and one at
