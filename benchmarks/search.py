@@ -31,6 +31,10 @@ from benchmarks.search_run import run_cases
 from benchmarks.search_table import tabulate
 
 
+KEPT = Path(__file__).parent / "data" / "search.jsonl"
+"""What is there ships, so that its tables can be printed without a day of two cores."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = parse(argv)
     cases, kept = choose(list(list_cases()), arguments), Kept(arguments.kept)
@@ -69,7 +73,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=None, help="no higher ones than this; all unless given")
     parser.add_argument("--campaigns", type=int, default=None, help="no more than so many in this run")
     parser.add_argument("--minutes", type=float, default=math.inf, help="after so many none is begun any more")
-    parser.add_argument("--kept", default=Path("build/search.jsonl"), type=Path, help="where outcomes are kept")
+    parser.add_argument("--kept", default=KEPT, type=Path, help="where outcomes are kept")
     parser.add_argument("--gains", default=Path("build/search_gains.jsonl"), type=Path, help="of planted winners")
     parser.add_argument("--data", default=Path("build/search"), type=Path, help="of the local stack")
     return parser.parse_args(argv)

@@ -125,8 +125,9 @@ def _hash(document: dict[str, Any]) -> str:
 
 @cache
 def _describe_build() -> dict[str, Any]:
-    """What runtimes have in common: each trains with one thread, whatever this process has."""
-    return {name: each for name, each in describe_build().items() if name != "threads"}
+    """What trains. On another processor a campaign takes another course, which is one more course of the same search."""
+    build = describe_build()
+    return {name: build[name] for name in ("torch", "transformers", "trainer")}
 
 
 _ROOT = Path(__file__).parent.parent
