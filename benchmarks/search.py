@@ -30,7 +30,6 @@ from benchmarks.search_plan import COMPARED_ARENAS, SLOTS, STRATEGIES, Case, Par
 from benchmarks.search_run import run_cases
 from benchmarks.search_table import tabulate
 
-
 KEPT = Path(__file__).parent / "data" / "search.jsonl"
 """What is there ships, so that its tables can be printed without a day of two cores."""
 

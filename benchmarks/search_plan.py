@@ -125,7 +125,7 @@ def _hash(document: dict[str, Any]) -> str:
 
 @cache
 def _describe_build() -> dict[str, Any]:
-    """What trains. On another processor a campaign takes another course, which is one more course of the same search."""
+    """What trains. On another processor a campaign takes another course, one more of the same search."""
     build = describe_build()
     return {name: build[name] for name in ("torch", "transformers", "trainer")}
 

@@ -129,7 +129,8 @@ def plan_search(
     session: Session, campaign: Campaign, spec: CampaignSpec, field: Field, chosen: Sequence[Chosen], extension: int
 ) -> ConfirmationPlan:
     """TooFewDraws where the budget leaves no confirmation."""
-    allowance = find_allowance(session, campaign.id, spec, list_arenas_of(session, campaign.id, spec), extension)
+    arenas, rounds = list_arenas_of(session, campaign.id, spec), {entry.round_number for entry in field.entries}
+    allowance = find_allowance(session, campaign.id, spec, arenas, extension, rounds)
     plan = _plan(spec, field.arena, chosen, field.looked_at, find_screened_spread(field), allowance)
     return plan if allowance is None else replace(plan, spare=allowance - plan.draws * _count_frozen(chosen))
 

@@ -6,19 +6,20 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import Arena, Campaign, CampaignProgress, Exchange, Round
+from discovery_service.db.tables import CUT, Arena, Campaign, CampaignProgress, Exchange, Round
 from discovery_service.domain.archive import Archive
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import Budgets, CampaignSpec
 from discovery_service.domain.families import Family
 from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.orders import Order
-from discovery_service.domain.proposals import Next
+from discovery_service.domain.proposals import Next, Step
 from discovery_service.domain.requests import Request
-from discovery_service.domain.states import CampaignStatus, ExchangeStatus, ProposalStatus
+from discovery_service.domain.states import CampaignStatus, CandidateStatus, ExchangeStatus, ProposalStatus
 from discovery_service.engine.archive import read_archive
 from discovery_service.engine.arenas import get_arena_of
 from discovery_service.engine.by_hand import list_of_people
+from discovery_service.engine.entries import read_field
 from discovery_service.engine.findings import Findings, What
 from discovery_service.engine.history import History
 from discovery_service.engine.library import list_library
@@ -35,6 +36,7 @@ from discovery_service.engine.questions import Asked, ask_slots
 from discovery_service.engine.rounds import Opening, decide, keep_back_for, read_rounds
 from discovery_service.engine.spending import Ledger, read_ledger
 from discovery_service.errors import ServiceError
+from discovery_service.losses.refusals import RefusalCode
 from discovery_service.prompts.parse import ReplyFailure
 from discovery_service.prompts.templates import VERSION
 from discovery_service.search.ask import show
@@ -148,7 +150,9 @@ def _replay_end(on: _Replay, last: int) -> None:
     if _is_timed(spec.budgets):
         on.findings.note(_ROOM_UNKNOWN)
         return
-    opened = _find_opening(on, last + 1, spec, last, on.campaign.extension)
+    # Without DPO nothing is proposed, whatever the budgets have room for.
+    can_go_on = read_field(on.session, on.campaign.id, spec, on.arena).has_reference
+    opened = _find_opening(on, last + 1, spec, last, on.campaign.extension) if can_go_on else {}
     derived = f"round {last + 1} is opened" if "sees" in opened else "the search is over"
     on.findings.compare(What.SNAPSHOT, f"after round {last}", "the search is over", derived)
 
@@ -229,12 +233,23 @@ def _replay_reply(on: _Replay, seen: _Seen, course: ProposalCourse, exchange: Ex
 
 def _replay_ending(on: _Replay, seen: _Seen, course: ProposalCourse) -> None:
     status, outcome = course.proposal.status, dict(course.proposal.outcome or {})
+    # A budget of time cuts by the clock.
+    outcome.pop(CUT, None)
     if status in (*IN_MOTION, ProposalStatus.CANCELLED):
         return
     step = course.find_step()
     last = course.exchanges[-1]
     was_unaffordable = outcome.pop("not_asked_again", None) is not None and step.next is Next.ASK
-    ended = status if was_unaffordable else step.status
+    ended = status if was_unaffordable or _was_refused_at_barrier(course, step) else step.status
     stored = {"status": status, **outcome}
     derived = {"status": ended, **find_outcome(last, has_loss=last.turn in course.candidates)}
     on.findings.compare(What.PROPOSAL, seen.where(course), stored, derived)
+
+
+def _was_refused_at_barrier(course: ProposalCourse, step: Step) -> bool:
+    """As a twin of one beside it, after the gate had accepted it and its proposal had ended."""
+    made = course.candidates.get(course.exchanges[-1].turn)
+    if step.next is not Next.ASK or made is None or made.status is not CandidateStatus.REJECTED:
+        return False
+    is_twin = (made.refusal or {}).get("code") == RefusalCode.DUPLICATE
+    return is_twin and course.proposal.status is ProposalStatus.ANSWERED

@@ -11,7 +11,13 @@ from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Finalist, Freeze, Seal, Standing
 from discovery_service.domain.campaign import CampaignSpec
-from discovery_service.domain.freezing import ConfirmationPlan, Frozen, find_digest, list_confirm_draws
+from discovery_service.domain.freezing import (
+    ConfirmationPlan,
+    Frozen,
+    TooFewDraws,
+    find_digest,
+    list_confirm_draws,
+)
 from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.states import CampaignStatus, Purpose
 from discovery_service.engine.arenas import get_arena_of
@@ -75,6 +81,23 @@ def _replay_freeze(
     spec, arena = history.spec_at(freeze.id), session.get_one(Arena, freeze.arena_id)
     names = {entry.candidate_id: entry.name for entry in field.entries}
     stored = _show_stored(session, freeze, names)
+    try:
+        derived = _derive_freeze(session, campaign, history, field, freeze, arena, spec)
+    except TooFewDraws as error:
+        derived = str(error)
+    findings.compare(What.FREEZE, arena.name, stored, derived)
+
+
+def _derive_freeze(
+    session: Session,
+    campaign: Campaign,
+    history: History,
+    field: Field,
+    freeze: Freeze,
+    arena: Arena,
+    spec: CampaignSpec,
+) -> dict[str, Any] | str | None:
+    """What would be frozen there; in a sentence why nothing would."""
     if arena.id == field.arena.id:
         before = [entry for entry in field.entries if history.was_before(entry.round_id, freeze.id)]
         known = Field(arena, before)
@@ -83,8 +106,7 @@ def _replay_freeze(
     else:
         searched = find_freeze(session, campaign, field.arena.id, freeze.extension)
         if searched is None:
-            findings.compare(What.FREEZE, arena.name, stored, "nothing was frozen in the arena of the search")
-            return
+            return "nothing was frozen in the arena of the search"
         frozen = list_frozen(session, searched)
         only = [each.candidate_id for each in frozen]
         tuned = read_field(session, campaign.id, spec, arena, only=only, is_held_out=True)
@@ -92,8 +114,7 @@ def _replay_freeze(
         plan = (
             None if chosen is None else plan_held_out(session, campaign, spec, arena, chosen, sealed, freeze.extension)
         )
-    derived = None if chosen is None or plan is None else _show_derived(campaign, arena, chosen, plan)
-    findings.compare(What.FREEZE, arena.name, stored, derived)
+    return None if chosen is None or plan is None else _show_derived(campaign, arena, chosen, plan, freeze.extension)
 
 
 def _show_stored(session: Session, freeze: Freeze, names: Mapping[UUID, str]) -> dict[str, Any]:
@@ -108,7 +129,9 @@ def _show_stored(session: Session, freeze: Freeze, names: Mapping[UUID, str]) ->
     }
 
 
-def _show_derived(campaign: Campaign, arena: Arena, chosen: list[Chosen], plan: ConfirmationPlan) -> dict[str, Any]:
+def _show_derived(
+    campaign: Campaign, arena: Arena, chosen: list[Chosen], plan: ConfirmationPlan, extension: int
+) -> dict[str, Any]:
     losses = [
         (each.role, each.entry.name, rank, setting.document())
         for each in chosen
@@ -120,6 +143,7 @@ def _show_derived(campaign: Campaign, arena: Arena, chosen: list[Chosen], plan: 
         seed=campaign.spec["seed"],
         base_policies=plan.base_policies,
         draws=plan.draws,
+        extension=extension,
     )
     draws = list_confirm_draws(digest, plan.base_policies, plan.draws)
     shown = sorted((policy, draw.key) for policy, draw in draws)

@@ -147,10 +147,15 @@ def _count_evaluations(session: Session, campaign_id: UUID, arena_id: UUID) -> d
 
 
 def find_allowance(
-    session: Session, campaign_id: UUID, spec: CampaignSpec, arenas: Sequence[Arena], extension: int
+    session: Session,
+    campaign_id: UUID,
+    spec: CampaignSpec,
+    arenas: Sequence[Arena],
+    extension: int,
+    rounds: Collection[int],
 ) -> int | None:
-    """Evaluations for the confirmation in the first of these arenas, where the search was: what it has not spent, less
-    what the spec's fewest draws take in the others. None without a budget.
+    """Evaluations for the confirmation in the first of these arenas, where the search was: what it has not spent in
+    these rounds, less what the spec's fewest draws take in the others. None without a budget.
     """
     if spec.budgets.evaluations is None:
         return None
@@ -158,7 +163,8 @@ def find_allowance(
     shipped = read_shipped(session, campaign_id)
     kept = sum(keep_for(spec, each, shipped, fewest=True) for each in held_out)
     ended = count_ended(session, campaign_id, arena, extension)
-    return spec.budgets.evaluations - sum(_count_evaluations(session, campaign_id, arena.id).values()) - kept - ended
+    searched = _count_evaluations(session, campaign_id, arena.id)
+    return spec.budgets.evaluations - sum(searched.get(number, 0) for number in rounds) - kept - ended
 
 
 def find_allowance_apart(
@@ -178,9 +184,11 @@ def find_allowance_apart(
     beyond = {each.id: keep_for(spec, each, shipped) - fewest[each.id] for each in held_out}
     wanted = sum(beyond.values())
     part = spare * beyond[arena.id] // wanted if wanted else spare // len(held_out)
-    tuned = sum(_count_evaluations(session, campaign_id, arena.id).values())
-    before = (Evaluation.arena_id == arena.id) & _was_tuned_apart(campaign_id, extension)
-    return fewest[arena.id] + part - tuned + _count_charged(session, campaign_id, before)
+    before, tuned = (
+        _count_charged(session, campaign_id, (Evaluation.arena_id == arena.id) & _was_tuned_apart(campaign_id, each))
+        for each in (extension, extension + 1)
+    )
+    return fewest[arena.id] + part - (tuned - before)
 
 
 def count_ended(session: Session, campaign_id: UUID, arena: Arena, extension: int) -> int:

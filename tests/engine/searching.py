@@ -7,17 +7,22 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Candidate, Event, Exchange, Proposal, Round
+from discovery_service.domain.archive import Archive
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import Budgets
 from discovery_service.domain.families import Family
+from discovery_service.domain.requests import Request
 from discovery_service.domain.states import CampaignStatus, CandidateStatus, ExchangeStatus, RoundStatus
 from discovery_service.engine.advance import advance
 from discovery_service.engine.arenas import get_arena, register_arena
 from discovery_service.engine.claim import claim, crash, finish
 from discovery_service.engine.extending import extend_campaign
+from discovery_service.engine.findings import Findings, Leaf, What
+from discovery_service.engine.replay import replay
 from discovery_service.engine.work import CANDIDATE, EVALUATION, EXCHANGE
 from discovery_service.losses.described import list_described
 from discovery_service.losses.fingerprints import VERSION
@@ -189,6 +194,17 @@ class Search(Play):
     def settle(self, row_id: UUID) -> None:
         with self.sessions.begin() as session:
             settle_round(session, row_id)
+
+    def replay(self, session: Session) -> Findings:
+        def redraw(request: Request, archive: Archive, family: Family, place: Mapping[str, int]) -> str | None:
+            return self.replies(place["round_index"], place["slot"], place["turn"])
+
+        return replay(session, self.campaign_id, redraw)
+
+    def list_differing(self) -> list[tuple[What, str, list[Leaf]]]:
+        """What a replay finds to be other than it is stored."""
+        with self.sessions() as session:
+            return [(each.what, each.where, each.list_leaves()) for each in self.replay(session).differences]
 
     def list_rounds(self) -> list[Round]:
         with self.sessions() as session:

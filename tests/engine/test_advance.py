@@ -149,6 +149,7 @@ def test_of_twins_judged_beside_each_other_the_later_slot_is_refused(sessions: S
         accepted, rejected = CandidateStatus.ACCEPTED, CandidateStatus.REJECTED
         assert [each[-1] for each in proposed] == [accepted, rejected, accepted, rejected]
         assert search.told("candidate.rejected") == [{"code": "duplicate", "twin": OTHERS[0]}] * 2
+    assert search.list_differing() == []
 
 
 @pytest.mark.parametrize("evaluations", [70, 95, 112])
@@ -220,3 +221,4 @@ def test_nothing_is_proposed_where_dpo_did_not_come_through(sessions: Sessions) 
     assert [each.number for each in search.list_rounds()] == [0]
     assert search.get_campaign().status is CampaignStatus.COMPLETED
     assert "dpo did not come through" in (search.get_campaign().status_reason or "")
+    assert search.list_differing() == []

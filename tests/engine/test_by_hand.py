@@ -85,6 +85,7 @@ def test_a_person_may_send_a_twin_and_a_machines_beside_it_is_refused(sessions: 
     search.search(chance=random.Random(1))
     accepted, rejected = CandidateStatus.ACCEPTED, CandidateStatus.REJECTED
     assert [each[-1] for each in search.list_candidates()[1:]] == [accepted, accepted, rejected]
+    assert search.list_differing() == []
 
 
 def test_a_refused_loss_of_a_person_is_no_question_to_anybody(sessions: Sessions) -> None:
@@ -107,6 +108,7 @@ def test_an_ordered_round_is_as_it_was_ordered(sessions: Sessions) -> None:
     assert "Something with a margin." in str(search.list_exchanges(first.id)[0].messages)
     later = [each for number, each in search.list_proposals() if number == 2 and each.proposer == "llm"]
     assert "Something with a margin." not in str(search.list_exchanges(later[0].id)[0].messages)
+    assert search.list_differing() == []
 
 
 MODELS = {"proposers": [{"kind": "llm", "models": [{"model": "any"}]}, {"kind": "symbolic"}]}
@@ -140,6 +142,7 @@ def test_what_waits_when_the_search_ends_is_given_back_with_the_reason_and_count
     # What was given back is none of the four.
     assert len([each for _, each in search.list_proposals() if each.status is ProposalStatus.ANSWERED]) == 4
     assert search.standings(Purpose.CONFIRM)[MINE].verdict == "better than"
+    assert search.list_differing() == []
 
 
 def test_a_round_that_was_never_opened_tries_nobodys_patience(sessions: Sessions) -> None:

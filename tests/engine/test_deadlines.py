@@ -129,6 +129,7 @@ def test_whom_the_cut_meets_has_no_standing_and_is_no_finalist(sessions: Session
     told = {tell_verdict(row) for row in board if row.candidate.name in under_way}
     assert told == {"no verdict: the time ended before it was screened"}
     assert rescored(search) == 0
+    assert search.list_differing() == []
 
 
 def test_questions_and_losses_at_the_gate_are_dropped_by_the_cut(sessions: Sessions) -> None:
@@ -338,6 +339,7 @@ def test_the_time_between_an_end_and_an_extension_is_nobodys(sessions: Sessions)
     assert len(search.list_proposals()) == 4
     with sessions() as session:
         assert read_outlook(session, get_campaign(session, search.campaign_id)).spent.wall_time_s < 3600
+    assert search.list_differing() == []
 
 
 def test_where_the_cut_met_the_library_there_is_nothing_to_extend(sessions: Sessions) -> None:

@@ -58,6 +58,7 @@ def test_an_extension_searches_on_and_confirms_on_draws_that_nobody_has_seen(ses
     first, second = draws(search)[0], draws(search)[1]
     assert (len(first), len(second)) == (18, 18)
     assert not {draw for _, draw in first} & {draw for _, draw in second}
+    assert search.list_differing() == []
 
 
 def test_what_was_confirmed_before_stays_and_the_latest_counts(sessions: Sessions) -> None:
@@ -153,6 +154,20 @@ def test_the_end_of_an_extension_is_kept_back_beside_what_the_first_has_spent(se
     assert len(search.list_rounds()) > 2
     assert progress.evaluations <= spent + 70
     assert search.standings(Purpose.CONFIRM)[LATE].verdict == "better than"
+    assert search.list_differing() == []
+
+
+def test_a_campaign_that_was_extended_twice_is_derived_again_with_the_budgets_that_each_freeze_had(
+    sessions: Sessions,
+) -> None:
+    search = completed(sessions, budgets={"candidates": 2, "evaluations": 250}, held_out=[ELSEWHERE])
+    for candidates, evaluations in ((4, 500), (6, 800)):
+        extend(search, candidates=candidates, evaluations=evaluations)
+        search.search()
+    with sessions() as session:
+        plans = session.scalars(select(Freeze.plan).where(Freeze.campaign_id == search.campaign_id)).all()
+    assert len(plans) > 2
+    assert search.list_differing() == []
 
 
 def test_a_search_that_patience_ended_goes_on_with_more_of_it(sessions: Sessions) -> None:

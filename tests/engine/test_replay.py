@@ -20,14 +20,10 @@ from discovery_service.db.tables import (
     Round,
     Standing,
 )
-from discovery_service.domain.archive import Archive
 from discovery_service.domain.campaign import Budgets
-from discovery_service.domain.families import Family
-from discovery_service.domain.requests import Request
 from discovery_service.domain.states import CampaignStatus, Purpose
 from discovery_service.engine.campaigns import edit_campaign
-from discovery_service.engine.findings import Findings, What
-from discovery_service.engine.replay import replay
+from discovery_service.engine.findings import What
 from tests.engine.playing import table
 from tests.engine.searching import OTHERS, Search, in_turn, say
 
@@ -41,13 +37,6 @@ def once_refused(number: int, slot: int, turn: int) -> str | None:
     if slot == 0 and turn == 0:
         return say("nonsense") if number % 2 else "I would rather not."
     return in_turn()(number, slot, turn)
-
-
-def replayed(search: Search, session: Session) -> Findings:
-    def redraw(request: Request, archive: Archive, family: Family, place: Mapping[str, int]) -> str | None:
-        return search.replies(place["round_index"], place["slot"], place["turn"])
-
-    return replay(session, search.campaign_id, redraw)
 
 
 def list_stored(session: Session) -> dict[str, list[str]]:
@@ -65,7 +54,7 @@ def test_what_is_derived_again_is_what_is_stored_and_nothing_is_changed(
     assert search.get_campaign().status is CampaignStatus.COMPLETED
     with sessions() as session:
         before = list_stored(session)
-        found = replayed(search, session)
+        found = search.replay(session)
         assert not session.dirty
         assert list_stored(session) == before
     assert [(each.what, each.where, each.list_leaves()) for each in found.differences] == []
@@ -87,7 +76,7 @@ def test_rounds_are_compared_with_the_guidance_and_the_budgets_that_they_had(ses
     assert ["be bold" in each for each in told] == [True, True, False, False]
     assert ["be careful" in each for each in told] == [False, False, True, True]
     with sessions() as session:
-        assert replayed(search, session).differences == []
+        assert search.replay(session).differences == []
 
 
 def test_what_room_a_budget_in_tokens_left_is_not_derived_and_said_not_to_be(sessions: Sessions) -> None:
@@ -97,7 +86,7 @@ def test_what_room_a_budget_in_tokens_left_is_not_derived_and_said_not_to_be(ses
     # Else the first round would ask twice, and the second would see only the library.
     assert [each.snapshot_rounds for each in search.list_rounds()] == [[], [0], [0, 1]]
     with sessions() as session:
-        found = replayed(search, session)
+        found = search.replay(session)
     assert found.differences == []
     assert [note for note in found.notes if "tokens, dollars or time" in note]
 
@@ -181,7 +170,7 @@ def test_whatever_somebody_changed_is_found_where_it_is(sessions: Sessions, owne
         with owner_sessions() as session:
             change(session)
             session.flush()
-            found = {(each.what, each.where) for each in replayed(search, session).differences}
+            found = {(each.what, each.where) for each in search.replay(session).differences}
         assert found >= wanted, (change.__name__, found)
         if change in (change_request, change_measurement, change_plan):
             assert found == wanted, change.__name__
