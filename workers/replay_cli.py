@@ -8,11 +8,10 @@ from uuid import UUID
 
 import typer
 
-from discovery_service.cli.database import database_errors
+from discovery_service.cli.database import database_errors, find_database
 from discovery_service.cli.exits import ExitCode
 from discovery_service.cli.output import AsJson, print_json, printable, say
 from discovery_service.errors import NotFound, UsageError
-from discovery_service.settings import get_settings, required
 
 if TYPE_CHECKING:
     from discovery_service.domain.archive import Archive
@@ -36,7 +35,7 @@ def replay(
     from discovery_service.db.sessions import make_sessions
     from discovery_service.engine.replay import replay as run
 
-    sessions = make_sessions(required(get_settings().db.url, "DISCOVERY__DB__URL"), pool_size=1)
+    sessions = make_sessions(find_database(), pool_size=1)
     with database_errors(), sessions() as session:
         # Of a campaign that runs, rows that fit together.
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})

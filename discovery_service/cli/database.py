@@ -13,6 +13,22 @@ from discovery_service.settings import get_settings, required
 group = typer.Typer(no_args_is_help=True, help="The schema of the database.")
 
 
+def find_database() -> str:
+    """The URL that is set, else that of the stack which `discovery up` runs here."""
+    from discovery_service.local.state import find_api_access
+
+    settings = get_settings()
+    if settings.db.url is not None:
+        return settings.db.url.get_secret_value()
+    local = find_api_access(settings.local.data_dir)
+    if local is None or local.database_url is None:
+        raise UsageError(
+            "No database is known. Set DISCOVERY__DB__URL, or start one here with `discovery up` (looked for it in "
+            f"{settings.local.data_dir}; of a stack with another --data, say DISCOVERY__LOCAL__DATA_DIR=… here)."
+        )
+    return local.database_url
+
+
 @contextmanager
 def database_errors() -> Iterator[None]:
     """What is wrong with a database that a person named, in a sentence."""
@@ -25,7 +41,8 @@ def database_errors() -> Iterator[None]:
         raise UsageError("DISCOVERY__DB__URL is no URL of a database; write postgresql://USER@HOST/NAME.") from error
     except OperationalError as error:
         reason = str(error.orig).strip().splitlines()[0].rstrip(".")
-        raise UsageError(f"The database cannot be reached: {reason}. Check DISCOVERY__DB__URL.") from error
+        advice = "Check DISCOVERY__DB__URL." if get_settings().db.url else "Does `discovery up` run?"
+        raise UsageError(f"The database cannot be reached: {reason}. {advice}") from error
     except ProgrammingError as error:
         if not isinstance(error.orig, UndefinedTable):
             raise

@@ -7,10 +7,9 @@ from uuid import UUID
 
 import typer
 
-from discovery_service.cli.database import database_errors
+from discovery_service.cli.database import database_errors, find_database
 from discovery_service.cli.output import AsJson, print_json, printable, say
 from discovery_service.errors import ServiceError, UsageError
-from discovery_service.settings import get_settings, required
 
 if TYPE_CHECKING:
     from discovery_service.engine.next_prompts import NextPrompts, Shown
@@ -32,7 +31,7 @@ def prompt(
 
     if number is None and (slot is not None or turn is not None):
         raise UsageError("Name the round too: --round N --slot K.")
-    sessions = make_sessions(required(get_settings().db.url, "DISCOVERY__DB__URL"), pool_size=1)
+    sessions = make_sessions(find_database(), pool_size=1)
     with database_errors(), sessions() as session:
         try:
             campaign = get_campaign(session, campaign_id)

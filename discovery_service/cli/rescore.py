@@ -6,11 +6,10 @@ from uuid import UUID
 
 import typer
 
-from discovery_service.cli.database import database_errors
+from discovery_service.cli.database import database_errors, find_database
 from discovery_service.cli.exits import ExitCode
 from discovery_service.cli.output import AsJson, print_json, say
 from discovery_service.errors import ServiceError, UsageError
-from discovery_service.settings import get_settings, required
 
 
 def rescore(
@@ -24,7 +23,7 @@ def rescore(
     from discovery_service.db.tables import Campaign
     from discovery_service.engine.standings import rebuild
 
-    sessions = make_sessions(required(get_settings().db.url, "DISCOVERY__DB__URL"), pool_size=1)
+    sessions = make_sessions(find_database(), pool_size=1)
     answers, unreadable = {}, {}
     with database_errors():
         with sessions() as session:

@@ -151,4 +151,4 @@ def _issue_key(database_url: str, data_dir: Path, url: str, secret: str) -> None
                 _, token = create_key(session, name="local stack", scopes=[Scope.ADMIN], secret=secret)
     finally:
         engine.dispose()
-    state.write_api_access(data_dir, state.ApiAccess(url, token))
+    state.write_api_access(data_dir, state.ApiAccess(url, token, database_url))

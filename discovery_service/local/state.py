@@ -20,10 +20,12 @@ LEFTOVERS_DEADLINE_S = 10.0
 
 @dataclass(frozen=True)
 class ApiAccess:
-    """How to reach the stack's API; the CLI reads it."""
+    """How to reach the stack's API, and its database; the CLI reads it."""
 
     url: str
     api_key: str
+    database_url: str | None = None
+    """In the service's own role. None in a file of an earlier version."""
 
 
 @dataclass(frozen=True)

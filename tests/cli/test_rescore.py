@@ -1,10 +1,13 @@
 """`discovery rescore` on a database, without a server."""
 
+from pathlib import Path
+
 from sqlalchemy import delete, update
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Campaign, Standing
 from discovery_service.domain.states import Purpose
+from discovery_service.local.state import ApiAccess, write_api_access
 from tests.cli.conftest import Command
 from tests.conftest import Database
 from tests.engine.playing import Play, table
@@ -30,6 +33,22 @@ def test_the_command_tells_what_differed_and_mends_it(
     assert (unknown.code, unknown.err.strip()) == (2, f"There is no campaign {play.worker_id}.")
     assert play.standings(Purpose.CONFIRM)["cdpo"].verdict == "better than"
     assert {row.verdict for row in play.standings(Purpose.SCREEN).values()} == {None}
+
+
+def test_the_database_of_the_local_stack_is_found(
+    sessions: Sessions, discovery: Command, database: Database, tmp_path: Path
+) -> None:
+    played = Play(sessions, table({"cdpo": 0.5}), rounds=[("cdpo",)], library=("dpo", "ipo"))
+    played.run()
+    ran = discovery("rescore")
+    assert ran.code == 2
+    assert ran.err.startswith("No database is known. Set DISCOVERY__DB__URL, or start one here with `discovery up`")
+    write_api_access(tmp_path, ApiAccess("http://127.0.0.1:1", "dls_x", database.service_url))
+    assert discovery("rescore", "--json").json["differed"] == 0
+    assert discovery("prompt", str(played.worker_id)).err.startswith("There is no campaign")
+    gone = database.service_url.replace("host=", "host=/nowhere")
+    write_api_access(tmp_path, ApiAccess("http://127.0.0.1:1", "dls_x", gone))
+    assert discovery("rescore").err.rstrip().endswith("Does `discovery up` run?")
 
 
 def test_a_campaign_that_cannot_be_read_is_named_and_the_others_are_rebuilt(

@@ -21,7 +21,7 @@ def test_the_secret_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> 
 
 def test_the_key_file_is_read_back_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     assert state.find_api_access(tmp_path) is None
-    access = state.ApiAccess("http://127.0.0.1:8020", "dls_x")
+    access = state.ApiAccess("http://127.0.0.1:8020", "dls_x", "postgresql://discovery_service@/discovery?host=/x")
     state.write_api_access(tmp_path, access)
     assert state.find_api_access(tmp_path) == access
     assert stat.S_IMODE(state.api_access_path(tmp_path).stat().st_mode) == 0o600
