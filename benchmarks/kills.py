@@ -92,13 +92,14 @@ def _is_ready(stack: LocalStack) -> bool:
 
 
 def _find_program(supervisor: int, name: str) -> int:
-    """Below its guard, which the supervisor has started."""
+    """Below its guard, which the supervisor has started and which was told what to run: programs rename themselves."""
     children = find_children()
     for guard in children.get(supervisor, []):
-        for program in children.get(guard, []):
-            words = Path(f"/proc/{program}/cmdline").read_bytes().decode().split("\0")
-            if name in words or Path(words[0]).name.split(":")[0] in (name, f"{name}-server"):
-                return program
+        words = Path(f"/proc/{guard}/cmdline").read_bytes().decode().rstrip("\0").split("\0")
+        told = words[words.index("--") + 1 :] if "--" in words else []
+        if told and (name in told or Path(told[0]).name in (name, f"{name}-server")):
+            [program] = children[guard]
+            return program
     sys.exit(f"{name} does not run.")
 
 

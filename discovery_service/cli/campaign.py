@@ -14,7 +14,7 @@ from discovery_service.cli.output import AsJson, as_plain, print_json, print_jso
 from discovery_service.cli.plan import plan
 from discovery_service.cli.rounds import order, propose, rounds
 from discovery_service.cli.show_campaign import print_campaign, print_campaigns, print_event, print_standings
-from discovery_service.cli.spec_file import read_campaign
+from discovery_service.cli.spec_file import read_campaign, read_text
 from discovery_service.cli.watch import watch_live
 from discovery_service.client import Campaign
 from discovery_service.errors import UsageError
@@ -160,11 +160,17 @@ def extend(
     budget: Annotated[
         list[str], typer.Option(metavar="NAME=NUMBER", help="A new limit, such as candidates=48. Repeatable.")
     ],
+    with_loss: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A loss of your own, which has one of the first places. Repeatable."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Have a completed campaign go on with wider budgets; earlier verdicts stay, new ones are on fresh draws."""
+    candidates = [{"source": read_text(file)} for file in with_loss or ()]
     with connect() as client:
-        _tell(client.campaigns.extend(campaign_id, budgets=_budgets(budget)), as_json)
+        extended = client.campaigns.extend(campaign_id, budgets=_budgets(budget), candidates=candidates)
+        _tell(extended, as_json)
 
 
 @group.command()

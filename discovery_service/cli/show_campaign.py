@@ -111,7 +111,7 @@ def _proposer(proposer: Proposer) -> str:
 
 def _candidates(campaign: Campaign) -> str:
     budget = campaign.spec.budgets.candidates
-    return str(campaign.progress.candidates) if budget is None else f"{campaign.progress.candidates}/{budget}"
+    return f"{campaign.spend.candidates.spent:.0f}/{budget}"
 
 
 def _budgets(spec: CampaignSpec) -> str:

@@ -126,9 +126,19 @@ class Campaigns:
     def cancel(self, campaign_id: Id) -> Campaign:
         return self._command(campaign_id, "cancel")
 
-    def extend(self, campaign_id: Id, *, budgets: Budgets | Mapping[str, Any]) -> Campaign:
-        """Have a completed campaign go on with wider limits. `budgets` are the new limits, not what is added."""
-        body = {"budgets": _plain(budgets)}
+    def extend(
+        self,
+        campaign_id: Id,
+        *,
+        budgets: Budgets | Mapping[str, Any],
+        candidates: Sequence[Mapping[str, str]] = (),
+    ) -> Campaign:
+        """Have a completed campaign go on with wider limits. `budgets` are the new limits, not what is added;
+        `candidates`, losses of your own as `propose` takes them, have the first places.
+        """
+        body: dict[str, Any] = {"budgets": _plain(budgets)}
+        if candidates:
+            body["candidates"] = [dict(each) for each in candidates]
         return self._transport.ask(Campaign, "POST", f"{_path(campaign_id)}/extend", json=body)
 
     def clone(self, campaign_id: Id, *, name: str | None = None, idempotency_key: str | None = None) -> Campaign:

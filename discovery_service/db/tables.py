@@ -113,6 +113,9 @@ class Round(Keyed, Base):
 CUT = "cut"
 """In a proposal's outcome, with the reason: a budget of time ended the search before its loss was screened."""
 
+NOT_BEGUN = "not_begun"
+"""The code of an outcome: it waited in vain for its round, and counts nowhere."""
+
 
 class Proposal(Keyed, Base):
     """A slot in a round that is to become a candidate."""

@@ -6,13 +6,13 @@ person's losses have the first places of a round; who else proposes has the rest
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import Campaign, Proposal, Round
+from discovery_service.db.tables import NOT_BEGUN, Campaign, Proposal, Round
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.halving import LIBRARY_ROUND
@@ -22,23 +22,45 @@ from discovery_service.engine.campaigns import get_campaign
 from discovery_service.engine.dispatch import ring_for_step
 from discovery_service.engine.events import record
 from discovery_service.engine.library import add_candidate
+from discovery_service.engine.spending import was_begun
 from discovery_service.errors import Conflict, UnusableFields
+from discovery_service.losses.refusals import Refused
+from discovery_service.losses.source import check_source
 
 _TOP_LEVEL = re.compile(r"^def\s+([A-Za-z_]\w{0,99})", re.MULTILINE)
 
 
-def propose(session: Session, campaign_id: UUID, *, name: str | None, source: str, notes: str) -> Proposal:
-    """A person's loss, which waits for the next round. Conflict where none comes any more."""
+class Sent(NamedTuple):
+    """A loss as a person sends it."""
+
+    name: str | None
+    source: str
+    notes: str = ""
+
+
+def propose(session: Session, campaign_id: UUID, sent: Sent) -> Proposal:
+    """A person's loss, which waits for the next round. Conflict where none comes any more, UnusableFields for a text
+    that the gate would refuse unread.
+    """
     campaign = _get_searching(session, campaign_id)
+    proposal = put(session, campaign, sent, field="body.source")
+    ring_for_step(session, campaign.id)
+    return proposal
+
+
+def put(session: Session, campaign: Campaign, sent: Sent, *, field: str) -> Proposal:
+    """Into the next round of a campaign that is locked and searches, or is about to. Conflict where none has room."""
     spec = CampaignSpec.model_validate(campaign.spec)
+    _check_text(session, campaign, spec, sent, field)
+    _check_room(session, campaign, spec)
     made_in, slot = _find_place(session, campaign, spec)
-    sent = {"name": " ".join((name or "").split()) or _find_name(source), "source": source, "notes": notes}
+    name = " ".join((sent.name or "").split()) or _find_name(sent.source)
+    request = {**sent._asdict(), "name": name}
     status = ProposalStatus.QUEUED
-    proposal = Proposal(round_id=made_in.id, slot=slot, proposer=Author.HUMAN.value, status=status, request=sent)
+    proposal = Proposal(round_id=made_in.id, slot=slot, proposer=Author.HUMAN.value, status=status, request=request)
     session.add(proposal)
     session.flush()
-    record(session, campaign.id, f"proposal.{status}", proposal.id, name=sent["name"], round=made_in.number)
-    ring_for_step(session, campaign.id)
+    record(session, campaign.id, f"proposal.{status}", proposal.id, name=name, round=made_in.number)
     return proposal
 
 
@@ -48,6 +70,7 @@ def order_round(session: Session, campaign_id: UUID, order: Order) -> Round:
     kinds = [each.kind for each in CampaignSpec.model_validate(campaign.spec).proposers]
     if order.proposer is not None and order.proposer not in kinds:
         raise UnusableFields({"body.proposer": f"is none of this campaign's spec, which has {', '.join(kinds)}"})
+    _check_room(session, campaign, CampaignSpec.model_validate(campaign.spec))
     made = _add_waiting(session, campaign, order)
     ring_for_step(session, campaign.id)
     return made
@@ -92,7 +115,7 @@ def _send_to_gate(session: Session, campaign: Campaign, proposal: Proposal) -> N
 def _send_back(session: Session, campaign_id: UUID, proposal: Proposal, why: str) -> None:
     """It has become nothing, and counts nowhere."""
     proposal.status = ProposalStatus.CANCELLED
-    proposal.outcome = {"code": "not_begun", "message": why}
+    proposal.outcome = {"code": NOT_BEGUN, "message": why}
     record(session, campaign_id, f"proposal.{proposal.status}", proposal.id, reason=why)
     session.flush()
 
@@ -103,15 +126,50 @@ def _get_searching(session: Session, campaign_id: UUID) -> Campaign:
     # Behind a lock that was waited for, this row may be as it was before.
     session.refresh(campaign.progress)
     if campaign.status is CampaignStatus.COMPLETED:
-        raise Conflict("The campaign is completed and proposes nothing any more. Extend it, then send this again.")
+        raise Conflict(
+            "The campaign is completed and proposes nothing any more. Extend it, and send this along with that."
+        )
     if is_final(campaign.status) or campaign.status is CampaignStatus.CANCELLING:
         raise Conflict(f"The campaign is {campaign.status} and does not go on. Clone it, and send this to the clone.")
     if campaign.progress.search_over_at is not None:
         raise Conflict(
             "The search of this campaign is over, and what it found is being confirmed. Once it is completed extend"
-            " it, then send this again."
+            " it, and send this along with that."
         )
     return campaign
+
+
+def _check_text(session: Session, campaign: Campaign, spec: CampaignSpec, sent: Sent, field: str) -> None:
+    """What shows without running any of it costs nobody a place."""
+    try:
+        check_source(sent.source, spec.family, name=sent.name)
+    except Refused as refused:
+        first, *others = refused.refusals
+        line = "" if first.line is None else f" in line {first.line}"
+        more = f" ({len(others)} more of the kind)" if others else ""
+        raise UnusableFields({field: f"is no loss of this campaign's family{line}: {first.message}{more}"}) from refused
+    query = (
+        select(Round.number, Proposal.slot)
+        .join(Round, Round.id == Proposal.round_id)
+        .where(Round.campaign_id == campaign.id, Proposal.request["source"].astext == sent.source, was_begun())
+    )
+    same = session.execute(query.order_by(Round.number, Proposal.slot).limit(1)).one_or_none()
+    if same is not None:
+        raise Conflict(f"The same text was sent already: it has slot {same.slot} of round {same.number}.")
+
+
+def _check_room(session: Session, campaign: Campaign, spec: CampaignSpec) -> None:
+    """What waits goes first, but whoever is asked already is asked: a place that nothing is left for is none."""
+    begun = (
+        select(func.count(Proposal.id))
+        .join(Round, Round.id == Proposal.round_id)
+        .where(Round.campaign_id == campaign.id, Round.number != LIBRARY_ROUND, was_begun())
+    )
+    if (session.scalar(begun) or 0) >= spec.budgets.candidates:
+        raise Conflict(
+            f"All {spec.budgets.candidates} candidates of the campaign's budget are begun or wait. Pause it, raise its"
+            " budget of candidates, send this again and resume it: what waits goes before what is proposed anew."
+        )
 
 
 def _find_place(session: Session, campaign: Campaign, spec: CampaignSpec) -> tuple[Round, int]:

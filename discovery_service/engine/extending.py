@@ -4,6 +4,7 @@ Earlier freezes and verdicts stay. Those of an extension are on fresh draws, sta
 all candidates that were ever looked at.
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -15,6 +16,7 @@ from discovery_service.domain.campaign import Budgets, CampaignSpec
 from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.states import CampaignStatus
 from discovery_service.engine.arenas import get_arena_of
+from discovery_service.engine.by_hand import Sent, put
 from discovery_service.engine.campaigns import get_campaign, move
 from discovery_service.engine.dispatch import ring_for_step
 from discovery_service.engine.entries import read_field
@@ -23,8 +25,13 @@ from discovery_service.engine.history import EXTENDED
 from discovery_service.errors import Conflict, IllegalTransition, UnusableFields
 
 
-def extend_campaign(session: Session, campaign_id: UUID, *, budgets: Budgets) -> Campaign:
-    """`budgets` as in an edit: new limits, not amounts to be added, so that the same command heard twice is one."""
+def extend_campaign(
+    session: Session, campaign_id: UUID, *, budgets: Budgets, candidates: Sequence[Sent] = ()
+) -> Campaign:
+    """`budgets` as in an edit: new limits, not amounts to be added, so that the same command heard twice is one.
+
+    `candidates` are a person's, and have the first places of the extension.
+    """
     campaign = get_campaign(session, campaign_id, lock=True)
     before = campaign.spec.get("budgets", {})
     given = budgets.model_dump(mode="json", exclude_unset=True)
@@ -58,6 +65,8 @@ def extend_campaign(session: Session, campaign_id: UUID, *, budgets: Budgets) ->
     ended_for = select(func.extract("epoch", func.now() - Campaign.finished_at)).where(Campaign.id == campaign.id)
     told = {"extension": campaign.extension, "budgets": given, "was": {"budgets": before}}
     record(session, campaign.id, EXTENDED, campaign.id, **told, had_ended_for_s=float(session.scalar(ended_for) or 0))
+    for number, each in enumerate(candidates):
+        put(session, campaign, each, field=f"body.candidates.{number}.source")
     move(session, campaign, CampaignStatus.RUNNING)
     ring_for_step(session, campaign.id)
     return campaign

@@ -1,6 +1,6 @@
 """What a round opened now would ask, and what was asked in a round that is stored."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,7 @@ from discovery_service.engine.archive import read_archive
 from discovery_service.engine.arenas import get_arena_of
 from discovery_service.engine.by_hand import list_of_people
 from discovery_service.engine.questions import ask_slots
-from discovery_service.engine.rounds import read_rounds
+from discovery_service.engine.rounds import are_closed, decide, find_first_seen, prepare_opening, read_rounds
 from discovery_service.errors import Conflict, NotFound
 
 
@@ -54,12 +54,12 @@ def list_next_prompts(session: Session, campaign: Campaign) -> NextPrompts:
     Conflict before the library is measured: all prompts show what came of it.
     """
     spec, rounds = CampaignSpec.model_validate(campaign.spec), read_rounds(session, campaign.id)
-    seen = _list_seen(rounds)
-    if not seen:
+    if not rounds or not are_closed(rounds, LIBRARY_ROUND):
         raise Conflict("Nobody is asked before round 0, the library, is measured: every prompt shows what came of it.")
     arena = get_arena_of(session, campaign.id, spec.arena)
     number = 1 + max(each.number for each in rounds.values() if each.status is not RoundStatus.QUEUED)
     waiting = rounds.get(number)
+    seen = _list_seen(session, campaign, spec, number, rounds)
     ordered = Order.of(None if waiting is None else waiting.ordered).apply(spec)
     places = {"round_index": number, "taken": 0 if waiting is None else len(list_of_people(session, waiting))}
     archive = read_archive(session, campaign.id, arena.id, seen)
@@ -79,12 +79,15 @@ def list_next_prompts(session: Session, campaign: Campaign) -> NextPrompts:
     return NextPrompts([first[each] for each in kinds if each in first], without, progress.search_over_at is not None)
 
 
-def _list_seen(rounds: dict[int, Round]) -> list[int]:
-    """The closed ones up to the first that is not."""
-    seen: list[int] = []
-    while (each := rounds.get(len(seen) + LIBRARY_ROUND)) is not None and each.status is RoundStatus.CLOSED:
-        seen.append(each.number)
-    return seen
+def _list_seen(
+    session: Session, campaign: Campaign, spec: CampaignSpec, number: int, rounds: Mapping[int, Round]
+) -> list[int]:
+    """What it will see; of one that is not due yet, those of them that are closed."""
+    first, opening = find_first_seen(spec, number), prepare_opening(session, campaign, spec, number, rounds.get(number))
+    for last in range(first, number):
+        if are_closed(rounds, last) and decide(session, campaign.id, spec, opening, range(last + 1)).slots:
+            return list(range(last + 1))
+    return [each for each in range(first + 1) if are_closed(rounds, each)]
 
 
 def get_stored_prompt(session: Session, campaign_id: UUID, number: int, slot: int, turn: int) -> Shown:

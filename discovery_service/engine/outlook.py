@@ -20,7 +20,7 @@ from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, RoundStatus, is_final
 from discovery_service.engine.arenas import get_arena_of
 from discovery_service.engine.library import read_shipped
-from discovery_service.engine.spending import count_trainings, find_wall_time, keep_back, read_ledger
+from discovery_service.engine.spending import count_trainings, find_wall_time, keep_back, read_ledger, was_begun
 from discovery_service.engine.work import EVALUATION
 from discovery_service.engine.workers import count_live_slots
 
@@ -106,7 +106,7 @@ def read_outlook(session: Session, campaign: Campaign) -> Outlook:
 def _read_rounds(session: Session, campaign_id: UUID) -> dict[int, _Made]:
     query = (
         select(Round.number, Round.status, func.count(Proposal.id))
-        .outerjoin(Proposal, Proposal.round_id == Round.id)
+        .outerjoin(Proposal, (Proposal.round_id == Round.id) & was_begun())
         .where(Round.campaign_id == campaign_id)
         .group_by(Round.number, Round.status)
     )

@@ -33,7 +33,7 @@ from discovery_service.engine.proposals import (
     write_repair,
 )
 from discovery_service.engine.questions import Asked, ask_slots
-from discovery_service.engine.rounds import Opening, decide, keep_back_for, read_rounds
+from discovery_service.engine.rounds import Opening, decide, find_first_seen, keep_back_for, read_rounds
 from discovery_service.engine.spending import Ledger, read_ledger
 from discovery_service.errors import ServiceError
 from discovery_service.losses.refusals import RefusalCode
@@ -128,7 +128,7 @@ def _find_opening(on: _Replay, number: int, spec: CampaignSpec, last: int, exten
     made_in = on.rounds.get(number)
     people = () if made_in is None else list_of_people(on.session, made_in)
     opening = Opening(number, on.arena, on.ledger.before(number), kept, made_in, people)
-    for seen in range(max(LIBRARY_ROUND, number - spec.strategy.max_open_rounds), last + 1):
+    for seen in range(find_first_seen(spec, number), last + 1):
         decision = decide(on.session, on.campaign.id, free, opening, range(seen + 1))
         if decision.stop is not None:
             return {"ends": decision.stop}

@@ -3,7 +3,7 @@
 What a round sees, and whether it is begun, depends on closed rounds alone, so that it is the same whoever was faster.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -204,21 +204,12 @@ def open_next(session: Session, campaign: Campaign, spec: CampaignSpec) -> bool:
     is_open = [each for each in rounds.values() if each.status is not RoundStatus.CLOSED]
     if LIBRARY_ROUND not in rounds or len(is_open) >= spec.strategy.max_open_rounds:
         return False
-    first_seen = max(LIBRARY_ROUND, number - spec.strategy.max_open_rounds)
-    if not _are_closed(rounds, first_seen):
+    first_seen = find_first_seen(spec, number)
+    if not are_closed(rounds, first_seen):
         return False
-    arena = get_arena_of(session, campaign.id, spec.arena)
-    waiting = every.get(number)
-    opening = Opening(
-        number,
-        arena,
-        read_ledger(session, campaign.id, spec, arena),
-        keep_back_for(session, campaign.id, spec, campaign.extension),
-        waiting,
-        () if waiting is None else list_waiting(session, waiting),
-    )
+    opening = prepare_opening(session, campaign, spec, number, every.get(number))
     for last_seen in range(first_seen, number):
-        if not _are_closed(rounds, last_seen):
+        if not are_closed(rounds, last_seen):
             return False
         if _try_to_open(session, campaign, spec, opening, range(last_seen + 1)):
             return True
@@ -226,7 +217,26 @@ def open_next(session: Session, campaign: Campaign, spec: CampaignSpec) -> bool:
     return True
 
 
-def _are_closed(rounds: dict[int, Round], last: int) -> bool:
+def find_first_seen(spec: CampaignSpec, number: int) -> int:
+    """The last of the rounds that this one sees, if it opens as early as it may."""
+    return max(LIBRARY_ROUND, number - spec.strategy.max_open_rounds)
+
+
+def prepare_opening(
+    session: Session, campaign: Campaign, spec: CampaignSpec, number: int, waiting: Round | None
+) -> Opening:
+    arena = get_arena_of(session, campaign.id, spec.arena)
+    return Opening(
+        number,
+        arena,
+        read_ledger(session, campaign.id, spec, arena),
+        keep_back_for(session, campaign.id, spec, campaign.extension),
+        waiting,
+        () if waiting is None else list_waiting(session, waiting),
+    )
+
+
+def are_closed(rounds: Mapping[int, Round], last: int) -> bool:
     return all(number in rounds and rounds[number].status is RoundStatus.CLOSED for number in range(last + 1))
 
 

@@ -80,7 +80,8 @@ def find_stopped(entries: Sequence[Entry]) -> list[int] | None:
         return None
     tried = {entry.slot: entry.course.tuning for entry in entries}
     bests = {slot: tuning.first_best for slot, tuning in tried.items() if tuning.is_first_draw_done}
-    return sorted(find_stopping(bests, round_index=entries[0].round_number))
+    known = [entry.slot for entry in entries if entry.is_known]
+    return sorted(find_stopping(bests, round_index=entries[0].round_number, known=known))
 
 
 def find_library(arena: Arena) -> dict[str, Any] | None:

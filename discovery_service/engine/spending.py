@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import (
+    NOT_BEGUN,
     Arena,
     Campaign,
     Candidate,
@@ -28,7 +29,7 @@ from discovery_service.domain.campaign import Budgets, CampaignSpec
 from discovery_service.domain.freezing import ConfirmationPlan, SdSource, plan_confirmation
 from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.known_losses import REFERENCE_LOSS
-from discovery_service.domain.states import EvaluationStatus, ExchangeStatus, ProposalStatus, Purpose, RoundStatus
+from discovery_service.domain.states import EvaluationStatus, ExchangeStatus, Purpose, RoundStatus
 from discovery_service.domain.token_costs import Spent
 from discovery_service.domain.tuning_plans import find_plan
 from discovery_service.engine.history import EXTENDED
@@ -64,7 +65,7 @@ def read_ledger(session: Session, campaign_id: UUID, spec: CampaignSpec, arena: 
     evaluations = _count_evaluations(session, campaign_id, arena.id)
     query = (
         select(Round.number, func.count(Proposal.id))
-        .join_from(Round, Proposal, (Proposal.round_id == Round.id) & _was_begun(), isouter=True)
+        .join_from(Round, Proposal, (Proposal.round_id == Round.id) & was_begun(), isouter=True)
         .where(Round.campaign_id == campaign_id, Round.status != RoundStatus.QUEUED)
         .group_by(Round.number)
     )
@@ -82,9 +83,9 @@ def read_ledger(session: Session, campaign_id: UUID, spec: CampaignSpec, arena: 
     return Ledger(spent, worst)
 
 
-def _was_begun() -> ColumnElement[bool]:
-    """Not what waited in vain for its round."""
-    return Proposal.status != ProposalStatus.CANCELLED
+def was_begun() -> ColumnElement[bool]:
+    """Not what waited in vain for its round. What was cut while it was asked for counts: it has cost a question."""
+    return func.coalesce(Proposal.outcome["code"].astext, "") != NOT_BEGUN
 
 
 def count_trainings(spec: CampaignSpec, arena: Arena, slots: int) -> list[int]:

@@ -71,7 +71,7 @@ def test_what_a_person_sends_waits_is_judged_and_measured_and_can_be_read_all_th
         assert client.rounds.read(read["id"]).model_dump(mode="json") == read
         assert client.proposals.read(mine["id"]).model_dump(mode="json") == mine
         assert [each.number for each in client.rounds.list(search.campaign_id, limit=1)] == [0, 1]
-        with pytest.raises(Conflict, match="Extend it, then send this again"):
+        with pytest.raises(Conflict, match="Extend it, and send this along with that"):
             client.campaigns.propose(search.campaign_id, source=SOURCE)
 
 

@@ -21,7 +21,7 @@ from discovery_service.domain.states import Purpose
 from tests.cli.conftest import Command
 from tests.conftest import Database
 from tests.engine.playing import table
-from tests.engine.searching import OTHERS, Search, in_turn
+from tests.engine.searching import OTHERS, Search, extend, in_turn
 from tests.workers.server import Server
 
 MODEL = {"kind": "llm", "models": [{"model": "any"}]}
@@ -38,14 +38,14 @@ def test_the_next_prompts_and_stored_ones_are_shown(sessions: Sessions, discover
     search.search()
     shown = discovery("prompt", search.campaign_id, "--json", env=env).json
     assert {each["proposer"]: (each["round"], each["turn"], each["sees"]) for each in shown} == {
-        "llm": (2, 0, [0, 1]),
-        "symbolic": (2, 0, [0, 1]),
+        "llm": (2, 0, [0]),
+        "symbolic": (2, 0, [0]),
     }
     by_model = next(each for each in shown if each["proposer"] == "llm")
     assert [each["role"] for each in by_model["messages"]] == ["system", "user"]
     plain = discovery("prompt", search.campaign_id, env=env)
     assert by_model["messages"][1]["content"] in plain.out
-    assert "symbolic; sees rounds 0, 1\nIt reads the archive itself:" in plain.out
+    assert "symbolic; sees rounds 0\nIt reads the archive itself:" in plain.out
     assert "The search is over" in plain.err
     [(_, proposal), *_] = [each for each in search.list_proposals() if each[1].proposer == "llm"]
     [exchange] = search.list_exchanges(proposal.id)
@@ -61,6 +61,10 @@ def test_the_next_prompts_and_stored_ones_are_shown(sessions: Sessions, discover
     assert replayed.code == 1
     assert "reply of round 1, slot" in replayed.out
     assert json.loads(discovery("replay", search.campaign_id, "--json", env=env).out)["derived"]["prompt"] == 2
+    extend(search, candidates=4)
+    search.search()
+    asked = [proposal for number, proposal in search.list_proposals() if number == 2 and proposal.proposer == "llm"]
+    assert search.list_exchanges(asked[0].id)[0].messages == by_model["messages"]
 
 
 @pytest.fixture

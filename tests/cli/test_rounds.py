@@ -25,8 +25,15 @@ def test_a_file_is_proposed_as_it_is_and_waits(
     file.write_text(SOURCE)
     ran = discovery("campaign", "propose", campaign.id, file, "--notes", "A hunch.", env=api_env)
     assert (ran.code, ran.out.split(" (")[0]) == (0, "mine waits for round 1"), ran.err
-    sent = discovery("campaign", "propose", campaign.id, "-", "--json", env=api_env, stdin=SOURCE).json
-    assert (sent["request"], sent["slot"]) == ({"name": "mine", "source": SOURCE, "notes": ""}, 1)
+    other = SOURCE.replace("-beta", "-2 * beta")
+    sent = discovery("campaign", "propose", campaign.id, "-", "--json", env=api_env, stdin=other).json
+    assert (sent["request"], sent["slot"]) == ({"name": "mine", "source": other, "notes": ""}, 1)
+    again = discovery("campaign", "propose", campaign.id, file, env=api_env)
+    assert (again.code, "The same text was sent already" in again.err) == (1, True)
+    file.write_text("import os\n" + SOURCE)
+    unusable = discovery("campaign", "propose", campaign.id, file, env=api_env)
+    assert unusable.code == 2
+    assert "is no loss of this campaign's family in line 1" in unusable.err
     missing = discovery("campaign", "propose", campaign.id, tmp_path / "none.py", env=api_env)
     assert missing.code == 2
     assert "cannot be read" in missing.err

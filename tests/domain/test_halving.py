@@ -41,6 +41,14 @@ def test_of_equals_the_later_slots_stop() -> None:
     assert find_stopping({2: 1.0, 1: 1.0, 0: 1.0}, round_index=2) == {2}
 
 
+def test_a_twin_of_a_known_loss_stops_before_one_that_can_become_a_finalist() -> None:
+    bests = {0: 0.1, 1: 0.9, 2: None, 3: 0.8}
+    assert find_stopping(bests, round_index=1) == {0, 2}
+    assert find_stopping(bests, round_index=1, known=[1]) == {1, 2}
+    assert find_stopping(bests, round_index=1, known=[1, 3]) == {1, 3}
+    assert find_stopping(bests, round_index=1, known=[0, 1, 2, 3]) == {0, 2}
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("round_index", [0, 1])
 def test_what_is_no_finite_number_is_refused(value: float, round_index: int) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Candidate, Event, Exchange, Proposal, Round
+from discovery_service.db.tables import Campaign, Candidate, Event, Exchange, Proposal, Round
 from discovery_service.domain.archive import Archive
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import Budgets
@@ -189,6 +189,9 @@ class Search(Play):
                 return
             columns = {"graph": known.graph, "graph_sha256": known.graph_sha256, "passport": known.passport}
             columns |= {"fingerprint": known.fingerprint, "fingerprint_version": VERSION, "formula": known.formula}
+            judged, campaign = session.get_one(Candidate, row_id), session.get_one(Campaign, self.campaign_id)
+            if judged.author is Author.HUMAN and judged.name in campaign.spec["library"]:
+                columns["twin"] = {"name": judged.name, "cosine": 1.0, "library": judged.name}
             finish(session, held, CandidateStatus.ACCEPTED, **columns)
 
     def settle(self, row_id: UUID) -> None:

@@ -7,10 +7,19 @@ import pytest
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import CampaignProgress, Proposal, Round
 from discovery_service.domain.authors import Author
+from discovery_service.domain.campaign import Budgets
 from discovery_service.domain.orders import Order
 from discovery_service.domain.states import CampaignStatus, CandidateStatus, ProposalStatus, Purpose, RoundStatus
-from discovery_service.engine.by_hand import order_round, propose
-from discovery_service.engine.campaigns import cancel_campaign
+from discovery_service.engine.by_hand import Sent, order_round, propose
+from discovery_service.engine.campaigns import (
+    cancel_campaign,
+    edit_campaign,
+    get_campaign,
+    pause_campaign,
+    resume_campaign,
+)
+from discovery_service.engine.extending import extend_campaign
+from discovery_service.engine.outlook import read_outlook
 from discovery_service.errors import Conflict, UnusableFields
 from tests.engine.playing import table
 from tests.engine.searching import OTHERS, Search, extend, in_turn
@@ -24,9 +33,14 @@ def search_with(sessions: Sessions, **spec: object) -> Search:
     return Search(sessions, VALUE, in_turn(), **given)  # type: ignore[arg-type]
 
 
-def send(search: Search, name: str | None = MINE, source: str = "def some(beta):\n    return beta\n") -> Proposal:
+def write(name: str) -> str:
+    return f"def {name}(policy_chosen_logps, beta):\n    return -beta * policy_chosen_logps\n"
+
+
+def send(search: Search, name: str | None = MINE, source: str | None = None) -> Proposal:
+    sent = Sent(name, source or write(name or "loss"), "I thought of it.")
     with search.sessions.begin() as session:
-        return propose(session, search.campaign_id, name=name, source=source, notes="I thought of it.")
+        return propose(session, search.campaign_id, sent)
 
 
 def order(search: Search, **values: object) -> Round:
@@ -81,7 +95,7 @@ def test_what_comes_while_a_round_is_open_waits_for_the_next_and_too_many_for_th
 def test_a_person_may_send_a_twin_and_a_machines_beside_it_is_refused(sessions: Sessions) -> None:
     search = Search(sessions, VALUE, in_turn([OTHERS[0], OTHERS[0]]), budgets={"candidates": 3}, library=["dpo"])
     send(search, OTHERS[0])
-    send(search, OTHERS[0])
+    send(search, OTHERS[0], write(OTHERS[0]) + "# again\n")
     search.search(chance=random.Random(1))
     accepted, rejected = CandidateStatus.ACCEPTED, CandidateStatus.REJECTED
     assert [each[-1] for each in search.list_candidates()[1:]] == [accepted, accepted, rejected]
@@ -90,7 +104,7 @@ def test_a_person_may_send_a_twin_and_a_machines_beside_it_is_refused(sessions: 
 
 def test_a_refused_loss_of_a_person_is_no_question_to_anybody(sessions: Sessions) -> None:
     search = search_with(sessions)
-    send(search, None, "def helper(x):\n    return x\n\ndef nonsense(beta):\n    return helper(beta)\n")
+    send(search, None, "def helper(x):\n    return -x\n\n" + write("nonsense").replace("-beta", "helper(beta)"))
     search.search()
     [refused] = [each for each in search.list_candidates() if each[-1] is CandidateStatus.REJECTED]
     assert refused == (1, 0, 0, "nonsense", CandidateStatus.REJECTED)
@@ -121,12 +135,15 @@ def test_a_round_that_is_ordered_of_whom_the_spec_lacks_is_refused(sessions: Ses
 
 
 def test_what_waits_when_the_search_ends_is_given_back_with_the_reason_and_counts_nowhere(sessions: Sessions) -> None:
-    search = search_with(sessions, budgets={"candidates": 2})
+    search = search_with(sessions, budgets={"candidates": 3})
     order(search)
     order(search)
     send(search, OTHERS[5])
     send(search, OTHERS[6])
     send(search, MINE)
+    with sessions.begin() as session:
+        fewer = Budgets.model_validate({"candidates": 2})
+        edit_campaign(session, search.campaign_id, name=None, notes=None, guidance=None, budgets=fewer)
     search.search()
     told = [(each.status, each.outcome) for _, each in search.list_proposals()]
     assert [status for status, _ in told] == [ProposalStatus.ANSWERED] * 2 + [ProposalStatus.CANCELLED]
@@ -136,6 +153,7 @@ def test_what_waits_when_the_search_ends_is_given_back_with_the_reason_and_count
         progress = session.get_one(CampaignProgress, search.campaign_id)
         # Of four rounds two were never opened.
         assert (progress.candidates, progress.rounds_closed, len(search.list_rounds())) == (2, 2, 3)
+        assert read_outlook(session, get_campaign(session, search.campaign_id)).spent.candidates == 2
     extend(search, candidates=4)
     send(search, MINE)
     search.search()
@@ -146,14 +164,77 @@ def test_what_waits_when_the_search_ends_is_given_back_with_the_reason_and_count
 
 
 def test_a_round_that_was_never_opened_tries_nobodys_patience(sessions: Sessions) -> None:
-    search = search_with(sessions, budgets={"candidates": 2, "patience": 1})
+    search = search_with(sessions, budgets={"candidates": 3, "patience": 1})
     order(search)
     for source in (OTHERS[5], OTHERS[6], MINE):
         send(search, source)
+    with sessions.begin() as session:
+        fewer = Budgets.model_validate({"candidates": 2})
+        edit_campaign(session, search.campaign_id, name=None, notes=None, guidance=None, budgets=fewer)
     search.search()
     extend(search, candidates=4)
     search.search()
     assert [len(each.snapshot_rounds) > 0 for each in search.list_rounds()] == [False, True, False, True]
+
+
+def test_where_all_places_are_taken_a_loss_is_refused_and_a_pause_makes_room_for_it(sessions: Sessions) -> None:
+    search = search_with(sessions, budgets={"candidates": 4})
+    while len(search.list_rounds()) < 3:
+        for act, row_id in search._list_acts():
+            act(row_id)
+        search.step()
+    for put in (send, order):
+        with pytest.raises(Conflict, match=r"All 4 candidates .* Pause it, raise its budget of candidates, send this"):
+            put(search)
+    with sessions.begin() as session:
+        pause_campaign(session, search.campaign_id)
+        more = Budgets.model_validate({"candidates": 5})
+        edit_campaign(session, search.campaign_id, name=None, notes=None, guidance=None, budgets=more)
+    send(search)
+    with pytest.raises(Conflict, match="All 5 candidates"):
+        send(search, OTHERS[8])
+    with sessions.begin() as session:
+        resume_campaign(session, search.campaign_id)
+    search.search()
+    assert places(search)[4:] == [(3, 0, "human")]
+    assert search.standings(Purpose.CONFIRM)[MINE].verdict == "better than"
+
+
+def test_an_extension_takes_losses_along_and_they_have_its_first_places(sessions: Sessions) -> None:
+    search = search_with(sessions, budgets={"candidates": 2})
+    search.search()
+    mine = Sent(MINE, write(MINE), "I thought of it.")
+    with sessions.begin() as session:
+        more = Budgets.model_validate({"candidates": 4})
+        extend_campaign(session, search.campaign_id, budgets=more, candidates=[mine])
+    search.search()
+    assert places(search)[2:] == [(2, 0, "human"), (2, 1, "symbolic")]
+    assert search.standings(Purpose.CONFIRM)[MINE].verdict == "better than"
+    assert search.list_differing() == []
+
+
+def test_a_text_that_is_no_loss_or_was_sent_already_takes_no_place(sessions: Sessions) -> None:
+    search = search_with(sessions)
+    with pytest.raises(UnusableFields) as refused:
+        send(search, None, "import os\n\n" + write("some"))
+    [(field, why)] = refused.value.fields.items()
+    assert field == "body.source"
+    assert why.startswith("is no loss of this campaign's family in line 1: ")
+    send(search)
+    with pytest.raises(Conflict, match=r"The same text was sent already: it has slot 0 of round 1\."):
+        send(search, OTHERS[8], write(MINE))
+    assert len(search.list_proposals()) == 1
+
+
+def test_a_twin_of_a_known_loss_takes_no_place_from_others_in_the_halving(sessions: Sessions) -> None:
+    """It can be no finalist, however good it is."""
+    better = table({"cdpo": 0.9, OTHERS[5]: 0.2})
+    search = Search(sessions, better, in_turn(), library=["dpo", "ipo", "cdpo"], budgets={"candidates": 2})
+    send(search, "cdpo")
+    send(search, OTHERS[5])
+    search.search()
+    assert [each.stopped_slots for each in search.list_rounds()][1:] == [[0]]
+    assert set(search.standings(Purpose.CONFIRM)) > {OTHERS[5]}
 
 
 def test_once_the_search_is_over_nothing_is_taken_and_what_helps_is_said(sessions: Sessions) -> None:

@@ -132,7 +132,8 @@ def plan(body: PlanCreate, unit: Unit, _: Reader) -> PlanRead:
 )
 def extend(campaign_id: UUID, body: CampaignExtend, unit: Unit, _: Writer) -> CampaignRead:
     """Give a completed campaign more, with which it goes on. Earlier verdicts stay; new ones are on fresh draws."""
-    return tell(unit, extend_campaign(unit, campaign_id, budgets=body.budgets))
+    candidates = [each.sent() for each in body.candidates]
+    return tell(unit, extend_campaign(unit, campaign_id, budgets=body.budgets, candidates=candidates))
 
 
 @router.post(

@@ -42,7 +42,7 @@ def propose(campaign_id: UUID, body: CandidateCreate, unit: Unit, once: CreateOn
     """Propose a loss of your own: it has a place in the next round that opens, and is judged like any other."""
 
     def make() -> ProposalRead:
-        made = by_hand.propose(unit, campaign_id, name=body.name, source=body.source, notes=body.notes)
+        made = by_hand.propose(unit, campaign_id, body.sent())
         unit.refresh(made)
         return ProposalRead.of(MadeProposal(made, unit.get_one(Round, made.round_id)))
 

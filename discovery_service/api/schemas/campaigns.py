@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from discovery_service.api.schemas.rounds import CandidateCreate
 from discovery_service.api.schemas.specs import CampaignSpecRead
 from discovery_service.db.tables import Campaign
 from discovery_service.domain.campaign import (
@@ -114,6 +115,9 @@ class CampaignExtend(Strict):
     model_config = ConfigDict(json_schema_extra={"examples": [{"budgets": {"candidates": 48}}]})
 
     budgets: Budgets
+    candidates: list[CandidateCreate] = Field(
+        default=[], max_length=64, description="Losses of your own, which have its first places."
+    )
 
 
 class ProgressRead(BaseModel):

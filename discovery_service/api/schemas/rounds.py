@@ -22,6 +22,7 @@ from discovery_service.domain.states import (
     Purpose,
     RoundStatus,
 )
+from discovery_service.engine.by_hand import Sent
 
 _ID = "019aa0b0-6f7e-7c3a-9d55-0d5a3f3f3b1e"
 _AT = "2026-11-21T10:00:00Z"
@@ -38,6 +39,9 @@ class CandidateCreate(Strict):
     name: Name | None = Field(default=None, description="Else that of the last function of the source.")
     source: Text = Field(min_length=1, max_length=MAX_SOURCE)
     notes: Notes = Field(default="", description="What you thought; language models that see the loss read it.")
+
+    def sent(self) -> Sent:
+        return Sent(self.name, self.source, self.notes)
 
 
 _ORDER: dict[str, Any] = {"size": 6, "proposer": "symbolic", "guidance": "Try something with a margin."}
