@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from discovery_service.db.tables import (
+    Arena,
     Campaign,
     Candidate,
     Evaluation,
@@ -23,6 +24,7 @@ class FinalRows(NamedTuple):
     """Without ids and times."""
 
     rounds: list[Any]
+    proposals: list[Any]
     candidates: list[Any]
     trained: list[Any]
     frozen: list[Any]
@@ -36,9 +38,15 @@ class FinalRows(NamedTuple):
 
 def read_rows(session: Session, campaign_id: UUID) -> FinalRows:
     rounds = select(Round.number, Round.snapshot_rounds, Round.stopped_slots)
+    asked = (
+        select(Round.number, Proposal.slot, Proposal.proposer, Proposal.status, Proposal.request)
+        .join(Round, Round.id == Proposal.round_id)
+        .where(Round.campaign_id == campaign_id)
+    )
     frozen = select(Freeze.plan, Seal.digest).join(Seal, Seal.freeze_id == Freeze.id)
     return FinalRows(
         rounds=_list(session, rounds.where(Round.campaign_id == campaign_id)),
+        proposals=_list(session, asked),
         candidates=_list(
             session,
             _of_candidates(
@@ -49,9 +57,11 @@ def read_rows(session: Session, campaign_id: UUID) -> FinalRows:
             session,
             _of_candidates(
                 campaign_id,
-                *(Evaluation.setting_sha256, Evaluation.base_policy, Evaluation.purpose, Evaluation.draw),
+                *(Arena.name, Evaluation.setting_sha256, Evaluation.base_policy, Evaluation.purpose, Evaluation.draw),
                 Evaluation.status,
-            ).join(Evaluation, Evaluation.candidate_id == Candidate.id),
+            )
+            .join(Evaluation, Evaluation.candidate_id == Candidate.id)
+            .join(Arena, Arena.id == Evaluation.arena_id),
         ),
         frozen=[
             *_list(session, frozen.where(Freeze.campaign_id == campaign_id)),
@@ -66,8 +76,11 @@ def read_rows(session: Session, campaign_id: UUID) -> FinalRows:
             session,
             _of_candidates(
                 campaign_id,
-                *(Standing.stage, Standing.setting, Standing.difference, Standing.lower, Standing.verdict),
-            ).join(Standing, Standing.candidate_id == Candidate.id),
+                *(Arena.name, Standing.stage, Standing.extension, Standing.setting, Standing.draws),
+                *(Standing.difference, Standing.lower, Standing.upper, Standing.verdict, Standing.figures),
+            )
+            .join(Standing, Standing.candidate_id == Candidate.id)
+            .join(Arena, Arena.id == Standing.arena_id),
         ),
         reason=_list(session, select(Campaign.status_reason).where(Campaign.id == campaign_id)),
     )

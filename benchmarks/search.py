@@ -4,8 +4,8 @@ Campaigns through the whole service, on a local stack with two slots, the symbol
 their library: one of 30 candidates for what its slots do; ten of 40 in `terse`, where something is to be found, and ten
 in `plain`, where nothing is; a handful whose candidates are given, copies of DPO or what is planted among other losses,
 beside what the bank of `benchmarks.truth` says; then `evolve`, `best_of_n`, `discopop` and `blind` at 20 candidates
-each, with the same seeds in five arenas. Equal are the evaluations that a campaign is charged, also for what another
-one has measured.
+each, with the same seeds in five arenas. Equal is the number of proposals;
+evaluations are charged also for what another campaign has measured.
 
 A day of two cores in all. Begun again, it goes on where it was ended, also within a campaign: --minutes, --campaigns
 and the filters run it in parts, --list says what is missing, --as-is runs nothing. A table goes to stderr, its figures

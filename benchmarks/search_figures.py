@@ -99,10 +99,15 @@ def _describe_by_hand(found: Found, gains: Gains) -> list[dict[str, Any]]:
 
 
 def _tell_truth(case: Case, finalist: Mapping[str, Any], gains: Gains) -> dict[str, Any]:
-    """None where nobody knows. A copy of DPO gains nothing."""
-    gain = {"gain": 0.0, "error": 0.0} if case.part is Part.PLACEBO else gains.get((case.arena, finalist["name"]))
+    """None where nobody knows. A copy of DPO gains nothing at most: at the setting to which its own pairs tuned it, it
+    may be truly worse than DPO at the harder of its two.
+    """
+    is_copy = case.part is Part.PLACEBO
+    gain = {"gain": 0.0, "error": 0.0} if is_copy else gains.get((case.arena, finalist["name"]))
     if gain is None or finalist.get("lower") is None:
         return {"truth": gain, "holds": None}
+    if is_copy:
+        return {"truth": gain, "holds": finalist["lower"] <= 0}
     return {"truth": dict(gain), "holds": finalist["lower"] <= gain["gain"] <= finalist["upper"]}
 
 

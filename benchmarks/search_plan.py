@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 from benchmarks.bank_plan import PROPOSED
 from benchmarks.planted import PLANTED, find_source
-from benchmarks.trainings import describe_build
+from benchmarks.trainings import describe_build, get_document
+from discovery_service.domain.arenas import hash_document
 from discovery_service.domain.campaign import StrategyName
 from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
+from discovery_service.domain.published import find_calibration
 
 LEFT_OUT = "length_dpo"
 """R-DPO, the form of what is planted in `terse`. No other known loss is what is planted anywhere."""
@@ -45,6 +47,8 @@ class Part(StrEnum):
 CANDIDATES = {Part.SLOTS: 30, Part.OUTCOMES: 40, Part.STRATEGIES: 20, Part.PLACEBO: 12, Part.PLANTED: 7}
 BY_HAND = {Part.PLACEBO: ("terse:mini", "plain:mini"), Part.PLANTED: ("terse:mini", "panel:mini")}
 BY_HAND_SEEDS = 2
+ENGINE = 1
+"""Raised by whoever lets the engine or the gate decide otherwise: which rounds are seen, whom twins are, who stops."""
 
 
 class Given(NamedTuple):
@@ -93,7 +97,13 @@ class Case:
     def key(self) -> dict[str, Any]:
         """By what is asked for and by what answers, so that no two versions are averaged."""
         asked = _hash({"spec": self.spec, "given": self.given})
-        return {"spec": asked, "code": hash_code(), "build": _describe_build()}
+        return {
+            "spec": asked,
+            "code": hash_code(),
+            "engine": ENGINE,
+            "arena": _hash_arena(self.arena),
+            "build": _describe_build(),
+        }
 
     @property
     def name(self) -> str:
@@ -117,6 +127,13 @@ def list_cases() -> Iterator[Case]:
         for arena in COMPARED_ARENAS:
             for strategy in STRATEGIES:
                 yield Case(Part.STRATEGIES, arena, strategy, seed)
+
+
+@cache
+def _hash_arena(name: str) -> str:
+    """Of what it is made of and what is published of it: with other shipped settings DPO is another reference."""
+    content = hash_document(get_document(name))
+    return _hash({"content": content, "published": find_calibration(content)})
 
 
 def _hash(document: dict[str, Any]) -> str:

@@ -52,7 +52,7 @@ def test_a_campaign_of_recorded_replies_alone_names_a_pick_that_can_be_taken_as_
     progress = ran.get_progress()
     assert (progress.candidates, progress.tokens) == (3, 0)
     assert progress.best is not None
-    assert {each[5] for each in ran.read_rows().trained} == {Purpose.TUNE, Purpose.SCREEN, Purpose.CONFIRM}
+    assert {each[6] for each in ran.read_rows().trained} == {Purpose.TUNE, Purpose.SCREEN, Purpose.CONFIRM}
     with sessions() as session:
         module = export_best(session, ran.campaign_id, is_unconfirmed_taken=True)
         try:
