@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from discovery_service.cli.export import is_confirmed
+from discovery_service.cli.export import read_said
 from discovery_service.cli.leaderboard import print_confirmed, print_leaderboard
 from discovery_service.cli.output import print_table, printable
 from discovery_service.client import Campaign, Client, Conflict, Leaderboard, LeaderboardRow, Standings
@@ -40,8 +40,8 @@ class Findings:
 class Exported:
     path: Path
     is_confirmed: bool
-    is_finalist: bool
-    """Else it was screened only."""
+    shown: str
+    """Of it, as the file says."""
     check: str
     """What the file says of itself when it is run with --check."""
     has_passed: bool
@@ -67,9 +67,8 @@ def export_best(client: Client, found: Findings, path: Path) -> Exported | None:
     ran = subprocess.run(  # noqa: S603 - the file was written by the service, from a source that passed the gate
         [sys.executable, str(path), "--check"], capture_output=True, text=True, timeout=CHECK_TIMEOUT_S, check=False
     )
-    # A finalist goes before all that was screened only.
-    is_finalist = any(row.author != "library" and row.candidate_id in found.finalists for row in found.search.rows)
-    return Exported(path, is_confirmed(module), is_finalist, (ran.stdout + ran.stderr).strip(), ran.returncode == 0)
+    said = read_said(module)
+    return Exported(path, said.is_confirmed, said.shown, (ran.stdout + ran.stderr).strip(), ran.returncode == 0)
 
 
 def print_findings(found: Findings) -> None:
@@ -143,6 +142,5 @@ def tell_export(exported: Exported | None) -> list[str]:
     last = exported.check.splitlines()[-1] if exported.check else "nothing"
     said = [f"Exported to {exported.path}; `python {exported.path} --check` says: {last}"]
     if not exported.is_confirmed:
-        what = "finalist" if exported.is_finalist else "screened loss"
-        said.insert(0, f"UNCONFIRMED, the best {what} and no discovery: do not report it as one.")
+        said.insert(0, f"What leaves is no discovery. {exported.shown}")
     return said

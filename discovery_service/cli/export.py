@@ -1,7 +1,8 @@
 """`discovery export`: a loss as one Python file."""
 
+import ast
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
 import typer
@@ -33,14 +34,29 @@ def export(
         to.write_bytes(module)
     except OSError as error:
         raise UsageError(f"{to} cannot be written: {error.strerror}.") from error
-    if not is_confirmed(module):
-        say("It is UNCONFIRMED: nothing has shown that it is better than anything. Do not report it as a discovery.")
+    said = read_said(module)
+    if not said.is_confirmed:
+        say(f"{said.shown} Do not report it as a discovery.")
     if as_json:
-        print_json({"file": str(to), "is_confirmed": is_confirmed(module)})
+        print_json({"file": str(to), **said._asdict()})
     else:
         typer.echo(str(to))
 
 
-def is_confirmed(module: bytes) -> bool:
-    """What the exported file says of itself."""
-    return b"\nIS_CONFIRMED = False\n" not in module
+class Said(NamedTuple):
+    """By an exported file of itself."""
+
+    is_confirmed: bool
+    shown: str
+
+
+def read_said(module: bytes) -> Said:
+    """From its own constants, whatever stands in its docstring. It is not run."""
+    constants = {
+        target.id: each.value.value
+        for each in ast.parse(module).body
+        if isinstance(each, ast.Assign) and isinstance(each.value, ast.Constant)
+        for target in each.targets
+        if isinstance(target, ast.Name)
+    }
+    return Said(bool(constants.get("IS_CONFIRMED")), str(constants.get("SHOWN", "")))

@@ -4,25 +4,37 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from discovery_service.db.leaderboard import WHO_ANSWERED, BoardRow, list_board, list_known_as
-from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Exchange, Finalist, Freeze, Standing
+from discovery_service.db.tables import (
+    Arena,
+    Campaign,
+    Candidate,
+    Evaluation,
+    Exchange,
+    Finalist,
+    Freeze,
+    Proposal,
+    Round,
+    Standing,
+)
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.families import Family
+from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.intervals import LEVEL, Interval
 from discovery_service.domain.isolation import Level
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
-from discovery_service.domain.states import CandidateStatus, Purpose
+from discovery_service.domain.states import CandidateStatus, EvaluationStatus, Purpose
 from discovery_service.domain.verdicts import Verdict
 from discovery_service.engine.arenas import get_arena_of
 from discovery_service.engine.campaigns import get_campaign
 from discovery_service.errors import Conflict, NotFound, UnusableFields
 from discovery_service.losses.export import write_module
-from discovery_service.losses.exported import Evaluated, Facts, Met
+from discovery_service.losses.exported import Evaluated, Facts, Met, Tuned
 
 
 class NoConfirmedDiscovery(Conflict):
@@ -49,8 +61,11 @@ def export_best(session: Session, campaign_id: UUID, *, is_unconfirmed_taken: bo
     if best is None:
         raise NoConfirmedDiscovery(f"{told} Nothing new that was proposed has come through its screen.", standing=None)
     what = "finalist" if best.is_finalist else "screened loss"
+    verdict = best.row.confirm and best.row.confirm.verdict
+    shown = f", which is {verdict} {REFERENCE_LOSS}" if verdict else ""
     raise NoConfirmedDiscovery(
-        f"{told} The best {what} is {best.row.candidate.name}; ask for `unconfirmed`, and it leaves as what it is.",
+        f"{told} The best {what} is {best.row.candidate.name}{shown}; with `unconfirmed` (`discovery export"
+        " --unconfirmed`) it leaves as what it is.",
         standing=_tell_standing(best.row),
     )
 
@@ -118,6 +133,7 @@ def read_facts(session: Session, candidate: Candidate) -> Facts:
         known_as=tuple(list_known_as(candidate)),
         is_executed=(candidate.isolation or {}).get("level") == Level.FULL.value,
         evaluated=tuple(_read_evaluated(session, *each, search.id) for each in standings),
+        tuned=None if any(arena.id == search.id for _, arena in standings) else _read_tuned(session, candidate, search),
         is_confirmed=candidate.author is not Author.LIBRARY
         and any(each.arena_id == search.id and is_discovery(each) for each, _ in standings),
     )
@@ -160,6 +176,18 @@ def _read_evaluated(session: Session, standing: Standing, arena: Arena, search_i
         means=means,
         failed=len(figures.get("failed", ())),
     )
+
+
+def _read_tuned(session: Session, candidate: Candidate, search: Arena) -> Tuned | None:
+    """None where no training of it has ended there."""
+    ended = Evaluation.status.in_((EvaluationStatus.SUCCEEDED, EvaluationStatus.FAILED))
+    trained = (Evaluation.candidate_id == candidate.id, Evaluation.arena_id == search.id)
+    counts = select(func.count(), func.count(Evaluation.draw.distinct())).where(*trained, ended)
+    trainings, draws = session.execute(counts.where(Evaluation.purpose == Purpose.TUNE)).one()
+    place = select(Round.number, Round.stopped_slots, Proposal.slot).join(Proposal, Proposal.round_id == Round.id)
+    made_in = session.execute(place.where(Proposal.id == candidate.proposal_id)).one()
+    is_stopped = made_in.number != LIBRARY_ROUND and made_in.slot in (made_in.stopped_slots or ())
+    return Tuned(search.name, trainings, draws, is_stopped) if trainings else None
 
 
 def _list_met(standing: Standing, figures: Mapping[str, Any]) -> Iterator[Met]:

@@ -14,7 +14,7 @@ from importlib.resources import files
 from string import Template
 
 from discovery_service.domain.families import Family
-from discovery_service.losses.export_words import tell_loss
+from discovery_service.losses.export_words import tell_loss, tell_shown
 from discovery_service.losses.exported import Facts
 from discovery_service.losses.families import INPUTS, Input, Role, Shape
 from discovery_service.losses.source import CheckedSource, check_source
@@ -32,8 +32,8 @@ CASES = tuple(
 RELATIVE = ABSOLUTE = 1e-5
 """Above the gate's own, for another processor rounds what is drawn otherwise."""
 _RESERVED = frozenset(
-    {"NAME", "FAMILY", "GRAPH_SHA256", "CONTRACT_VERSION", "IS_CONFIRMED", "Tensor"}
-    | {"_check_against_stored", "_draw_batch", "_draw_input", "_difference"}
+    {"NAME", "FAMILY", "GRAPH_SHA256", "CONTRACT_VERSION", "IS_CONFIRMED", "SHOWN", "Tensor"}
+    | {"_check_against_stored", "_draw_batch", "_draw_input", "_difference", "_told"}
     | {"_ASKED", "_POLICY", "_INPUTS", "_CASES", "_STORED"}
 )
 
@@ -56,6 +56,7 @@ def write_module(facts: Facts) -> str:
         graph_sha256=facts.graph_sha256,
         contract_version=CONTRACT_VERSION,
         is_confirmed=facts.is_confirmed,
+        shown=_quote(tell_shown(facts)),
         source=_write_source(tree),
         entry=entry.name,
         asked=_write_names(asked),
@@ -66,7 +67,6 @@ def write_module(facts: Facts) -> str:
         relative=RELATIVE,
         absolute=ABSOLUTE,
         tolerance_words="Drawn numbers differ in their last bit between processors.",
-        unconfirmed="" if facts.is_confirmed else " It is UNCONFIRMED.",
     )
 
 

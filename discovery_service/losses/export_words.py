@@ -1,6 +1,7 @@
 """The docstring of an exported loss: what it is, who proposed it, what was measured, and what was not.
 
-No number stands without its interval, and a loss that nothing confirmed says so before anything else.
+No number stands without its interval, and a loss that is no confirmed discovery says what was shown of it before
+anything else.
 """
 
 import textwrap
@@ -8,7 +9,8 @@ from collections.abc import Iterator
 
 from discovery_service.domain.authors import Author
 from discovery_service.domain.intervals import Interval
-from discovery_service.losses.exported import Evaluated, Facts, Met
+from discovery_service.domain.verdicts import Verdict
+from discovery_service.losses.exported import Evaluated, Facts, Met, Tuned
 from discovery_service.losses.known import list_known
 from discovery_service.losses.passport import describe_oddities, describe_passport
 from discovery_service.losses.source import CheckedSource
@@ -16,10 +18,10 @@ from discovery_service.losses.source import CheckedSource
 _WIDTH = 112
 _INDENT = "  "
 _SHOWN = ("attained", "reward", "kl")
-_UNCONFIRMED = (
-    "UNCONFIRMED: no confirmation on fresh draws has shown that this loss is better than anything. What a search shows"
-    " of its best is more luck than merit: do not report it as a discovery."
-)
+_UNCONFIRMED = "UNCONFIRMED: no confirmation on fresh draws has shown that this loss is better than anything."
+_STOPPED = "UNCONFIRMED: the halving of its round stopped this loss in its tuning, compared with nothing."
+_NO_BETTER = "It is not shown to be better than the best known loss of its campaign's screen."
+NO_DISCOVERY = "Do not report it as a discovery."
 _AUTHORS = {
     Author.LIBRARY: "Not a discovery: a known loss of the library, published by people.",
     Author.HUMAN: "Proposed by a person.",
@@ -43,15 +45,49 @@ def tell_loss(facts: Facts, checked: CheckedSource) -> str:
     return _clean("\n\n".join(parts))
 
 
+def tell_shown(facts: Facts) -> str:
+    """In one line, of the arena of its search."""
+    confirmation = facts.confirmation
+    verdicts = [] if confirmation is None else [met for met in confirmation.met if met.verdict]
+    if confirmation is None or not verdicts:
+        return _STOPPED if facts.tuned is not None and facts.tuned.is_stopped else _UNCONFIRMED
+    met, where = verdicts[0], f"on fresh draws in {confirmation.arena}"
+    if met.verdict == Verdict.BETTER:
+        told = f"CONFIRMED BETTER than {met.against} by {_tell_interval(met.difference)}"
+    elif met.verdict == Verdict.WORSE:
+        told = f"CONFIRMED WORSE than {met.against} by {_tell_interval(_turn(met.difference))}"
+    else:
+        told = f"NOT DISTINGUISHABLE from {met.against}: less {met.against}'s {_tell_interval(met.difference, signed=True)}"
+    return _clean(f"{told} ({100 * met.level:.4g} %), {where}.")
+
+
+def _turn(interval: Interval) -> Interval:
+    low, high = interval.low, interval.high
+    return Interval(
+        -interval.mean, None if high is None else -high, None if low is None else -low, draws=interval.draws
+    )
+
+
 def _tell_head(facts: Facts, checked: CheckedSource) -> Iterator[str]:
     yield _wrap(f"{facts.name}: a loss of the family {facts.family.value} for training language models.")
     if not facts.is_confirmed:
-        yield _wrap(_UNCONFIRMED)
+        luck = " What a search shows of its best is more luck than merit." if _is_screened_only(facts) else ""
+        yield _wrap(f"{tell_shown(facts)}{luck} {NO_DISCOVERY}")
+    elif facts.confirmation is not None:
+        yield from (
+            _wrap(f"{_NO_BETTER} {_tell_met(met)}")
+            for met in facts.confirmation.met[1:]
+            if met.verdict and met.verdict != Verdict.BETTER
+        )
     if facts.formula:
         yield f"{_INDENT}{facts.formula}"
     values = ", ".join(f"{each.name} = {each.value!r}" for each in checked.hyperparameters)
     if values:
         yield _wrap(f"Hyper-parameters, at the values with which it was evaluated: {values}.")
+
+
+def _is_screened_only(facts: Facts) -> bool:
+    return bool(facts.evaluated) and facts.confirmation is None
 
 
 def _tell_origin(facts: Facts) -> Iterator[str]:
@@ -70,8 +106,19 @@ def _tell_origin(facts: Facts) -> Iterator[str]:
 def _tell_evaluated(facts: Facts) -> Iterator[str]:
     for each in facts.evaluated:
         yield _tell_place(each)
-    if not facts.evaluated:
+    if facts.tuned is not None:
+        yield _tell_tuned(facts.tuned)
+    elif not facts.evaluated:
         yield "Nowhere: nothing was measured."
+
+
+def _tell_tuned(tuned: Tuned) -> str:
+    done = f"{_count(tuned.trainings, 'training')} on {_count(tuned.draws, 'tune draw')}"
+    end = "The halving of its round stopped it there" if tuned.is_stopped else "It was not screened"
+    return (
+        f"{tuned.arena} (where it was searched), tuned only: {done}. {end}: that compares it with nothing, and its"
+        " numbers are not told."
+    )
 
 
 def _tell_place(each: Evaluated) -> str:
@@ -82,6 +129,7 @@ def _tell_place(each: Evaluated) -> str:
     told = f"{where}, {stage}: {draws} at {setting}."
     told += f" It failed on {_count(each.failed, 'draw')}." if each.failed else ""
     told += "".join(f" {_tell_met(met)}" for met in each.met)
+    told += " These intervals are not joint." if sum(met.verdict is not None for met in each.met) > 1 else ""
     told += " It was compared with nothing there." if not each.met else ""
     means = [f"{name} {_tell_interval(mean)}" for name in _SHOWN if (mean := (each.means or {}).get(name))]
     return f"{told} Its own means: {', '.join(means)}." if means else told
@@ -115,7 +163,9 @@ def _tell_weaknesses(facts: Facts) -> Iterator[str]:
 
 
 def _tell_untested(facts: Facts, checked: CheckedSource) -> Iterator[str]:
-    if not any(each.is_confirmation for each in facts.evaluated):
+    if not facts.evaluated:
+        yield "Neither screened nor confirmed: on no draw was it compared with another loss."
+    elif not any(each.is_confirmation for each in facts.evaluated):
         yield "Not confirmed: its numbers are those by which it was chosen."
     if not any(not each.is_search_arena for each in facts.evaluated):
         yield "In no arena but the one in which it was searched."

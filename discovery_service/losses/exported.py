@@ -36,6 +36,17 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class Tuned:
+    """How far it came in the arena of its search, where it was never screened."""
+
+    arena: str
+    trainings: int
+    draws: int
+    is_stopped: bool
+    """By the halving of its round."""
+
+
+@dataclass(frozen=True)
 class Facts:
     """Of one accepted candidate, as its rows say."""
 
@@ -56,4 +67,10 @@ class Facts:
     is_executed: bool = False
     """The gate ran the source as Python beside its graph, as only a complete lock allows."""
     evaluated: tuple[Evaluated, ...] = ()
+    tuned: Tuned | None = None
     is_confirmed: bool = False
+
+    @property
+    def confirmation(self) -> Evaluated | None:
+        """Where it was searched."""
+        return next((each for each in self.evaluated if each.is_search_arena and each.is_confirmation), None)

@@ -149,11 +149,23 @@ def test_without_a_discovery_the_best_finalist_is_told_of_and_leaves_only_as_wha
     standing = refused.json()["standing"]
     stored = lost.standings(Purpose.CONFIRM)["cdpo"]
     assert (standing["name"], standing["stage"], standing["lower"]) == ("cdpo", "confirm", stored.lower)
-    assert "The best finalist is cdpo; ask for `unconfirmed`, and" in refused.json()["detail"]
+    assert "The best finalist is cdpo, which is worse than dpo; with `unconfirmed` (" in refused.json()["detail"]
     taken = api.get(path, params={"unconfirmed": True})
     assert taken.status_code == 200
-    assert "UNCONFIRMED" in taken.text
+    assert "CONFIRMED WORSE than dpo by 0.4" in taken.text
+    assert "UNCONFIRMED" not in taken.text
     assert 'NAME = "cdpo"' in taken.text
+
+
+def test_a_loss_that_its_rounds_halving_stopped_says_on_what_it_was_tuned(
+    api: httpx2.Client, sessions: Sessions
+) -> None:
+    play = played(sessions, 0.5, rounds=[("exp", "lrml")])
+    (slots,) = [each for each in play.stopped() if each]
+    stopped = ("exp", "lrml")[slots[0]]
+    text = " ".join(api.get(f"/v1/candidates/{id_of(play, stopped)}/export/module").text.split())
+    assert "table (where it was searched), tuned only: 7 trainings on 1 tune draw. The halving of its round" in text
+    assert "Nowhere" not in text
 
 
 def test_a_loss_of_the_library_is_never_the_best(api: httpx2.Client, sessions: Sessions) -> None:

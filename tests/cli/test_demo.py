@@ -97,15 +97,15 @@ def test_that_nothing_was_found_is_said_plainly_and_the_module_is_unconfirmed(
     exported = export_best(client, found, tmp_path / "loss.py")
     assert exported is not None
     assert not exported.is_confirmed
-    assert tell_export(exported)[0].startswith("UNCONFIRMED, the best finalist and no discovery")
+    assert tell_export(exported)[0].startswith("What leaves is no discovery. CONFIRMED WORSE than dpo by 0.")
 
 
-def test_what_was_only_screened_is_called_no_finalist(client: Client, sessions: Sessions, tmp_path: Path) -> None:
+def test_what_was_only_screened_is_called_unconfirmed(client: Client, sessions: Sessions, tmp_path: Path) -> None:
     play = played(sessions, -0.5, is_search_over=False)
     found = read_findings(client, client.campaigns.read(play.campaign_id))
     exported = export_best(client, found, tmp_path / "loss.py")
     assert exported is not None
-    assert tell_export(exported)[0].startswith("UNCONFIRMED, the best screened loss and no discovery")
+    assert tell_export(exported)[0].startswith("What leaves is no discovery. UNCONFIRMED: no confirmation on fresh")
 
 
 def test_without_a_finalist_nothing_is_exported(client: Client, tmp_path: Path) -> None:

@@ -56,10 +56,11 @@ def test_export_writes_the_file_and_says_what_it_is(
     lost, file = played(sessions, -0.5), tmp_path / "loss.py"
     refused = discovery("export", "--campaign", lost.campaign_id, "--to", file, env=api_env)
     assert (refused.code, file.exists()) == (1, False)
-    assert "The best finalist is cdpo; ask for `unconfirmed`, and it leaves as what it is." in refused.err
+    assert "with `unconfirmed` (`discovery export --unconfirmed`) it leaves as what it is." in refused.err
     ran = discovery("export", "--campaign", lost.campaign_id, "--unconfirmed", "--to", file, env=api_env)
     assert (ran.code, ran.out.strip()) == (0, str(file))
-    assert "UNCONFIRMED" in ran.err
+    assert "CONFIRMED WORSE than dpo by 0." in ran.err
+    assert "Do not report it as a discovery." in ran.err
     assert file.read_bytes() == client.candidates.export_module(id_of(lost, "cdpo"))
 
 

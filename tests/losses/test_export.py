@@ -14,7 +14,7 @@ from discovery_service.domain.intervals import Interval
 from discovery_service.domain.measuring import Setting
 from discovery_service.losses.canonical import canonicalise, hash_graph
 from discovery_service.losses.export import CASES, write_module
-from discovery_service.losses.exported import Evaluated, Facts, Met
+from discovery_service.losses.exported import Evaluated, Facts, Met, Tuned
 from discovery_service.losses.formula import find_formula
 from discovery_service.losses.graph import read_graph
 from discovery_service.losses.known import list_known
@@ -215,7 +215,45 @@ def test_an_unconfirmed_one_says_so_first_and_when_it_is_checked(tmp_path: Path)
     told = said(facts)
     assert told.index("UNCONFIRMED") < 120
     assert "Screened less dpo's +0.500 [+0.100, +0.900] (95 %)." in told
-    assert "It is UNCONFIRMED." in check(write_module(facts), tmp_path).stdout
+    checked = check(write_module(facts), tmp_path).stdout
+    assert "in 16 batches. UNCONFIRMED: no confirmation on fresh draws has shown" in checked
+
+
+WORSE = Met("dpo", Interval(-0.41, -0.6, -0.22, 12), 0.975, "worse than")
+SAME = Met("dpo", Interval(0.01, -0.1, 0.12, 12), 0.975, "not distinguishable from")
+
+
+@pytest.mark.parametrize(
+    ("met", "shown"),
+    [
+        (WORSE, "CONFIRMED WORSE than dpo by 0.410 [0.220, 0.600] (97.5 %), on fresh draws in panel:mini."),
+        (SAME, "NOT DISTINGUISHABLE from dpo: less dpo's +0.010 [-0.100, +0.120] (97.5 %), on fresh draws"),
+    ],
+)
+def test_a_finalist_that_is_no_discovery_says_what_was_shown_and_not_that_nothing_was(
+    met: Met, shown: str, tmp_path: Path
+) -> None:
+    facts = facts_of(HELPED, evaluated=(replace(CONFIRMED, met=(met,)), SCREENED))
+    told, checked = said(facts), check(write_module(facts), tmp_path).stdout
+    assert told.index(shown) < 120
+    assert f"in 16 batches. {shown}" in checked
+    assert "UNCONFIRMED" not in told + checked
+
+
+def test_a_discovery_that_is_no_better_than_the_best_known_loss_says_so_first() -> None:
+    beside = replace(SAME, against="simpo")
+    places = (replace(CONFIRMED, met=(*CONFIRMED.met, beside)),)
+    told = said(facts_of(HELPED, evaluated=places, is_confirmed=True))
+    assert told.index("not shown to be better than the best known loss of its campaign's screen. Not dist") < 120
+    assert "Not distinguishable from simpo: less simpo's +0.010 [-0.100, +0.120] (97.5 %). These intervals" in told
+
+
+def test_a_loss_that_was_stopped_in_its_tuning_says_how_far_it_came() -> None:
+    told = said(facts_of(HELPED, tuned=Tuned("panel:mini", 7, 1, is_stopped=True)))
+    assert told.index("UNCONFIRMED: the halving of its round stopped this loss in its tuning, compared with") < 120
+    assert "panel:mini (where it was searched), tuned only: 7 trainings on 1 tune draw. The halving" in told
+    assert "nothing was measured" not in told
+    assert "by which it was chosen" not in told
 
 
 def test_weaknesses_are_those_of_the_passport() -> None:
