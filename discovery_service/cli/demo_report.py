@@ -12,7 +12,7 @@ import typer
 from discovery_service.cli.export import read_said
 from discovery_service.cli.leaderboard import print_confirmed, print_leaderboard
 from discovery_service.cli.output import print_table, printable
-from discovery_service.client import Campaign, Client, Conflict, Leaderboard, LeaderboardRow, Standings
+from discovery_service.client import Against, Campaign, Client, Conflict, Leaderboard, LeaderboardRow, Score, Standings
 
 BETTER = "better than"
 CHECK_TIMEOUT_S = 120.0
@@ -109,7 +109,11 @@ def _tell_best(row: LeaderboardRow) -> str:
     if score is None or score.difference is None or score.lower is None or score.upper is None:
         return "nothing with a difference"
     stage = "confirmed" if row.confirm is not None else "screened"
-    return f"{row.name} {score.difference:+.3f} [{score.lower:+.3f}, {score.upper:+.3f}], {stage}"
+    return f"{row.name} {_tell_interval(score)}, {stage}"
+
+
+def _tell_interval(score: Score | Against) -> str:
+    return f"{score.difference:+.3f} [{score.lower:+.3f}, {score.upper:+.3f}]"
 
 
 def tell_verdict(found: Findings) -> list[str]:
@@ -120,6 +124,13 @@ def tell_verdict(found: Findings) -> list[str]:
         said.append(
             "Nothing better than the baselines was found: no proposed loss is confirmed to be better than a tuned dpo."
         )
+    said += [
+        f"{row.name} ({row.author}) is {met.verdict} {met.name}, the best known loss of the screen:"
+        f" {_tell_interval(met)}."
+        for row in found.search.rows
+        if is_found(row) and row.confirm is not None
+        for met in row.confirm.against
+    ]
     for freeze in found.standings.freezes:
         smallest = freeze.plan.get("detectable")
         if smallest is not None:

@@ -8,8 +8,9 @@ import typer
 
 from discovery_service.cli.connection import connect
 from discovery_service.cli.output import AsJson, as_plain, print_json, print_table, printable
-from discovery_service.client import Leaderboard, LeaderboardRow, Score
+from discovery_service.client import Against, Cost, Leaderboard, LeaderboardRow, Score
 
+Scores = Sequence[tuple[LeaderboardRow, Score]]
 _BAR = 29
 _LINE, _MEAN, _ZERO = "\N{BOX DRAWINGS LIGHT HORIZONTAL}", "\N{BLACK CIRCLE}", "\N{BOX DRAWINGS LIGHT VERTICAL}"
 
@@ -32,27 +33,64 @@ def print_leaderboard(board: Leaderboard) -> None:
     """Screened and confirmed numbers apart: what a search shows of its best is partly luck."""
     screened = [(row, row.screen) for row in board.rows if row.screen is not None]
     print_confirmed(board)
-    typer.echo(f"\nScreened, which confirms nothing: {len(screened)}")
-    _print_scores(screened)
+    if screened:
+        typer.echo(f"\nScreened, which confirms nothing: {len(screened)}")
+        _print_scores(screened)
+    for line in tell_left_out(board):
+        typer.echo(printable(f"\n{line}"))
+
+
+def tell_left_out(board: Leaderboard) -> list[str]:
+    """Of the candidates that were looked at, those that no table shows, and why."""
+    proposed = [row for row in board.rows if row.author != "library"]
+    stopped = [row.name for row in proposed if row.is_stopped]
+    parts = []
+    if stopped:
+        parts.append(f"{_were(len(stopped))} stopped at the halving of its round ({', '.join(stopped)})")
+    if board.refused:
+        parts.append(f"{_were(board.refused)} refused by the gate")
+    looked_at = len(proposed) + board.refused
+    return [f"Of {looked_at} candidates that were looked at, {' and '.join(parts)}."] if parts else []
+
+
+def _were(count: int) -> str:
+    return f"{count} {'was' if count == 1 else 'were'}"
 
 
 def print_confirmed(board: Leaderboard) -> None:
     """All that there is in a held-out arena, where nothing is screened."""
     confirmed = [(row, row.confirm) for row in board.rows if row.confirm is not None]
     typer.echo(printable(f"In {board.arena}, less {board.against}, which is the line in each bar."))
+    if not confirmed:
+        typer.echo("Nothing is confirmed.")
+        return
     typer.echo(f"\nConfirmed on fresh draws: {len(confirmed)}")
     _print_scores(confirmed)
+    others = _list_others(confirmed)
+    if others:
+        told = (
+            f"Intervals less {', '.join(others)} are not joint with those less {board.against}, by which finds count."
+        )
+        typer.echo(printable(told))
 
 
-def _print_scores(scores: Sequence[tuple[LeaderboardRow, Score]]) -> None:
+def _list_others(scores: Scores) -> list[str]:
+    """The references beside the board's that somebody met."""
+    return sorted({each.name for _, score in scores for each in score.against})
+
+
+def _print_scores(scores: Scores) -> None:
     ends = [end for _, score in scores for end in (score.lower, score.upper) if end is not None]
     low, high = min(ends, default=0.0), max(ends, default=0.0)
-    columns = ("name", "rank", "by", "difference", "", "verdict", "setting", "draws", "attained", "cost")
-    print_table(columns, (_write_row(row, score, min(low, 0.0), max(high, 0.0)) for row, score in scores))
+    others = _list_others(scores)
+    beside = (f"less {name}" for name in others)
+    columns = ("name", "rank", "by", "difference", "", "verdict", *beside, "setting", "draws", "attained", "cost")
+    print_table(columns, (_write_row(row, score, min(low, 0.0), max(high, 0.0), others) for row, score in scores))
 
 
-def _write_row(row: LeaderboardRow, score: Score, low: float, high: float) -> tuple[object, ...]:
+def _write_row(row: LeaderboardRow, score: Score, low: float, high: float, others: Sequence[str]) -> tuple[object, ...]:
     attained, at = score.attained, score.setting
+    met = {each.name: tell_against(each) for each in score.against}
     known = f" (known as {', '.join(row.known_as)})" if row.known_as and row.author != "library" else ""
     return (
         row.name,
@@ -61,12 +99,22 @@ def _write_row(row: LeaderboardRow, score: Score, low: float, high: float) -> tu
         _tell(score.difference, score.lower, score.upper),
         draw_bar(score, low, high),
         row.verdict if score is row.confirm or row.confirm is None else "see above",
+        *(met.get(name) for name in others),
         f"beta {at.beta:g}, rate {at.learning_rate:g}, {at.steps} steps",
         f"{score.draws} over {len(score.base_policies)}{f', {score.failed} failed' if score.failed else ''}",
         _tell(attained.mean, attained.low, attained.high) if attained else None,
-        f"{row.cost.evaluations} trainings, {row.cost.device_seconds:.0f} s, {row.cost.tokens} tokens,"
-        f" {row.cost.cost_usd:.3f} USD",
+        _tell_cost(row.cost),
     )
+
+
+def tell_against(met: Against) -> str:
+    return f"{_tell(met.difference, met.lower, met.upper) or ''} {met.verdict} {met.name}".strip()
+
+
+def _tell_cost(cost: Cost) -> str:
+    """Of a model only where one was asked."""
+    asked = f", {cost.tokens} tokens, {cost.cost_usd:.3f} USD" if cost.tokens or cost.cost_usd else ""
+    return f"{cost.evaluations} trainings, {cost.device_seconds:.0f} s{asked}"
 
 
 def _name_author(row: LeaderboardRow) -> str:

@@ -93,7 +93,9 @@ def _print_round(found: RoundDetail) -> None:
     print_fields([("round", found.number), ("status", found.status), ("id", found.id), ("closed", found.closed_at)])
     typer.echo()
     columns = ("slot", "by", "proposal", "turn", "asked", "tokens", "USD", "candidate", "gate", "screen", "verdict")
-    print_table(columns, [row for proposal in found.proposals for row in _list_turns(proposal)])
+    stopped = found.stopped_slots or [] if found.number else []
+    rows = [row for each in found.proposals for row in _list_turns(each, is_stopped=each.slot in stopped)]
+    print_table(columns, rows)
     for proposal in found.proposals:
         for candidate in proposal.candidates:
             if candidate.refusal:
@@ -103,14 +105,16 @@ def _print_round(found: RoundDetail) -> None:
             typer.echo(printable(f"{proposal.slot}: {proposal.status}: {proposal.outcome.get('message')}"))
 
 
-def _list_turns(proposal: Proposal) -> list[tuple[object, ...]]:
+def _list_turns(proposal: Proposal, *, is_stopped: bool) -> list[tuple[object, ...]]:
     exchanges = {each.turn: each for each in proposal.exchanges}
     candidates = {each.turn: each for each in proposal.candidates}
     turns = sorted(exchanges.keys() | candidates.keys()) or [0]
-    return [_turn(proposal, turn, exchanges.get(turn), candidates.get(turn)) for turn in turns]
+    return [_turn(proposal, turn, exchanges.get(turn), candidates.get(turn), is_stopped=is_stopped) for turn in turns]
 
 
-def _turn(proposal: Proposal, turn: int, exchange: Exchange | None, candidate: Candidate | None) -> tuple[object, ...]:
+def _turn(
+    proposal: Proposal, turn: int, exchange: Exchange | None, candidate: Candidate | None, *, is_stopped: bool
+) -> tuple[object, ...]:
     asked: tuple[object, ...] = (None, None, None)
     if exchange is not None:
         who = exchange.answered_by or exchange.model
@@ -124,6 +128,8 @@ def _turn(proposal: Proposal, turn: int, exchange: Exchange | None, candidate: C
         interval = (
             f"{screen.difference:+.3f} [{screen.lower:+.3f}, {screen.upper:+.3f}]"
             if screen and screen.difference is not None and screen.lower is not None and screen.upper is not None
+            else "stopped after its first tuning"
+            if is_stopped and candidate.status == "accepted"
             else None
         )
         stands = (candidate.name, candidate.status, interval, confirm and confirm.verdict)

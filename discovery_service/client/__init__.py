@@ -16,6 +16,7 @@ from discovery_service.client.errors import (
 )
 from discovery_service.client.models import (
     Account,
+    Against,
     ApiKey,
     Arena,
     Best,
@@ -23,6 +24,7 @@ from discovery_service.client.models import (
     Campaign,
     CampaignSpec,
     Check,
+    Cost,
     Device,
     Evaluation,
     EvaluationFailure,
@@ -65,6 +67,7 @@ from discovery_service.client.round_models import (
 
 __all__ = [
     "Account",
+    "Against",
     "ApiError",
     "ApiKey",
     "Arena",
@@ -77,6 +80,7 @@ __all__ = [
     "Client",
     "Conflict",
     "ConnectionFailed",
+    "Cost",
     "Device",
     "DiscoveryError",
     "Evaluation",

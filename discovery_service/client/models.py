@@ -380,6 +380,20 @@ class Mean(Model):
     draws: int
 
 
+class Against(Model):
+    """A finalist's comparison with another reference than the board's."""
+
+    name: str
+    """The best other loss of the campaign's library, by its screen."""
+    difference: float
+    """Paired, less that loss."""
+    lower: float | None
+    """Of an interval that is not joint with the one of the verdict."""
+    upper: float | None
+    level: float
+    verdict: str
+
+
 class Score(Model):
     extension: int
     """Of the campaign, in which it was confirmed; 0 of a screen."""
@@ -392,6 +406,8 @@ class Score(Model):
     upper: float | None
     verdict: str | None
     """Of a confirmed finalist; a screen has none."""
+    against: list[Against] = []
+    """The other references that a confirmed finalist met."""
     attained: Mean | None
     """The share of what could be gained at best."""
     reward: Mean | None
@@ -419,6 +435,8 @@ class LeaderboardRow(Model):
     """The known losses that it behaves like."""
     verdict: str
     """In words."""
+    is_stopped: bool = False
+    """By the halving of its round, after its first trainings."""
     screen: Score | None
     confirm: Score | None
     cost: Cost
@@ -429,6 +447,8 @@ class Leaderboard(Model):
     arena: str
     against: str
     rows: list[LeaderboardRow]
+    refused: int = 0
+    """Candidates that the gate refused, which have no row."""
 
 
 class Device(Model):

@@ -90,6 +90,12 @@ def list_board(session: Session, campaign_id: UUID, arena_id: UUID) -> list[Boar
     return sorted(rows, key=_find_place)
 
 
+def count_refused(session: Session, campaign_id: UUID) -> int:
+    """Candidates that the gate did not let in; a corrected one was refused as often as it was corrected."""
+    refused = (Candidate.campaign_id == campaign_id, Candidate.status == CandidateStatus.REJECTED)
+    return session.scalars(select(func.count()).select_from(Candidate).where(*refused)).one()
+
+
 def _find_place(row: BoardRow) -> tuple[bool, bool, float, int, int]:
     counting = row.counting
     lower = None if counting is None else counting.lower

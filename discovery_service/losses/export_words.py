@@ -57,7 +57,8 @@ def tell_shown(facts: Facts) -> str:
     elif met.verdict == Verdict.WORSE:
         told = f"CONFIRMED WORSE than {met.against} by {_tell_interval(_turn(met.difference))}"
     else:
-        told = f"NOT DISTINGUISHABLE from {met.against}: less {met.against}'s {_tell_interval(met.difference, signed=True)}"
+        less = f"less {met.against}'s {_tell_interval(met.difference, signed=True)}"
+        told = f"NOT DISTINGUISHABLE from {met.against}: {less}"
     return _clean(f"{told} ({100 * met.level:.4g} %), {where}.")
 
 

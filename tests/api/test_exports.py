@@ -1,6 +1,7 @@
 """The leaderboard of a campaign over the wire, and the file in which its winner leaves."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,9 +26,18 @@ KNOWN = {each.name: each.text for each in list_known(Family.PAIRWISE)}
 VECTORS = {"values": [[0.5]], "gradients": [{"policy_chosen_logps": [0.25]}]}
 
 
-def played(sessions: Sessions, merit: float, *, author: Author = Author.SYMBOLIC, **given: Any) -> Play:
+def played(
+    sessions: Sessions,
+    merit: float,
+    *,
+    merits: Mapping[str, float] | None = None,
+    author: Author = Author.SYMBOLIC,
+    **given: Any,
+) -> Play:
     """A campaign in which cdpo is proposed and better than DPO by so much; it is stored as the gate does."""
-    play = Play(sessions, table({"cdpo": merit}), **{"rounds": (), "library": ("dpo", "ipo"), **given})
+    play = Play(
+        sessions, table({"cdpo": merit, **(merits or {})}), **{"rounds": (), "library": ("dpo", "ipo"), **given}
+    )
     play.add_round(("cdpo",), author=author)
     play.run()
     with sessions.begin() as session:
@@ -71,6 +81,8 @@ def test_the_board_ranks_by_lower_bound_and_keeps_screen_and_confirmation_apart(
         assert score["base_policies"] == policies
     assert first["confirm"]["reward"]["low"] < first["confirm"]["reward"]["mean"]
     assert (first["verdict"], first["screen"]["verdict"]) == ("better than dpo", None)
+    assert [(each["name"], each["verdict"]) for each in first["confirm"]["against"]] == [("ipo", "better than")]
+    assert (first["screen"]["against"], second["confirm"]["against"]) == ([], [])
     assert second["verdict"] == "a reference, with no verdict of its own"
     assert last["verdict"] == "what the others are compared with"
     trained = len([row for name, row in won.evaluations() if name == "cdpo" and row.device_seconds is not None])
@@ -88,6 +100,7 @@ def test_the_board_says_why_a_loss_was_not_screened(api: httpx2.Client, sessions
     rows = api.get(f"/v1/campaigns/{play.campaign_id}/leaderboard").json()["rows"]
     verdicts = {each["name"]: each["verdict"] for each in rows}
     assert (verdicts["exp"], verdicts["lrml"]) == ("no verdict: stopped in the worse half of its round", "not screened")
+    assert [each["name"] for each in rows if each["is_stopped"]] == ["exp"]
 
 
 def test_the_board_counts_what_the_proposal_cost_with_its_refused_turns(api: httpx2.Client, won: Play) -> None:

@@ -86,6 +86,14 @@ def test_a_find_is_told_with_its_interval_and_its_module(
     assert tell_export(exported)[0].startswith(f"Exported to {tmp_path / 'loss.py'}; `python ")
 
 
+def test_a_find_that_is_no_better_than_the_best_known_loss_is_told_as_that(client: Client, sessions: Sessions) -> None:
+    play = played(sessions, 0.5, merits={"ipo": 0.5})
+    told = tell_verdict(read_findings(client, client.campaigns.read(play.campaign_id)))
+    (beside,) = [line for line in told if "best known loss" in line]
+    assert beside.startswith("cdpo (symbolic) is not distinguishable from ipo, the best known loss of the screen: ")
+    assert beside.endswith("].")
+
+
 def test_that_nothing_was_found_is_said_plainly_and_the_module_is_unconfirmed(
     client: Client, sessions: Sessions, tmp_path: Path
 ) -> None:

@@ -8,8 +8,11 @@ import pytest
 from discovery_service.cli.leaderboard import draw_bar
 from discovery_service.client import Client, Score
 from discovery_service.db.sessions import Sessions
+from discovery_service.domain.states import CandidateStatus
+from tests import rows
 from tests.api.test_exports import id_of, played
 from tests.cli.conftest import Command
+from tests.engine.playing import Play, table
 
 
 def score(lower: float | None, mean: float | None, upper: float | None) -> Score:
@@ -40,6 +43,43 @@ def test_the_board_shows_no_number_without_its_interval(
     assert "●" in line
     assert " [+0." in line
     assert ("better than dpo" in line) is (stage == "Confirmed")
+
+
+def test_a_find_that_is_no_better_than_the_best_known_loss_is_shown_beside_that(
+    discovery: Command, api_env: dict[str, str], sessions: Sessions
+) -> None:
+    play = played(sessions, 0.5, merits={"ipo": 0.5})
+    confirmed = discovery("leaderboard", play.campaign_id, env=api_env).out.partition("\nScreened")[0]
+    head = next(each for each in confirmed.splitlines() if each.startswith("name"))
+    line = next(each for each in confirmed.splitlines() if each.startswith("cdpo"))
+    assert "less ipo" in head
+    assert "better than dpo" in line
+    assert "] not distinguishable from ipo" in line
+    assert "Intervals less ipo are not joint with those less dpo" in confirmed
+
+
+def test_who_was_stopped_or_refused_is_said_and_an_empty_table_is_not_shown(
+    discovery: Command, api_env: dict[str, str], sessions: Sessions
+) -> None:
+    play = Play(sessions, table({"exp": 0.5}), rounds=[("exp", "lrml")], library=["dpo"], is_search_over=False)
+    play.run()
+    with sessions.begin() as session:
+        rows.add_candidate(session, play.get_campaign(), status=CandidateStatus.REJECTED)
+    shown = discovery("leaderboard", play.campaign_id, env=api_env).out
+    assert "Of 3 candidates that were looked at, 1 was stopped at the halving of its round (lrml) and 1 was" in shown
+    assert shown.count("Nothing is confirmed.") == 1
+    assert "Confirmed on fresh draws" not in shown
+    # No model was asked.
+    assert "tokens" not in shown
+    assert " trainings, " in shown
+
+
+def test_of_a_campaign_that_has_not_begun_no_table_is_shown(
+    discovery: Command, api_env: dict[str, str], client: Client
+) -> None:
+    campaign = client.campaigns.create(name="waits", spec={"arena": "panel"})
+    shown = discovery("leaderboard", campaign.id, env=api_env).out
+    assert shown.splitlines()[1:] == ["Nothing is confirmed."]
 
 
 def test_json_is_what_the_service_says(

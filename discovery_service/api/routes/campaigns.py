@@ -20,7 +20,7 @@ from discovery_service.api.schemas.leaderboard import LeaderboardRead
 from discovery_service.api.schemas.plans import PlanCreate, PlanRead
 from discovery_service.api.schemas.problems import ALWAYS, problems
 from discovery_service.api.schemas.standings import StandingsRead
-from discovery_service.db.leaderboard import list_board
+from discovery_service.db.leaderboard import count_refused, list_board
 from discovery_service.db.queries import list_campaigns, list_frozen_losses, list_standings
 from discovery_service.db.tables import Campaign
 from discovery_service.domain.states import CampaignStatus
@@ -103,7 +103,8 @@ def leaderboard(
 ) -> LeaderboardRead:
     """Each accepted loss of the campaign, the library's among them, by the lower bound of its difference to DPO."""
     where = find_board_arena(unit, campaign_id, arena)
-    return LeaderboardRead.of(campaign_id, where.name, list_board(unit, campaign_id, where.id))
+    board, refused = list_board(unit, campaign_id, where.id), count_refused(unit, campaign_id)
+    return LeaderboardRead.of(campaign_id, where.name, board, refused)
 
 
 @router.patch("/{campaign_id}", response_model=CampaignRead, responses=problems(404, 408, 409, 413))

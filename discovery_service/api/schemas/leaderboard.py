@@ -17,6 +17,14 @@ from discovery_service.domain.known_losses import REFERENCE_LOSS
 _ID = "019aa0b0-6f7e-7c3a-9d55-0d5a3f3f3b1e"
 _SETTING = {"beta": 1.0, "learning_rate": 0.0015, "steps": 120}
 _INTERVAL = {"mean": 0.41, "low": 0.22, "high": 0.6, "draws": 12}
+_AGAINST: dict[str, Any] = {
+    "name": "simpo",
+    "difference": 0.08,
+    "lower": -0.05,
+    "upper": 0.21,
+    "level": 0.95,
+    "verdict": "not distinguishable from",
+}
 _SCORE: dict[str, Any] = {
     "extension": 0,
     "setting": _SETTING,
@@ -26,6 +34,7 @@ _SCORE: dict[str, Any] = {
     "lower": 0.22,
     "upper": 0.6,
     "verdict": "better than",
+    "against": [_AGAINST],
     "attained": _INTERVAL,
     "reward": _INTERVAL,
     "kl": _INTERVAL,
@@ -40,7 +49,8 @@ _ROW: dict[str, Any] = {
     "model": "gpt-5-mini",
     "known_as": ["robust_dpo"],
     "verdict": "better than dpo",
-    "screen": _SCORE,
+    "is_stopped": False,
+    "screen": _SCORE | {"against": []},
     "confirm": _SCORE,
     "cost": _COST,
 }
@@ -55,6 +65,19 @@ class MeanRead(BaseModel):
     draws: int
 
 
+class AgainstRead(BaseModel):
+    """A finalist's comparison with another reference than the board's, which makes no discovery."""
+
+    model_config = example(**_AGAINST)
+
+    name: str = Field(description="The best other loss of the campaign's library, by its screen.")
+    difference: float = Field(description="Paired, less that loss.")
+    lower: float | None = Field(description="Of an interval that is not joint with the one of the verdict.")
+    upper: float | None
+    level: float
+    verdict: str
+
+
 class ScoreRead(BaseModel):
     model_config = example(**_SCORE)
 
@@ -66,6 +89,7 @@ class ScoreRead(BaseModel):
     lower: float | None = Field(description="Of its interval; no difference stands without one.")
     upper: float | None
     verdict: str | None = Field(description="Of a confirmed finalist; a screen has none.")
+    against: list[AgainstRead] = Field(description="The other references that a confirmed finalist met.")
     attained: MeanRead | None = Field(description="The share of what could be gained at best; null where unknown.")
     reward: MeanRead | None
     kl: MeanRead | None
@@ -77,7 +101,10 @@ class ScoreRead(BaseModel):
         means = standing.figures.get("means", {})
         shown = {name: means.get(name) for name in ("attained", "reward", "kl")}
         failed = len(standing.figures.get("failed", ()))
-        return cls.model_validate({**columns, **shown, "base_policies": list(policies), "failed": failed})
+        met = standing.figures.get("against", {})
+        against = [{"name": name, **each} for name, each in sorted(met.items()) if name != REFERENCE_LOSS]
+        others = {"base_policies": list(policies), "failed": failed, "against": against}
+        return cls.model_validate({**columns, **shown, **others})
 
 
 class CostRead(BaseModel):
@@ -99,24 +126,26 @@ class LeaderboardRow(BaseModel):
     model: str | None = Field(description="Which language model proposed it, as its endpoint calls it.")
     known_as: list[str] = Field(description="The known losses that it behaves like.")
     verdict: str = Field(description="In words; what was not confirmed has no verdict and says so.")
+    is_stopped: bool = Field(description="By the halving of its round, after its first trainings.")
     screen: ScoreRead | None
     confirm: ScoreRead | None
     cost: CostRead
 
 
 class LeaderboardRead(BaseModel):
-    model_config = example(campaign_id=_ID, arena="panel:mini", against=REFERENCE_LOSS, rows=[_ROW])
+    model_config = example(campaign_id=_ID, arena="panel:mini", against=REFERENCE_LOSS, rows=[_ROW], refused=2)
 
     campaign_id: UUID
     arena: str
     against: str = Field(description="Whose difference to each loss is shown.")
     rows: list[LeaderboardRow]
+    refused: int = Field(description="Candidates that the gate refused, which have no row.")
 
     @classmethod
-    def of(cls, campaign_id: UUID, arena: str, board: Sequence[BoardRow]) -> "LeaderboardRead":
+    def of(cls, campaign_id: UUID, arena: str, board: Sequence[BoardRow], refused: int) -> "LeaderboardRead":
         ranks = number_ranks(board)
         rows = [_read_row(row, rank) for row, rank in zip(board, ranks, strict=True)]
-        return cls(campaign_id=campaign_id, arena=arena, against=REFERENCE_LOSS, rows=rows)
+        return cls(campaign_id=campaign_id, arena=arena, against=REFERENCE_LOSS, rows=rows, refused=refused)
 
 
 def _read_row(row: BoardRow, rank: int | None) -> LeaderboardRow:
@@ -129,6 +158,7 @@ def _read_row(row: BoardRow, rank: int | None) -> LeaderboardRow:
         model=row.model,
         known_as=list_known_as(candidate),
         verdict=tell_verdict(row),
+        is_stopped=row.is_stopped,
         screen=row.screen and ScoreRead.of(row.screen, row.screen_policies),
         confirm=row.confirm and ScoreRead.of(row.confirm, row.confirm_policies),
         cost=CostRead(
