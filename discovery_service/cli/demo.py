@@ -18,7 +18,7 @@ from discovery_service.cli.demo_report import (
     read_findings,
     tell_export,
 )
-from discovery_service.cli.demo_spec import Plan, plan_demo
+from discovery_service.cli.demo_spec import NAMED, Plan, plan_demo
 from discovery_service.cli.exits import ExitCode
 from discovery_service.cli.output import AsJson, as_plain, print_json, printable, say
 from discovery_service.cli.own_stack import OwnStack
@@ -71,6 +71,10 @@ def _run(plan: Plan, access: "ApiAccess", data_dir: Path, *, as_json: bool) -> E
     for sentence in plan.told:
         say(sentence)
     with Client(access.url, access.api_key) as client:
+        for left in cancel_unfinished(client):
+            say(
+                f"An earlier demo was interrupted here: its campaign {left.id} ({left.name}) is cancelled, and not paid on."
+            )
         created = client.campaigns.create(name=plan.name, spec=plan.spec)
         try:
             campaign = _follow(client, created)
@@ -90,6 +94,12 @@ def _run(plan: Plan, access: "ApiAccess", data_dir: Path, *, as_json: bool) -> E
     if campaign.status != "completed":
         return ExitCode.CAMPAIGN_FAILED
     return ExitCode.OK if exported is None or exported.has_passed else ExitCode.ERROR
+
+
+def cancel_unfinished(client: Client) -> list[Campaign]:
+    """What demos before this one have left running: it would go on beside this one, and spend. Paused ones stay."""
+    going_on = client.campaigns.list(status=("queued", "running"))
+    return [client.campaigns.cancel(each.id) for each in list(going_on) if each.name.startswith(NAMED)]
 
 
 def _follow(client: Client, campaign: Campaign) -> Campaign:

@@ -1,5 +1,7 @@
 """What `discovery demo` tells at its end: boards, who found what, the verdict, and the module that leaves."""
 
+import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -64,11 +66,18 @@ def export_best(client: Client, found: Findings, path: Path) -> Exported | None:
     except Conflict:
         return None
     path.write_bytes(module)
+    said, (check, has_passed) = read_said(module), run_check(path)
+    return Exported(path, said.is_confirmed, said.shown, check, has_passed)
+
+
+def run_check(path: Path) -> tuple[str, bool]:
+    """What the file says, and whether it passed. Proposed code runs in it, so that it is given no key and no setting."""
+    command = [sys.executable, "-I", str(path), "--check"]
+    nothing_else = {"PATH": os.environ.get("PATH", os.defpath)}
     ran = subprocess.run(  # noqa: S603 - the file was written by the service, from a source that passed the gate
-        [sys.executable, str(path), "--check"], capture_output=True, text=True, timeout=CHECK_TIMEOUT_S, check=False
+        command, env=nothing_else, capture_output=True, text=True, timeout=CHECK_TIMEOUT_S, check=False
     )
-    said = read_said(module)
-    return Exported(path, said.is_confirmed, said.shown, (ran.stdout + ran.stderr).strip(), ran.returncode == 0)
+    return (ran.stdout + ran.stderr).strip(), ran.returncode == 0
 
 
 def print_findings(found: Findings) -> None:
@@ -151,7 +160,8 @@ def tell_export(exported: Exported | None) -> list[str]:
     if exported is None:
         return ["Nothing is exported: nothing new that was proposed has come through its screen."]
     last = exported.check.splitlines()[-1] if exported.check else "nothing"
-    said = [f"Exported to {exported.path}; `python {exported.path} --check` says: {last}"]
+    command = shlex.join([os.path.relpath(sys.executable), "-I", str(exported.path), "--check"])
+    said = [f"Exported to {exported.path}; `{command}` says: {last}"]
     if not exported.is_confirmed:
         said.insert(0, f"What leaves is no discovery. {exported.shown}")
     return said

@@ -17,6 +17,8 @@ VARIANTS = {
 """Like the arena but for one number: there it shows whether a find is of use beyond where it was found."""
 # Without length_dpo (R-DPO), which is what was planted in terse, and in arenas of one length is DPO itself.
 LIBRARY = ("dpo", "cdpo", "robust_dpo", "ipo", "slic", "simpo")
+NAMED = "demo in "
+"""With this the names of all their campaigns begin."""
 MOST_TOKENS = 500_000
 """Twenty questions at their worst; five are asked, and repaired up to twice."""
 
@@ -49,7 +51,7 @@ def plan_demo(arena: str, seed: int, model: str | None) -> Plan:
         "seed": seed,
     }
     where = f"held out: {held_out[0]}" if held_out else "nothing is held out: no arena differs from it by one number"
-    return Plan(f"demo in {kind}:{size}, seed {seed}", spec, (f"Searching in {kind}:{size}; {where}.", who))
+    return Plan(f"{NAMED}{kind}:{size}, seed {seed}", spec, (f"Searching in {kind}:{size}; {where}.", who))
 
 
 def _choose_proposers(arena: str, model: str | None) -> tuple[list[dict[str, Any]], str]:

@@ -46,7 +46,7 @@ def tell_left_out(board: Leaderboard) -> list[str]:
     stopped = [row.name for row in proposed if row.is_stopped]
     parts = []
     if stopped:
-        parts.append(f"{_were(len(stopped))} stopped at the halving of its round ({', '.join(stopped)})")
+        parts.append(f"{_were(len(stopped))} stopped at the halving of their rounds ({', '.join(stopped)})")
     if board.refused:
         parts.append(f"{_were(board.refused)} refused by the gate")
     looked_at = len(proposed) + board.refused

@@ -1,4 +1,4 @@
-"""How far a campaign is, in words: its stage, its best so far, what it has spent and when it may end."""
+"""How far a campaign is, in words: its stage, its best so far, what it has spent and about when it ends."""
 
 from collections.abc import Iterator
 
@@ -49,7 +49,7 @@ def _limit(limit: float | None) -> str:
 
 
 def tell_forecast(forecast: Forecast) -> str:
-    when = "unknown" if forecast.seconds is None else f"{tell_time(forecast.seconds)} at most"
+    when = "unknown" if forecast.seconds is None else f"ends in about {tell_time(forecast.seconds)}"
     return f"{when}. {forecast.rests_on}"
 
 

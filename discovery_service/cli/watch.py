@@ -96,7 +96,7 @@ class View:
         forecast = self._campaign.forecast
         if forecast is None:
             return ""
-        return forecast.rests_on if forecast.seconds is None else f"{tell_time(forecast.seconds)} at most"
+        return forecast.rests_on if forecast.seconds is None else f"about {tell_time(forecast.seconds)}"
 
 
 def tell_event(event: Event) -> str:
@@ -119,7 +119,7 @@ class Milestones:
             return
         campaign = self._read()
         best = f"; best so far {tell_best(campaign.best)}" if campaign.best else ""
-        end = f"; ends in {tell_time(seconds)} at most" if (seconds := _seconds_left(campaign)) is not None else ""
+        end = f"; ends in about {tell_time(seconds)}" if (seconds := _seconds_left(campaign)) is not None else ""
         spent = campaign.spend
         so_far = f"{tell_time(spent.wall_time_s.spent)}, {spent.evaluations.spent:.0f} evaluations"
         self._tell(f"[{so_far}] {tell_event(event)}{best}{end}")

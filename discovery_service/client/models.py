@@ -125,7 +125,7 @@ class Spend(Model):
 
 class Forecast(Model):
     seconds: float | None
-    """Until the campaign ends, at most; None where nobody knows."""
+    """About so many until the campaign ends; None where nobody knows."""
     evaluations: int
     """Still needed, at most."""
     mean_seconds: float | None

@@ -1,4 +1,4 @@
-"""How far a campaign has come, in words, and how long it still takes at most, with what that rests on."""
+"""How far a campaign has come, in words, and about how long it still takes, with what that rests on."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,7 +26,7 @@ class Forecast:
     slots: int
     """Of the live workers that train."""
     seconds: float | None
-    """None where nobody knows."""
+    """About so many, as each is taken to last as long as the mean so far; None where nobody knows."""
     rests_on: str
 
 

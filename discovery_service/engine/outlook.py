@@ -1,4 +1,4 @@
-"""What a campaign's page says beside its spec: its stage, what each budget has spent and holds, and when it may end.
+"""What a campaign's page says beside its spec: its stage, what each budget has spent and holds, and about when it ends.
 
 A look at rows that changes nothing; of a campaign that has not begun or has ended it costs one short query.
 """

@@ -1,10 +1,20 @@
 """What `discovery demo` plans, and what it tells of a campaign that has ended."""
 
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
-from discovery_service.cli.demo_report import export_best, print_findings, read_findings, tell_export, tell_verdict
+from discovery_service.cli.demo import cancel_unfinished
+from discovery_service.cli.demo_report import (
+    export_best,
+    print_findings,
+    read_findings,
+    run_check,
+    tell_export,
+    tell_verdict,
+)
 from discovery_service.cli.demo_spec import LIBRARY, VARIANTS, plan_demo
 from discovery_service.client import Client
 from discovery_service.db.sessions import Sessions
@@ -83,7 +93,33 @@ def test_a_find_is_told_with_its_interval_and_its_module(
     exported = export_best(client, found, tmp_path / "loss.py")
     assert exported is not None
     assert (exported.is_confirmed, exported.path.exists()) == (True, True)
-    assert tell_export(exported)[0].startswith(f"Exported to {tmp_path / 'loss.py'}; `python ")
+    told = tell_export(exported)[0]
+    assert told.startswith(f"Exported to {tmp_path / 'loss.py'}; `")
+    command = shlex.split(told.split("`")[1])
+    assert (Path(command[0]).resolve(), command[1:]) == (
+        Path(sys.executable).resolve(),
+        ["-I", str(tmp_path / "loss.py"), "--check"],
+    )
+
+
+def test_proposed_code_runs_without_keys_and_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a secret")
+    monkeypatch.setenv("DISCOVERY__DATABASE__URL", "another one")
+    file = tmp_path / "loss.py"
+    file.write_text("import os, sys\nprint(*sorted(os.environ), sys.flags.isolated)\n")
+    told, has_passed = run_check(file)
+    assert has_passed
+    # An interpreter in the C locale names another one to itself.
+    assert set(told.split()) - {"LC_CTYPE"} == {"PATH", "1"}
+
+
+def test_what_an_interrupted_demo_left_is_cancelled_and_nobody_elses(client: Client) -> None:
+    left = client.campaigns.create(name=plan_demo("panel", 1, None).name, spec={"arena": "panel"})
+    other = client.campaigns.create(name="a search", spec={"arena": "panel"})
+    assert [each.id for each in cancel_unfinished(client)] == [left.id]
+    assert client.campaigns.read(left.id).status == "cancelled"
+    assert client.campaigns.read(other.id).status == "queued"
+    assert cancel_unfinished(client) == []
 
 
 def test_a_find_that_is_no_better_than_the_best_known_loss_is_told_as_that(client: Client, sessions: Sessions) -> None:

@@ -197,7 +197,7 @@ class SpendRead(BaseModel):
 class ForecastRead(BaseModel):
     model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_FORECAST]})
 
-    seconds: float | None = Field(description="Until the campaign ends, at most; null where nobody knows.")
+    seconds: float | None = Field(description="About so many until the campaign ends; null where nobody knows.")
     evaluations: int = Field(description="Still needed, at most.")
     mean_seconds: float | None = Field(description="Of one evaluation so far.")
     slots: int = Field(description="Of the live workers that train.")
