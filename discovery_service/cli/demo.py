@@ -72,9 +72,7 @@ def _run(plan: Plan, access: "ApiAccess", data_dir: Path, *, as_json: bool) -> E
         say(sentence)
     with Client(access.url, access.api_key) as client:
         for left in cancel_unfinished(client):
-            say(
-                f"An earlier demo was interrupted here: its campaign {left.id} ({left.name}) is cancelled, and not paid on."
-            )
+            say(f"An earlier demo was interrupted here. What it left is cancelled: {left.name} ({left.id}).")
         created = client.campaigns.create(name=plan.name, spec=plan.spec)
         try:
             campaign = _follow(client, created)

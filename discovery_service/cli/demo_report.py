@@ -71,7 +71,7 @@ def export_best(client: Client, found: Findings, path: Path) -> Exported | None:
 
 
 def run_check(path: Path) -> tuple[str, bool]:
-    """What the file says, and whether it passed. Proposed code runs in it, so that it is given no key and no setting."""
+    """What the file says, and whether it passed. Proposed code runs in it, which is given no key and no setting."""
     command = [sys.executable, "-I", str(path), "--check"]
     nothing_else = {"PATH": os.environ.get("PATH", os.defpath)}
     ran = subprocess.run(  # noqa: S603 - the file was written by the service, from a source that passed the gate
