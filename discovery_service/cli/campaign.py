@@ -55,8 +55,10 @@ def create(
     spec = body["spec"] | _given(arena=arena, held_out_arenas=held_out, seed=seed, guidance=guidance)
     if budget:
         spec["budgets"] = spec.get("budgets", {}) | _budgets(budget)
-    if "name" not in body or "arena" not in spec:
-        raise UsageError("A campaign needs a name and an arena: give --name and --arena, or a FILE with both.")
+    lacking = [option for option, given in (("name", body), ("arena", spec)) if option not in given]
+    if lacking:
+        options = " and ".join(f"--{each}" for each in lacking)
+        raise UsageError(f"The campaign has no {' and no '.join(lacking)}: give {options}, or a FILE that says it.")
     with connect() as client:
         campaign = client.campaigns.create(name=body["name"], notes=body.get("notes", ""), spec=spec)
     _show(campaign, as_json)
@@ -138,6 +140,7 @@ def pause(campaign_id: CampaignId, as_json: AsJson = False) -> None:
     """Start nothing new; what runs may finish."""
     with connect() as client:
         _tell(client.campaigns.pause(campaign_id), as_json)
+    say("Nothing new begins; what runs may still end, and counts.")
 
 
 @group.command()

@@ -73,7 +73,7 @@ def export_best(client: Client, found: Findings, path: Path) -> Exported | None:
 def run_check(path: Path) -> tuple[str, bool]:
     """What the file says, and whether it passed. Proposed code runs in it, which is given no key and no setting."""
     command = [sys.executable, "-I", str(path), "--check"]
-    nothing_else = {"PATH": os.environ.get("PATH", os.defpath)}
+    nothing_else = {"PATH": os.defpath}
     ran = subprocess.run(  # noqa: S603 - the file was written by the service, from a source that passed the gate
         command, env=nothing_else, capture_output=True, text=True, timeout=CHECK_TIMEOUT_S, check=False
     )

@@ -31,7 +31,7 @@ def print_plan(found: Plan) -> None:
     counts = found.evaluations
     print_fields(
         [
-            ("proposals", f"{found.proposals} in {found.rounds} rounds"),
+            ("proposals", f"{found.proposals} in {found.rounds} round{'' if found.rounds == 1 else 's'}"),
             ("ended by", found.binds_first or "nothing: not even the library can be measured"),
             (
                 "evaluations",

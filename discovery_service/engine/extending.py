@@ -47,7 +47,9 @@ def extend_campaign(
         raise Conflict("The campaign is archived. Take it out of the archive, then extend it.")
     after = {**before, **given}
     if not is_wider(Budgets.model_validate(before), Budgets.model_validate(after)):
-        raise UnusableFields({"body.budgets": "raises no limit, so that nothing more could be proposed"})
+        limits = ", ".join(f"{name}={value:g}" for name, value in Budgets.model_validate(before) if value is not None)
+        why = f"raises no limit, so that nothing more could be proposed; the limits are {limits}"
+        raise UnusableFields({"body.budgets": why})
     if not _can_compare(session, campaign):
         raise Conflict(
             "DPO, with which everything is compared, was not measured before this campaign's search ended, so that"

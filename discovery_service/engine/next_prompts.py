@@ -100,7 +100,8 @@ def get_stored_prompt(session: Session, campaign_id: UUID, number: int, slot: in
     )
     found = session.execute(query).one_or_none()
     if found is None:
-        raise NotFound(f"Nobody was asked in round {number}, slot {slot}, turn {turn} of this campaign.")
+        told = f"Nobody was asked in round {number}, slot {slot}, turn {turn} of this campaign"
+        raise NotFound(f"{told}; {_tell_asked(session, campaign_id)}.")
     exchange, proposal, sees = found
     return Shown(
         *(number, slot, turn, Author(proposal.proposer), exchange.model),
@@ -109,3 +110,18 @@ def get_stored_prompt(session: Session, campaign_id: UUID, number: int, slot: in
         prompt_version=exchange.prompt_version,
         messages=exchange.messages,
     )
+
+
+def _tell_asked(session: Session, campaign_id: UUID) -> str:
+    asked = (
+        select(Round.number, Proposal.slot)
+        .join(Proposal, Proposal.round_id == Round.id)
+        .join(Exchange, Exchange.proposal_id == Proposal.id)
+        .where(Round.campaign_id == campaign_id)
+        .distinct()
+    )
+    slots: dict[int, list[int]] = {}
+    for number, slot in session.execute(asked.order_by(Round.number, Proposal.slot)):
+        slots.setdefault(number, []).append(slot)
+    told = (f"round {number} (slots {', '.join(map(str, each))})" for number, each in slots.items())
+    return f"somebody was in {', '.join(told)}" if slots else "nobody was in any round"

@@ -347,7 +347,8 @@ def _tell_bound(spec: CampaignSpec, opening: Opening) -> str:
 
 
 def _tell(bound: Bound) -> str:
-    return (
-        f"{bound.name} are limited to {bound.limit:g}, and with what is kept back for the end"
-        f" {bound.wanted:g} would be needed."
-    )
+    """Of evaluations alone something is kept back."""
+    if bound.name == "candidates":
+        return f"candidates are used up, with {bound.wanted - 1:g} of {bound.limit:g}."
+    kept = "with what is kept back for the end " if bound.name == "evaluations" else ""
+    return f"{bound.name} are limited to {bound.limit:g}, and {kept}{bound.wanted:g} would be needed."

@@ -52,6 +52,11 @@ def test_create_without_name_or_arena_is_refused_before_anything_is_sent(discove
     ran = discovery("campaign", "create", "--name", "x")
     assert (ran.code, ran.out) == (2, "")
     assert "--arena" in ran.err
+    nameless = discovery("campaign", "create", "--arena", "plain", env=api_env)
+    assert (nameless.code, nameless.err.strip()) == (
+        2,
+        "The campaign has no name: give --name, or a FILE that says it.",
+    )
 
 
 def test_refused_fields_are_printed_each_with_what_is_allowed(discovery: Command, api_env: dict[str, str]) -> None:
@@ -108,6 +113,7 @@ def test_commands_tell_the_status_that_they_made(
         assert ran.code == 0, ran.err
         return ran.out.split(" is ")[1].rstrip(".\n")
 
+    assert "what runs may still end" in discovery("campaign", "pause", campaign.id, env=api_env).err
     commands = ("pause", "resume", "cancel", "archive", "unarchive", "delete")
     told = [status_after(command) for command in commands]
     assert told == ["paused", "queued", "cancelled", "cancelled, archived", "cancelled", "deleted"]

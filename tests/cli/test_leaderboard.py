@@ -1,7 +1,6 @@
 """`discovery leaderboard` and `discovery export` against a real API."""
 
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -106,4 +105,16 @@ def test_export_writes_the_file_and_says_what_it_is(
 
 def test_export_wants_one_loss(discovery: Command, api_env: dict[str, str]) -> None:
     assert discovery("export", env=api_env).code == 2
-    assert discovery("export", "--campaign", uuid4(), "--candidate", uuid4(), env=api_env).code == 2
+    nameless = discovery("export", "--candidate", "cdpo", env=api_env)
+    assert (nameless.code, "a name needs the --campaign that it is of" in nameless.err) == (2, True)
+
+
+def test_export_takes_a_name_within_a_campaign(
+    discovery: Command, api_env: dict[str, str], sessions: Sessions, client: Client, tmp_path: Path
+) -> None:
+    play, file = played(sessions, 0.5), tmp_path / "loss.py"
+    for told in ("ipo", id_of(play, "ipo")):
+        ran = discovery("export", "--campaign", play.campaign_id, "--candidate", told, "--to", file, env=api_env)
+        assert (ran.code, file.read_bytes()) == (0, client.candidates.export_module(id_of(play, "ipo"))), ran.err
+    unknown = discovery("export", "--campaign", play.campaign_id, "--candidate", "slic", "--to", file, env=api_env)
+    assert (unknown.code, "is called slic; there are cdpo, ipo, dpo." in unknown.err) == (2, True)

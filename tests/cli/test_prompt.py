@@ -54,7 +54,7 @@ def test_the_next_prompts_and_stored_ones_are_shown(sessions: Sessions, discover
     unknown = discovery("prompt", search.campaign_id, "--round", 7, env=env)
     assert (unknown.code, unknown.err.strip()) == (
         2,
-        "Nobody was asked in round 7, slot 0, turn 0 of this campaign.",
+        "Nobody was asked in round 7, slot 0, turn 0 of this campaign; somebody was in round 1 (slots 0, 1).",
     )
     replayed = discovery("replay", search.campaign_id, env=env)
     # Here the symbolic proposer's replies came from a table, and it says others.

@@ -81,6 +81,9 @@ def test_a_plan_says_what_it_takes_and_what_it_finds(
     ran = discovery("campaign", "plan", file, env=api_env)
     assert ran.code == 0, ran.err
     assert "8 in 2 rounds" in ran.out
+    file.write_text(file.read_text().replace("candidates: 8", "candidates: 4"))
+    shown = discovery("campaign", "plan", file, env=api_env).out.splitlines()[0]
+    assert shown.split() == ["proposals", "4", "in", "1", "round"]
     assert "at most 198: library 6, search 84, confirmation 108, held out 0" in ran.out
     assert "smallest difference found: 0.196 (asked for: 0.2)" in ran.out
     assert discovery("campaign", "plan", file, "--json", env=api_env).json["binds_first"] == "candidates"

@@ -35,8 +35,7 @@ def test_a_campaign_runs_by_itself_to_a_confirmed_discovery(sessions: Sessions) 
     # Two rounds overlap: the second sees what the first one has seen.
     assert [each.snapshot_rounds for each in search.list_rounds()] == [[], [0], [0], [0, 1]]
     assert [each["reason"] for each in search.told("search.over")] == [
-        "The budget has no room for another proposal: candidates are limited to 6, and with what is kept back for the"
-        " end 7 would be needed."
+        "The budget has no room for another proposal: candidates are used up, with 6 of 6."
     ]
     found = progress(search)
     assert (found.rounds_closed, found.candidates) == (4, 6)

@@ -148,7 +148,9 @@ def test_what_waits_when_the_search_ends_is_given_back_with_the_reason_and_count
     told = [(each.status, each.outcome) for _, each in search.list_proposals()]
     assert [status for status, _ in told] == [ProposalStatus.ANSWERED] * 2 + [ProposalStatus.CANCELLED]
     assert told[2][1] is not None
-    assert told[2][1]["message"].startswith("The budget has no room for another proposal: candidates are limited to 2")
+    assert told[2][1]["message"].startswith(
+        "The budget has no room for another proposal: candidates are used up, with 2"
+    )
     with sessions() as session:
         progress = session.get_one(CampaignProgress, search.campaign_id)
         # Of four rounds two were never opened.

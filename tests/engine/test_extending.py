@@ -182,9 +182,12 @@ def test_a_search_that_patience_ended_goes_on_with_more_of_it(sessions: Sessions
 
 def test_only_a_completed_campaign_is_extended_and_only_by_more(sessions: Sessions) -> None:
     search = completed(sessions)
-    with pytest.raises(UnusableFields) as refused:
-        extend(search, candidates=2, target=0.5)
-    assert refused.value.fields == {"body.budgets": "raises no limit, so that nothing more could be proposed"}
+    # Where there was no limit, a new one leaves less room.
+    for narrower in ({"candidates": 2, "target": 0.5}, {"evaluations": 500}):
+        with pytest.raises(UnusableFields) as refused:
+            extend(search, **narrower)
+        told = "raises no limit, so that nothing more could be proposed; the limits are candidates=2"
+        assert refused.value.fields == {"body.budgets": told}
     with sessions.begin() as session:
         archive_campaign(session, search.campaign_id, archived=True)
     with pytest.raises(Conflict, match="archived"):

@@ -71,4 +71,5 @@ def test_a_model_that_only_thinks_in_so_few_tokens_answers(
 def test_where_nothing_is_configured_nothing_is_broken() -> None:
     (found,) = find_models()
     assert found.state == "missing"
-    assert "OPENAI_API_KEY" in found.detail
+    assert found.detail.startswith("there is no key for it")
+    assert found.advice.startswith("Set OPENAI_API_KEY")

@@ -46,7 +46,9 @@ def find_models() -> Iterator[Finding]:
         found = find_model(name, settings, everybodys)
         if isinstance(found, Failure):
             is_asked_for = name in settings.profiles or "model" in settings.model_fields_set
-            yield _tell_failure(name, found, "problem" if is_asked_for else "missing")
+            state: Literal["missing", "problem"] = "problem" if is_asked_for else "missing"
+            has_no_key = found.code is FaultCode.NO_KEY
+            yield _tell_no_key(name, state) if has_no_key else _tell_failure(name, found, state)
         else:
             yield _try(name, found)
 
@@ -69,6 +71,14 @@ def _try(name: str, model: Model) -> Finding:
     if isinstance(outcome, Failure) and not is_thinking:
         return _tell_failure(name, outcome, "problem")
     return _tell_answer(name, model, outcome)
+
+
+def _tell_no_key(name: str, state: Literal["missing", "problem"]) -> Finding:
+    advice = (
+        "Set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint that needs none, or a profile of that name, and start"
+        " the propose workers again. docs/models.md says how."
+    )
+    return Finding(f"model {name}", state, "there is no key for it, so that campaigns that ask it would pause", advice)
 
 
 def _tell_failure(name: str, failure: Failure, state: Literal["missing", "problem"]) -> Finding:
