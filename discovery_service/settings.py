@@ -7,10 +7,10 @@ import os
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from discovery_service.errors import UsageError
@@ -120,10 +120,18 @@ class ModelOptions(Section):
     """For the whole of an answer, however slowly it arrives."""
     max_tokens: int = Field(default=8_192, ge=1, le=1_000_000)
     """Of a reply, with what the model thinks before it."""
+    context_tokens: int | None = Field(default=None, ge=1, le=100_000_000)
+    """What prompt and reply may have together; prompts are cut to what `max_tokens` leaves of it."""
     concurrency: int = Field(default=CALLS_AT_ONCE, ge=1, le=CALLS_AT_ONCE)
     """Calls at once, of each worker."""
     temperature: float | None = Field(default=None, ge=0, le=2)
     """The endpoint's own unless given; some models take no other."""
+
+    @model_validator(mode="after")
+    def reply_leaves_room(self) -> Self:
+        if self.context_tokens is not None and self.max_tokens >= self.context_tokens:
+            raise ValueError(f"max_tokens is {self.max_tokens} and leaves no room for a prompt in context_tokens")
+        return self
 
 
 class ModelProfile(ModelOptions):

@@ -34,6 +34,7 @@ def test_the_name_of_a_variable_is_the_path_of_the_setting(monkeypatch: pytest.M
         ("DISCOVERY__LOG__FORMAT", "xml"),
         ("DISCOVERY__LLM__MODELLE", "x"),
         ("DISCOVERY__LLM__PROFILES__FAST__CONCURRENCY", "9"),
+        ("DISCOVERY__LLM__PROFILES__FAST__CONTEXT_TOKENS", "0"),
     ],
 )
 def test_a_wrong_variable_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -62,6 +63,13 @@ def test_a_profile_of_a_model_is_made_by_its_variables(monkeypatch: pytest.Monke
     assert str(settings.llm.profiles["fast"].output_usd_per_million) == "0.4"
     assert "hunter2" not in json.dumps(settings.redacted())
     assert "hunter2" not in repr(settings)
+
+
+def test_a_reply_that_would_fill_the_whole_context_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCOVERY__LLM__PROFILES__FAST__MODEL", "m")
+    monkeypatch.setenv("DISCOVERY__LLM__PROFILES__FAST__CONTEXT_TOKENS", "8192")
+    with pytest.raises(UsageError, match=r"LLM__PROFILES__FAST cannot be used: .*max_tokens is 8192"):
+        get_settings()
 
 
 def test_the_usual_variables_are_read_and_an_empty_one_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from discovery_service.engine.proposals import settle_proposals
 from discovery_service.engine.questions import list_unpriced
 from discovery_service.engine.rounds import open_next, pass_on
 from discovery_service.engine.verdicts import proceed
+from discovery_service.prompts.fitting import PromptTooLong
 
 MOVING = (CampaignStatus.QUEUED, CampaignStatus.RUNNING)
 
@@ -43,10 +44,19 @@ def advance(session: Session, campaign_id: UUID, finished: UUID | None = None) -
     pass_on(session, campaign, rings=finished is None)
     cut_search(session, campaign, spec)
     proceed(session, campaign_id, finished)
-    while campaign.status is CampaignStatus.RUNNING and open_next(session, campaign, spec):
+    while campaign.status is CampaignStatus.RUNNING and _opens_next(session, campaign, spec):
         # Of an ended search nothing more is to be waited for, perhaps.
         pass_on(session, campaign)
         proceed(session, campaign_id)
+
+
+def _opens_next(session: Session, campaign: Campaign, spec: CampaignSpec) -> bool:
+    """What no prompt can do without may be too long for a model: nothing can be asked until a person mends that."""
+    try:
+        return open_next(session, campaign, spec)
+    except PromptTooLong as error:
+        move(session, campaign, CampaignStatus.PAUSED, f"{error.detail} Then resume.")
+        return False
 
 
 def _pauses_for_prices(session: Session, campaign: Campaign, spec: CampaignSpec) -> bool:

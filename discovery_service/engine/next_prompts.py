@@ -61,10 +61,10 @@ def list_next_prompts(session: Session, campaign: Campaign) -> NextPrompts:
     waiting = rounds.get(number)
     seen = _list_seen(session, campaign, spec, number, rounds)
     ordered = Order.of(None if waiting is None else waiting.ordered).apply(spec)
-    places = {"round_index": number, "taken": 0 if waiting is None else len(list_of_people(session, waiting))}
+    taken = 0 if waiting is None else len(list_of_people(session, waiting))
     archive = read_archive(session, campaign.id, arena.id, seen)
     first: dict[Author, Shown] = {}
-    for each in ask_slots(session, campaign.id, ordered, arena, archive, **places):
+    for each in ask_slots(session, campaign.id, ordered, arena, archive, round_index=number, taken=taken):
         shown = Shown(
             *(number, each.slot, 0, each.whom.author, each.whom.model),
             request=each.request.document(),

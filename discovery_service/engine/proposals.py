@@ -24,15 +24,19 @@ from discovery_service.domain.token_costs import Message, Spent
 from discovery_service.engine.dispatch import ring
 from discovery_service.engine.events import record
 from discovery_service.engine.library import add_candidate
-from discovery_service.engine.questions import find_worst
+from discovery_service.engine.questions import find_room, find_worst
 from discovery_service.engine.spending import can_afford
 from discovery_service.engine.work import EXCHANGE
 from discovery_service.prompts.brief import Message as Said
+from discovery_service.prompts.fitting import fits
 from discovery_service.prompts.parse import FailureCode, Reply, ReplyFailure, parse_reply
 from discovery_service.prompts.repair import ask_again, tell_failure, tell_refusals
 
 IN_MOTION = (ProposalStatus.QUEUED, ProposalStatus.ASKING)
 NOT_AFFORDED = {"code": "budget", "message": "Another question could cost more than the campaign has left."}
+NO_ROOM = {"code": "context", "message": "Another question would not fit into the context of the model's profile."}
+ROOM = "room_tokens"
+"""In the event of a question that was fitted into a model's context: what that left for the prompt."""
 _FUNCTION = re.compile(r"^\s*def\s+([A-Za-z_]\w{0,99})", re.MULTILINE)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -73,8 +77,11 @@ def _settle(session: Session, campaign: Campaign, spec: CampaignSpec, course: Pr
     while (step := course.find_step()).next is not Next.WAIT:
         if step.next is Next.READ:
             _read_reply(session, campaign, course)
-        elif step.next is Next.END or not _ask_again(session, campaign, spec, course, step.turn):
+        elif step.next is Next.END:
             _end(session, campaign, course, step)
+            return
+        elif (why_not := _ask_again(session, campaign, spec, course, step.turn)) is not None:
+            _end(session, campaign, course, step, why_not)
             return
 
 
@@ -109,8 +116,10 @@ def write_exchange(
     messages: Sequence[Message],
     prompt_version: str | None,
     worst: Spent,
+    room: int | None = None,
 ) -> Exchange:
-    """What is to be asked, with what it may cost, before anybody is."""
+    """What is to be asked, with what it may cost, before anybody is. The room that the prompt was fitted into, where
+    there was one, stays in the event: profiles change, and a replay asks for the same."""
     exchange = Exchange(
         campaign_id=campaign.id,
         proposal_id=proposal.id,
@@ -123,20 +132,26 @@ def write_exchange(
     )
     session.add(exchange)
     session.flush()
-    record(session, campaign.id, f"{EXCHANGE.name}.{ExchangeStatus.QUEUED}", exchange.id, turn=turn)
+    fitted = {} if room is None else {ROOM: room}
+    record(session, campaign.id, f"{EXCHANGE.name}.{ExchangeStatus.QUEUED}", exchange.id, turn=turn, **fitted)
     ring(session, EXCHANGE, exchange.id)
     return exchange
 
 
-def _ask_again(session: Session, campaign: Campaign, spec: CampaignSpec, course: ProposalCourse, turn: int) -> bool:
-    """With the reason. False where the budget has no room for it."""
+def _ask_again(
+    session: Session, campaign: Campaign, spec: CampaignSpec, course: ProposalCourse, turn: int
+) -> dict[str, str] | None:
+    """With the reason; why not, where the budget or the model's context has no room for it."""
     if turn == 0:
         raise ValueError(f"Proposal {course.proposal.id} was never asked: whoever opens a round asks its proposals.")
     last, author = course.exchanges[-1], course.author
-    messages = write_repair(author, last, course.candidates.get(last.turn))
+    room = find_room(author, last.model)
+    messages = write_repair(course, last, room)
+    if messages is None:
+        return NO_ROOM
     worst = find_worst(author, last.model, messages)
     if not can_afford(session, campaign.id, spec.budgets, worst):
-        return False
+        return NOT_AFFORDED
     course.exchanges.append(
         write_exchange(
             session,
@@ -147,18 +162,25 @@ def _ask_again(session: Session, campaign: Campaign, spec: CampaignSpec, course:
             messages=messages,
             prompt_version=last.prompt_version,
             worst=worst,
+            room=room,
         )
     )
-    return True
+    return None
 
 
-def write_repair(author: Author, last: Exchange, candidate: Candidate | None) -> list[Message]:
-    """What goes back after an exchange of which no accepted loss came; nothing to who reads the archive itself."""
-    if author is Author.SYMBOLIC:
+def write_repair(course: ProposalCourse, last: Exchange, room: int | None) -> list[Message] | None:
+    """What goes back after an exchange of which no accepted loss came; nothing to who reads the archive itself.
+
+    Earlier corrections are left out where they do not fit. None where not even the last one does.
+    """
+    if course.author is Author.SYMBOLIC:
         return []
-    told = _tell(last, candidate, left=count_repairs(author) - last.turn)
-    said = ask_again([Said(**each) for each in last.messages], last.reply or "", told)
-    return [each.document() for each in said]
+    told = _tell(last, course.candidates.get(last.turn), left=count_repairs(course.author) - last.turn)
+    for before in (last, course.exchanges[0]):
+        said = ask_again([Said(**each) for each in before.messages], last.reply or "", told)
+        if fits(said, room):
+            return [each.document() for each in said]
+    return None
 
 
 def _tell(exchange: Exchange, candidate: Candidate | None, *, left: int) -> str:
@@ -228,14 +250,20 @@ def _write_lineage(session: Session, campaign_id: UUID, child: Candidate, reques
     session.flush()
 
 
-def _end(session: Session, campaign: Campaign, course: ProposalCourse, step: Step) -> None:
+def _end(
+    session: Session,
+    campaign: Campaign,
+    course: ProposalCourse,
+    step: Step,
+    why_not: dict[str, str] | None = None,
+) -> None:
     proposal, last = course.proposal, course.exchanges[-1]
     has_loss = last.turn in course.candidates
     outcome = find_outcome(last, has_loss=has_loss)
     code = {} if has_loss else {"code": outcome["code"]}
-    # Without the means to ask again it ends as it stands.
+    # Where it cannot be asked again it ends as it stands.
     proposal.status = step.status or (ProposalStatus.ANSWERED if has_loss else ProposalStatus.UNPARSABLE)
-    proposal.outcome = outcome if step.status else {**outcome, "not_asked_again": NOT_AFFORDED}
+    proposal.outcome = outcome if why_not is None else {**outcome, "not_asked_again": why_not}
     record(session, campaign.id, f"proposal.{proposal.status}", proposal.id, turns=len(course.exchanges), **code)
     session.flush()
 

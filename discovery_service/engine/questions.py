@@ -1,6 +1,7 @@
 """What is asked of whoever proposes in a slot: the request of the strategy, the prompt, and what an answer may cost."""
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,18 +16,21 @@ from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec, LlmProposer, StrategyName
 from discovery_service.domain.requests import Request
 from discovery_service.domain.states import ExchangeStatus
-from discovery_service.domain.token_costs import NOTHING, Message, Price, Spent, worst_case
+from discovery_service.domain.token_costs import NOTHING, TEMPLATE_TOKENS, Message, Price, Spent, worst_case
 from discovery_service.losses.families import INPUTS, Role
 from discovery_service.losses.passport import describe_passport
 from discovery_service.prompts.brief import Brief, Context, NamedInput
 from discovery_service.prompts.fitting import narrow
 from discovery_service.prompts.templates import VERSION, read_words
+from discovery_service.prompts.tokens import count_cautiously
 from discovery_service.prompts.writing import write_prompt
 from discovery_service.search.ask import ask, show
 from discovery_service.settings import ModelOptions, get_settings
 
 PROMPT_TOKENS = 16_000
 """Of a first prompt: a library of 29 in its table and two parents with their training take about a third."""
+CORRECTION_TOKENS = 1_000
+"""Left free in a model's context behind a first prompt: for a usual reply and what is said to it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Asked:
     messages: list[Message]
     """None for the symbolic proposer, which reads the archive itself."""
     worst: Spent
+    room: int | None
+    """What the model's context leaves for a prompt; None where nobody has told it."""
 
     @property
     def prompt_version(self) -> str | None:
@@ -54,21 +60,28 @@ def ask_slots(
     *,
     round_index: int,
     taken: int = 0,
+    rooms: Mapping[int, int] | None = None,
 ) -> list[Asked]:
-    """All slots of a round that sees this archive, but so many first ones; the same from the same rows."""
+    """All slots of a round that sees this archive, but so many first ones; the same from the same rows.
+
+    `rooms` are those of its slots as they once were, where a round is asked for again; else this machine's profiles
+    tell. Raises PromptTooLong.
+    """
     brief = make_brief(spec, arena)
     asked = []
     for slot in range(taken, spec.strategy.round_size):
         whom = allot(spec, round_index, slot)
         request = ask(spec.strategy, archive, seed=spec.seed, round_index=round_index, slot=slot)
         messages: list[Message] = []
+        room = find_room(whom.author, whom.model) if rooms is None else rooms.get(slot)
         if whom.author is not Author.SYMBOLIC:
             context = _find_context(session, campaign_id, spec, archive, request, whom.author)
-            prompt = write_prompt(brief, context, budget_tokens=PROMPT_TOKENS)
+            left = None if room is None else room - CORRECTION_TOKENS
+            prompt = write_prompt(brief, context, budget_tokens=PROMPT_TOKENS, room_tokens=left)
             messages = [each.document() for each in prompt.messages]
             # Nobody answers to a loss that was left out, or has it for a parent.
             request = narrow(request, prompt.cuts)
-        asked.append(Asked(slot, whom, request, messages, find_worst(whom.author, whom.model, messages)))
+        asked.append(Asked(slot, whom, request, messages, find_worst(whom.author, whom.model, messages), room))
     return asked
 
 
@@ -120,6 +133,17 @@ def find_worst(author: Author, model: str | None, messages: Sequence[Message]) -
         return NOTHING
     options = find_options(model)
     return worst_case(messages, find_schema(VERSION), options.max_tokens, find_price(options))
+
+
+def find_room(author: Author, model: str | None) -> int | None:
+    """Tokens that the model's context leaves for a prompt, beside the longest reply and the reply's schema."""
+    if author is not Author.LLM:
+        return None
+    options = find_options(model)
+    if options.context_tokens is None:
+        return None
+    schema = count_cautiously(json.dumps(find_schema(VERSION)))
+    return options.context_tokens - options.max_tokens - schema - TEMPLATE_TOKENS
 
 
 def find_schema(prompt_version: str) -> dict[str, Any]:

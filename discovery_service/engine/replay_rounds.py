@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import CUT, Arena, Campaign, CampaignProgress, Exchange, Round
+from discovery_service.db.tables import CUT, Arena, Campaign, CampaignProgress, Event, Exchange, Round
 from discovery_service.domain.archive import Archive
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import Budgets, CampaignSpec
@@ -25,6 +27,7 @@ from discovery_service.engine.history import History
 from discovery_service.engine.library import list_library
 from discovery_service.engine.proposals import (
     IN_MOTION,
+    ROOM,
     ProposalCourse,
     find_outcome,
     read_courses,
@@ -64,6 +67,8 @@ class _Replay:
     arena: Arena
     rounds: Mapping[int, Round]
     ledger: Ledger
+    rooms: Mapping[UUID, int]
+    """By exchange, what a model's context left for the prompt when it was written."""
 
 
 def replay_rounds(session: Session, campaign: Campaign, history: History, findings: Findings, redraw: Redraw) -> None:
@@ -73,7 +78,7 @@ def replay_rounds(session: Session, campaign: Campaign, history: History, findin
     spec = CampaignSpec.model_validate(campaign.spec)
     arena = get_arena_of(session, campaign.id, spec.arena)
     ledger = read_ledger(session, campaign.id, spec, arena)
-    on = _Replay(session, campaign, history, findings, redraw, arena, rounds, ledger)
+    on = _Replay(session, campaign, history, findings, redraw, arena, rounds, ledger, _read_rooms(session, campaign.id))
     for number, each in rounds.items():
         if number == LIBRARY_ROUND:
             _replay_library(on, each, spec)
@@ -90,6 +95,12 @@ def replay_rounds(session: Session, campaign: Campaign, history: History, findin
             where = f"round {number}"
             findings.compare(What.SNAPSHOT, where, each.snapshot_rounds, f"{type(error).__name__}: {error}")
     _replay_end(on, max(rounds))
+
+
+def _read_rooms(session: Session, campaign_id: UUID) -> dict[UUID, int]:
+    query = select(Event.subject_id, Event.payload[ROOM].as_integer())
+    query = query.where(Event.campaign_id == campaign_id, Event.payload.has_key(ROOM))
+    return {exchange_id: room for exchange_id, room in session.execute(query) if exchange_id is not None}
 
 
 def _replay_library(on: _Replay, library: Round, spec: CampaignSpec) -> None:
@@ -129,7 +140,8 @@ def _find_opening(on: _Replay, number: int, spec: CampaignSpec, last: int, exten
     people = () if made_in is None else list_of_people(on.session, made_in)
     opening = Opening(number, on.arena, on.ledger.before(number), kept, made_in, people)
     for seen in range(find_first_seen(spec, number), last + 1):
-        decision = decide(on.session, on.campaign.id, free, opening, range(seen + 1))
+        # How many are asked does not depend on how long their prompts may be.
+        decision = decide(on.session, on.campaign.id, free, opening, range(seen + 1), rooms={})
         if decision.stop is not None:
             return {"ends": decision.stop}
         if decision.slots:
@@ -175,9 +187,12 @@ def _replay_proposals(on: _Replay, each: Round, spec: CampaignSpec) -> None:
     archive = read_archive(on.session, on.campaign.id, on.arena.id, each.snapshot_rounds)
     ordered, taken = Order.of(each.ordered).apply(spec), len(list_of_people(on.session, each))
     places = {"round_index": each.number, "taken": taken}
-    asked = ask_slots(on.session, on.campaign.id, ordered, on.arena, archive, **places)
+    courses = read_courses(on.session, Round.id == each.id)
+    firsts = {course.proposal.slot: course.exchanges[0].id for course in courses if course.exchanges}
+    rooms = {slot: on.rooms[exchange_id] for slot, exchange_id in firsts.items() if exchange_id in on.rooms}
+    asked = ask_slots(on.session, on.campaign.id, ordered, on.arena, archive, rooms=rooms, **places)
     seen = _Seen(each.number, spec, show(spec.strategy.name, archive), {one.slot: one for one in asked})
-    for course in read_courses(on.session, Round.id == each.id):
+    for course in courses:
         if not course.author.is_machine:
             continue
         _replay_question(on, seen, course)
@@ -211,7 +226,7 @@ def _replay_question(on: _Replay, seen: _Seen, course: ProposalCourse) -> None:
 
 def _replay_repair(on: _Replay, seen: _Seen, course: ProposalCourse, exchange: Exchange) -> None:
     last = course.exchanges[exchange.turn - 1]
-    messages = write_repair(course.author, last, course.candidates.get(last.turn))
+    messages = write_repair(course, last, on.rooms.get(exchange.id))
     on.findings.compare(What.PROMPT, seen.where(course, exchange.turn), exchange.messages, messages)
 
 

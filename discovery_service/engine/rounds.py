@@ -272,7 +272,15 @@ def _try_to_open(session: Session, campaign: Campaign, spec: CampaignSpec, openi
     return decision.slots > 0
 
 
-def decide(session: Session, campaign_id: UUID, spec: CampaignSpec, opening: Opening, seen: range) -> Decision:
+def decide(
+    session: Session,
+    campaign_id: UUID,
+    spec: CampaignSpec,
+    opening: Opening,
+    seen: range,
+    *,
+    rooms: Mapping[int, int] | None = None,
+) -> Decision:
     """Nothing is written."""
     archive = read_archive(session, campaign_id, opening.arena.id, seen)
     why = find_stop(spec.budgets, archive)
@@ -280,7 +288,7 @@ def decide(session: Session, campaign_id: UUID, spec: CampaignSpec, opening: Ope
         return Decision(why)
     ordered = Order.of(None if opening.waiting is None else opening.waiting.ordered).apply(spec)
     places = {"round_index": opening.number, "taken": len(opening.proposed)}
-    asked = ask_slots(session, campaign_id, ordered, opening.arena, archive, **places)
+    asked = ask_slots(session, campaign_id, ordered, opening.arena, archive, rooms=rooms, **places)
     calls = [NOTHING] * len(opening.proposed) + [each.worst for each in asked]
     trainings = count_trainings(spec, opening.arena, len(calls))
     slots = [
@@ -319,6 +327,7 @@ def _open(
             messages=each.messages,
             prompt_version=each.prompt_version,
             worst=each.worst,
+            room=each.room,
         )
 
 

@@ -11,8 +11,9 @@ from discovery_service.prompts.question import Question
 from discovery_service.prompts.templates import read_words
 
 
-def write_prompt(brief: Brief, context: Context, *, budget_tokens: int) -> Prompt:
-    """As the strategy asks. Raises PromptTooLong where not even what it cannot do without fits into the budget."""
+def write_prompt(brief: Brief, context: Context, *, budget_tokens: int, room_tokens: int | None = None) -> Prompt:
+    """As the strategy asks. Raises PromptTooLong where not even what it cannot do without fits into the budget, or
+    into the room that a model's context leaves."""
     words = read_words()
     asked: Question | Conversation
     match context.strategy:
@@ -26,4 +27,4 @@ def write_prompt(brief: Brief, context: Context, *, budget_tokens: int) -> Promp
             asked = Question(brief, alone, words, is_measured=True)
         case StrategyName.DISCOPOP:
             asked = Conversation(brief, context, words)
-    return fit(words.version, asked.write, asked.list_expendable(), budget_tokens)
+    return fit(words.version, asked.write, asked.list_expendable(), budget_tokens, room_tokens)

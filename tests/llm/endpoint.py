@@ -1,6 +1,7 @@
 """An endpoint on loopback that does to the real client whatever endpoints do, in the order in which a test says so."""
 
 import json
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -73,6 +74,29 @@ def replying(
         if usage is not ...:
             document["usage"] = usage
         handler.send(HTTPStatus.OK, document)
+
+    return behave
+
+
+_TOKEN = re.compile(r" *[A-Za-z]{1,5}|\d|[^\S ]| *[^A-Za-z\d\s]")
+
+
+def limited_to(context_tokens: int, text: str = '{"code": "x"}') -> Behaviour:
+    """Replies where prompt, schema and the longest reply fit into the context of a small model, as vLLM does."""
+
+    def behave(handler: Handler) -> None:
+        request = handler.server.requests[-1]
+        said = [each["content"] for each in request["messages"]] + [json.dumps(request.get("response_format"))]
+        tokens = sum(4 + len(_TOKEN.findall(each)) for each in said)
+        limit = request["max_tokens"]
+        if tokens + limit <= context_tokens:
+            replying(text, tokens=(tokens, 50))(handler)
+            return
+        told = (
+            f"'max_tokens' or 'max_completion_tokens' is too large: {limit}. This model's maximum context length is"
+            f" {context_tokens} tokens and your request has {tokens} input tokens."
+        )
+        failing(400, told)(handler)
 
     return behave
 

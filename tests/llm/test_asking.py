@@ -14,7 +14,7 @@ import pytest
 from discovery_service.domain.token_costs import NOTHING, Spent
 from tests.llm import endpoint as endpoints
 from tests.llm.conftest import PRICE, QUESTION, StartEndpoint, Waits, model_at
-from tests.llm.endpoint import KEY, Behaviour, Handler, failing, replying, sending
+from tests.llm.endpoint import KEY, Behaviour, Handler, failing, limited_to, replying, sending
 from workers.llm.asking import ATTEMPTS, LONGEST_WAIT_S, Question, ask, worst_case
 from workers.llm.models import Model
 from workers.llm.outcomes import Consequence, Failure, FaultCode, Outcome, Reply
@@ -128,6 +128,34 @@ def test_what_holds_no_reply_ends_this_proposal_alone(
 
 
 @pytest.mark.parametrize(
+    "behaviour",
+    [
+        failing(400, "Your input is too long.", code="context_length_exceeded"),
+        failing(413, "Request Entity Too Large"),
+        sending(b"<html>413</html>", status=413, content_type="text/html"),
+        # As vLLM, llama.cpp, Ollama and llama-cpp-python say it, in some of their versions.
+        limited_to(1010),
+        failing(400, "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens."),
+        failing(400, "The decoder prompt (length 9000) is longer than the maximum model length of 4096."),
+        failing(400, "max_tokens must be at least 1, got -186."),
+        failing(400, "the request exceeds the available context size. try increasing the context size"),
+        sending(b'{"error": {"code": 500, "message": "no", "type": "exceed_context_size_error"}}', status=500),
+        sending(b'{"error": "the input length exceeds the context length"}', status=400),
+        failing(500, "input length exceeds maximum context length"),
+        failing(400, "Requested tokens (2285) exceed context window of 2048"),
+    ],
+)
+def test_a_prompt_that_is_too_long_ends_this_proposal_alone_and_names_what_to_set(
+    start_endpoint: StartEndpoint, waits: Waits, behaviour: Behaviour
+) -> None:
+    endpoint = start_endpoint(otherwise=behaviour)
+    failure = fails(ask(model_at(endpoint), QUESTION, waits))
+    assert (failure.code, failure.consequence, failure.spent) == (FaultCode.TOO_LONG, Consequence.GIVE_UP, NOTHING)
+    assert "context_tokens" in failure.message
+    assert (len(endpoint.requests), waits.waited) == (1, [])
+
+
+@pytest.mark.parametrize(
     ("behaviour", "code"),
     [
         (failing(401, "Incorrect API key"), FaultCode.UNAUTHORIZED),
@@ -138,7 +166,8 @@ def test_what_holds_no_reply_ends_this_proposal_alone(
         (sending(b"<html>404</html>", status=404, content_type="text/html"), FaultCode.NOT_FOUND),
         (failing(410, "The model is retired"), FaultCode.NOT_FOUND),
         (failing(400, "max_tokens is too large: 1000"), FaultCode.BAD_REQUEST),
-        (failing(413, "too much"), FaultCode.BAD_REQUEST),
+        # Of the longest reply alone, so that no prompt would do.
+        (failing(400, "This model's maximum context length is 1000 tokens."), FaultCode.BAD_REQUEST),
         (failing(307, Location="http://127.0.0.1:1/"), FaultCode.BAD_REQUEST),
     ],
 )

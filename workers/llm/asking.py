@@ -107,7 +107,9 @@ async def _ask_in_a_dialect_that_it_takes(client: AsyncOpenAI, model: Model, que
                 **_request(model, question), **dialect.arguments(question.schema, model.options.max_tokens)
             )
         except APIStatusError as error:
-            complaint = faults.complaint_of(error) if error.status_code in _REFUSALS else ""
+            # Of what is too long some speak of "max_completion_tokens" too.
+            is_about_request = error.status_code in _REFUSALS and not faults.is_too_long(error, model)
+            complaint = faults.complaint_of(error) if is_about_request else ""
             simpler = dialect.after_refusal(complaint, asked_schema=question.schema is not None)
             if simpler is None:
                 raise

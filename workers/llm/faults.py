@@ -20,6 +20,17 @@ _UNSTORABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _QUOTA = re.compile(r"insufficient|credit balance|out of credits|hard limit", re.IGNORECASE)
 _FILTER = re.compile(r"content.?filter|content.?policy|moderation|flagged", re.IGNORECASE)
 _MAY_BE_FILTERED = {400, 403, 422}
+# Codes of OpenAI and llama.cpp, and what these, vLLM, Ollama and llama-cpp-python say of a prompt that is too long.
+_TOO_LONG = re.compile(
+    r"context_length_exceeded|exceed_context_size_error"
+    r"|maximum context length is \d|longer than the maximum model length|fit into the model \(context length"
+    r"|max_tokens must be at least 1, got -|exceeds? the available context size|exceed context window"
+    r"|input length exceeds (?:the |maximum )*context length|prompt (?:is )?too long",
+    re.IGNORECASE,
+)
+_CONTEXT_TOLD = re.compile(r"maximum context length is (\d+)", re.IGNORECASE)
+# llama.cpp and Ollama have told it as a fault of their own.
+_MAY_BE_TOO_LONG = {400, 413, 422, 500}
 # What lies before the endpoint gave up waiting; the model behind it may have worked all the while.
 _GATEWAY_TIMEOUTS = {408, 504, 524}
 _NEVER_ARRIVED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
@@ -73,6 +84,12 @@ def of_status(error: APIStatusError, model: Model, worst: Spent) -> Failure:
     said = quote(_message_of(error.body), model)
     if status in _MAY_BE_FILTERED and _FILTER.search(complaint):
         return Failure(FaultCode.FILTERED, Consequence.GIVE_UP, f"A filter of {model.base_url} refused it{said}.")
+    if is_too_long(error, model):
+        message = (
+            f"The prompt is too long for {model.name} at {model.base_url}{said}. Give its profile the context_tokens"
+            " that the endpoint takes, and prompts are cut to them (docs/models.md)."
+        )
+        return Failure(FaultCode.TOO_LONG, Consequence.GIVE_UP, message)
     if status in (401, 403):
         message = f"{model.base_url} does not take the key for {model.name}{said}. Set another one (docs/models.md)."
         return Failure(FaultCode.UNAUTHORIZED, Consequence.PAUSE, message)
@@ -91,6 +108,17 @@ def of_status(error: APIStatusError, model: Model, worst: Spent) -> Failure:
         return _later(FaultCode.OVERLOADED, error, message, worst if status in _GATEWAY_TIMEOUTS else NOTHING)
     message = f"{model.base_url} refuses the request with status {status}{said}. Mend the model's profile."
     return Failure(FaultCode.BAD_REQUEST, Consequence.PAUSE, message)
+
+
+def is_too_long(error: APIStatusError, model: Model) -> bool:
+    """Whether another prompt may fit where this one did not: not where the longest reply alone fills the context."""
+    if error.status_code not in _MAY_BE_TOO_LONG:
+        return False
+    complaint = complaint_of(error)
+    told = _CONTEXT_TOLD.search(complaint)
+    if told and int(told[1]) <= model.options.max_tokens:
+        return False
+    return error.status_code == 413 or _TOO_LONG.search(complaint) is not None
 
 
 def _later(code: FaultCode, error: APIStatusError, message: str, spent: Spent) -> Failure:

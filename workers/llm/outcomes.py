@@ -37,6 +37,7 @@ class FaultCode(StrEnum):
     QUOTA = "insufficient_quota"
     NOT_FOUND = "model_not_found"
     BAD_REQUEST = "bad_request"
+    TOO_LONG = "context_length_exceeded"
     FILTERED = "content_filter"
     EMPTY = "empty_reply"
     CUT_WHILE_THINKING = "no_tokens_left"
