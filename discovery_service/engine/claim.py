@@ -18,9 +18,10 @@ from discovery_service.db.tables import Campaign, Worker
 from discovery_service.domain.isolation import Level
 from discovery_service.domain.states import CampaignStatus, is_final, is_legal
 from discovery_service.engine.campaigns import lock_campaigns, pause_for, settle_cancelling
+from discovery_service.engine.charges import write_charges
 from discovery_service.engine.dispatch import ring
 from discovery_service.engine.events import record
-from discovery_service.engine.work import WorkKind
+from discovery_service.engine.work import EXCHANGE, WorkKind
 from discovery_service.errors import IllegalTransition
 
 log = structlog.get_logger(__name__)
@@ -164,6 +165,9 @@ def crash(session: Session, held: Claim, reason: str, *, counts: bool = True) ->
         target = kind.waiting
     ended: dict[str, Any] = {} if target is kind.waiting else {"finished_at": func.now()}
     _let_go(session, held, target, crashes=crashes, interruptions=interruptions, **ended)
+    if kind is EXCHANGE:
+        # What the endpoint may have charged for a call whose worker was lost stays, whatever becomes of the campaign.
+        write_charges(session, held.campaign_id)
     reason = storable(reason)
     facts = {"attempt": held.attempt, "reason": reason, "counts": counts}
     record(session, held.campaign_id, f"{kind.name}.crashed", held.id, **facts)

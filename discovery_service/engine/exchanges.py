@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import Campaign, CampaignProgress, Exchange, Proposal, Round
+from discovery_service.db.tables import Campaign, Exchange, Proposal, Round
 from discovery_service.domain.archive import Archive
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
@@ -22,6 +22,7 @@ from discovery_service.domain.token_costs import NOTHING, Message, Spent
 from discovery_service.engine.archive import read_archive
 from discovery_service.engine.arenas import get_arena_of
 from discovery_service.engine.campaigns import lock_campaigns, pause_for
+from discovery_service.engine.charges import write_charges
 from discovery_service.engine.claim import Claim, claim, finish
 from discovery_service.engine.proposals import NOT_AFFORDED
 from discovery_service.engine.spending import can_afford
@@ -181,7 +182,7 @@ def put_back_and_pause(session: Session, posed: Posed, failure: dict[str, str], 
 def _end(session: Session, posed: Posed, status: ExchangeStatus, spent: Spent, **values: Any) -> bool:
     is_ours = finish(session, posed.held, status, **_columns(posed, spent), **values)
     if is_ours:
-        _write_progress(session, posed.held.campaign_id)
+        write_charges(session, posed.held.campaign_id)
     return is_ours
 
 
@@ -215,18 +216,3 @@ def _columns(posed: Posed, spent: Spent) -> dict[str, Any]:
         "tokens_out": before.tokens_out + spent.tokens_out,
         "cost_usd": cost,
     }
-
-
-def _write_progress(session: Session, campaign_id: UUID) -> None:
-    """What all calls that have ended were charged."""
-    tokens = func.coalesce(Exchange.tokens_in, 0) + func.coalesce(Exchange.tokens_out, 0)
-    ended = (Exchange.campaign_id == campaign_id, Exchange.status != ExchangeStatus.ASKING)
-    session.execute(
-        update(CampaignProgress)
-        .where(CampaignProgress.campaign_id == campaign_id)
-        .values(
-            tokens=select(func.coalesce(func.sum(tokens), 0)).where(*ended).scalar_subquery(),
-            cost_usd=select(func.coalesce(func.sum(Exchange.cost_usd), 0)).where(*ended).scalar_subquery(),
-        )
-        .execution_options(synchronize_session=False)
-    )

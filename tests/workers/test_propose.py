@@ -15,7 +15,7 @@ from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Event, Exchange
 from discovery_service.domain.states import CampaignStatus, ExchangeStatus, ProposalStatus
 from discovery_service.engine.campaigns import cancel_campaign, pause_campaign, resume_campaign
-from discovery_service.engine.claim import crash
+from discovery_service.engine.claim import MAX_CRASHES, crash
 from discovery_service.engine.exchanges import answer, pose, put_back
 from discovery_service.engine.work import EXCHANGE
 from discovery_service.settings import get_settings
@@ -324,6 +324,32 @@ def test_a_worker_lost_in_the_middle_of_a_call_does_not_have_it_paid_twice_beyon
     assert (exchange.status, (exchange.failure or {})["code"]) == (ExchangeStatus.FAILED, "budget")
     assert asking.progress().tokens == exchange.reserved_tokens
     assert asking.get_campaign().status is CampaignStatus.COMPLETED
+
+
+@pytest.mark.parametrize(("counts", "ends"), [(True, "abandoned"), (False, "cancelled")])
+def test_what_a_lost_worker_may_have_been_charged_is_told_when_nobody_asks_again(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch, *, counts: bool, ends: str
+) -> None:
+    """After crashes that abandon the question, and after one that the campaign's cancellation follows."""
+    with Endpoint() as endpoint:
+        asking = Asking(sessions, library=["dpo"], proposers=models(endpoint, monkeypatch))
+        asking.search(until=lambda: bool(asking.list_proposals()))
+        [(_, proposal)] = asking.list_proposals()
+        [exchange] = asking.list_exchanges(proposal.id)
+        lost = MAX_CRASHES if counts else 1
+        for _ in range(lost):
+            with sessions.begin() as session:
+                posed = pose(session, exchange.id, asking.worker_id)
+            assert posed is not None
+            with sessions.begin() as session:
+                assert crash(session, posed.held, "its worker was lost", counts=counts)
+        with sessions.begin() as session:
+            cancel_campaign(session, asking.campaign_id)
+    [exchange] = asking.list_exchanges(proposal.id)
+    told, worst = asking.progress(), exchange.reserved_usd
+    assert (exchange.status, asking.get_campaign().status) == (ends, CampaignStatus.CANCELLED)
+    assert worst is not None
+    assert (told.tokens, told.cost_usd) == (lost * (exchange.reserved_tokens or 0), lost * worst)
 
 
 @pytest.mark.parametrize(
