@@ -24,6 +24,7 @@ from discovery_service.engine.arenas import get_arena_of
 from discovery_service.engine.campaigns import lock_campaigns, pause_for
 from discovery_service.engine.charges import write_charges
 from discovery_service.engine.claim import Claim, claim, finish
+from discovery_service.engine.events import record
 from discovery_service.engine.proposals import NOT_AFFORDED
 from discovery_service.engine.spending import can_afford
 from discovery_service.engine.work import EXCHANGE
@@ -182,8 +183,32 @@ def put_back_and_pause(session: Session, posed: Posed, failure: dict[str, str], 
 def _end(session: Session, posed: Posed, status: ExchangeStatus, spent: Spent, **values: Any) -> bool:
     is_ours = finish(session, posed.held, status, **_columns(posed, spent), **values)
     if is_ours:
+        _tell_overrun(session, posed, spent)
         write_charges(session, posed.held.campaign_id)
     return is_ours
+
+
+def _tell_overrun(session: Session, posed: Posed, spent: Spent) -> None:
+    """An endpoint may charge more than it was limited to, for what the model thought or for its own view of a prompt.
+    It is counted as it was charged, so that no later call finds room that is not there."""
+    query = select(Exchange.reserved_tokens, Exchange.reserved_usd).where(Exchange.id == posed.held.id)
+    tokens, cost = session.execute(query).one()
+    if spent.tokens <= (tokens or 0) and (spent.cost_usd or 0) <= (cost or 0):
+        return
+    record(
+        session,
+        posed.held.campaign_id,
+        "exchange.overrun",
+        posed.held.id,
+        attempt=posed.held.attempt,
+        reserved=_show_cost(tokens or 0, cost),
+        charged=_show_cost(spent.tokens, spent.cost_usd),
+        message=f"The endpoint of {posed.model} charged more than it was limited to; further calls have the less room.",
+    )
+
+
+def _show_cost(tokens: int, cost: Decimal | None) -> dict[str, float | None]:
+    return {"tokens": tokens, "cost_usd": None if cost is None else float(cost)}
 
 
 def _charge(session: Session, posed: Posed, spent: Spent, *, is_asked_again: bool) -> None:

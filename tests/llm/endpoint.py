@@ -78,6 +78,15 @@ def replying(
     return behave
 
 
+def overcharging(text: str = '{"code": "x"}') -> Behaviour:
+    """A reply of which more is charged than the request allowed, as where thinking is counted apart from max_tokens."""
+
+    def behave(handler: Handler) -> None:
+        replying(text, tokens=(100, 5 * handler.server.requests[-1]["max_tokens"]))(handler)
+
+    return behave
+
+
 _TOKEN = re.compile(r" *[A-Za-z]{1,5}|\d|[^\S ]| *[^A-Za-z\d\s]")
 
 

@@ -81,6 +81,15 @@ def test_what_a_call_costs_is_within_what_was_reserved_for_it(start_endpoint: St
         assert spent.cost_usd <= reserved.cost_usd
 
 
+def test_what_an_endpoint_charges_beyond_its_limit_is_told_as_it_was_charged(
+    start_endpoint: StartEndpoint, waits: Waits
+) -> None:
+    model = model_at(start_endpoint(endpoints.overcharging()))
+    reply = replies(ask(model, QUESTION, waits))
+    assert reply.spent == Spent(100, 5000, PRICE.of(100, 5000))
+    assert reply.spent.tokens > worst_case(model, QUESTION).tokens
+
+
 def test_without_prices_tokens_are_known_and_dollars_are_not(start_endpoint: StartEndpoint, waits: Waits) -> None:
     model = model_at(start_endpoint(), price=None)
     assert worst_case(model, QUESTION).cost_usd is None

@@ -30,6 +30,7 @@ from tests.llm.endpoint import (
     failing,
     flooding,
     limited_to,
+    overcharging,
     replying,
     sending,
     staying_silent,
@@ -324,6 +325,32 @@ def test_a_worker_lost_in_the_middle_of_a_call_does_not_have_it_paid_twice_beyon
     assert (exchange.status, (exchange.failure or {})["code"]) == (ExchangeStatus.FAILED, "budget")
     assert asking.progress().tokens == exchange.reserved_tokens
     assert asking.get_campaign().status is CampaignStatus.COMPLETED
+
+
+@pytest.mark.parametrize("budgets", [{"tokens": 30_000}, {"cost_usd": 0.05}])
+def test_a_charge_beyond_what_was_reserved_is_told_and_leaves_no_room_for_another_question(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch, budgets: dict[str, Any]
+) -> None:
+    with Endpoint(otherwise=overcharging(say("nonsense"))) as endpoint:
+        asking = Asking(
+            sessions,
+            library=["dpo"],
+            proposers=models(endpoint, monkeypatch),
+            budgets={"candidates": 6, **budgets},
+            strategy={"name": "evolve", "round_size": 2},
+        )
+        first, second = asking.ask()
+        # Neither a correction of it, nor the one beside it that was reserved already, nor another round.
+        assert len(endpoint.requests) == 1
+    charged = 100 + 5 * 8192
+    assert (first.status, second.status) == (ExchangeStatus.ANSWERED, ExchangeStatus.FAILED)
+    assert (second.failure or {})["code"] == "budget"
+    assert asking.progress().tokens == charged
+    [told] = asking.told("exchange.overrun")
+    assert told["reserved"] == {"tokens": first.reserved_tokens, "cost_usd": float(first.reserved_usd or 0)}
+    assert told["charged"] == {"tokens": charged, "cost_usd": float(first.cost_usd or 0)}
+    assert asking.get_campaign().status is CampaignStatus.COMPLETED
+    assert len(asking.list_rounds()) == 2
 
 
 @pytest.mark.parametrize(("counts", "ends"), [(True, "abandoned"), (False, "cancelled")])
