@@ -155,6 +155,10 @@ class Exchange(Keyed, Work, Base):
     reserved_usd: Mapped[Decimal | None] = mapped_column(Numeric(14, 6))
     cost_usd: Mapped[Decimal | None] = mapped_column(Numeric(14, 6))
     failure: Mapped[dict[str, Any] | None]
+    not_before: Mapped[datetime | None]
+    """Until when its endpoint wants to be left alone, where it said so."""
+    deferrals: Mapped[int] = mapped_column(server_default="0")
+    """Attempts that such a wait followed and that cost nothing: none of them says that the endpoint will not answer."""
 
 
 class Candidate(Keyed, Work, Base):

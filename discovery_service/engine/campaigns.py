@@ -23,7 +23,7 @@ from discovery_service.domain.states import (
 from discovery_service.engine.arenas import pin_arenas
 from discovery_service.engine.dispatch import RING_AT_MOST, ring, ring_for_step
 from discovery_service.engine.events import record
-from discovery_service.engine.work import WORK_KINDS, WorkKind
+from discovery_service.engine.work import WORK_KINDS, WorkKind, is_due
 from discovery_service.errors import Conflict, IllegalTransition, NotFound, Unprocessable, UnusableFields
 
 
@@ -134,7 +134,7 @@ def resume_campaign(session: Session, campaign_id: UUID) -> Campaign:
     move(session, campaign, target)
     for kind in WORK_KINDS:
         waiting = select(kind.table.id).where(kind.table.campaign_id == campaign.id, kind.table.status == kind.waiting)
-        ring(session, kind, *session.scalars(waiting.order_by(kind.table.id).limit(RING_AT_MOST)))
+        ring(session, kind, *session.scalars(waiting.where(is_due(kind)).order_by(kind.table.id).limit(RING_AT_MOST)))
     ring_for_step(session, campaign.id)
     return campaign
 

@@ -21,7 +21,7 @@ from discovery_service.engine.campaigns import lock_campaigns, pause_for, settle
 from discovery_service.engine.charges import write_charges
 from discovery_service.engine.dispatch import ring
 from discovery_service.engine.events import record
-from discovery_service.engine.work import EXCHANGE, WorkKind
+from discovery_service.engine.work import EXCHANGE, WorkKind, is_due
 from discovery_service.errors import IllegalTransition
 
 log = structlog.get_logger(__name__)
@@ -52,7 +52,8 @@ class Renewal:
 def claim(
     session: Session, kind: WorkKind, row_id: UUID, worker_id: UUID, *, isolation: Level | None = None
 ) -> Claim | None:
-    """Take the row if it waits, its campaign runs and the worker is one still. None is normal: another was faster.
+    """Take the row if it waits and is due, its campaign runs and the worker is one still. None is normal: another was
+    faster.
 
     `isolation`, where the work wants a jail, is what this worker's reaches; its campaign may demand more.
     To be committed at once: others claim beside it, and whoever ends work waits until none of them does.
@@ -72,6 +73,7 @@ def claim(
             table.id == row_id,
             table.status == kind.waiting,
             table.cancel_requested_at.is_(None),
+            is_due(kind),
             runs.with_for_update(read=True).exists(),
             works.exists(),
         )
@@ -96,7 +98,9 @@ def hand_on(session: Session, kind: WorkKind, row_id: UUID) -> None:
     """Ring for another worker, where this one can do nothing about a row that still waits."""
     table = kind.table
     waits = select(table.id).join(Campaign, Campaign.id == table.campaign_id)
-    waits = waits.where(table.id == row_id, table.status == kind.waiting, Campaign.status == CampaignStatus.RUNNING)
+    waits = waits.where(
+        table.id == row_id, table.status == kind.waiting, is_due(kind), Campaign.status == CampaignStatus.RUNNING
+    )
     if session.scalar(waits) is not None:
         ring(session, kind, row_id)
 

@@ -5,6 +5,7 @@ leaves behind what the endpoint may have charged.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -33,6 +34,9 @@ from discovery_service.search.ask import show
 MOST_ATTEMPTS = 5
 """A minute apart, by the sweep; each has tried for about a minute itself."""
 
+LONGEST_DEFERRAL = timedelta(hours=1)
+"""That an endpoint may ask for; whoever wants more time than that needs a person to look."""
+
 
 @dataclass(frozen=True)
 class Posed:
@@ -51,6 +55,8 @@ class Posed:
     snapshot: tuple[int, ...]
     proposals_before: int
     """Of the same proposer, in the order of rounds and slots."""
+    deferrals: int
+    """Earlier attempts that the endpoint put off."""
     before: Spent
     """What earlier attempts were charged."""
     reserved: Spent
@@ -99,6 +105,7 @@ def pose(session: Session, exchange_id: UUID, worker_id: UUID) -> Posed | None:
         turn=exchange.turn,
         snapshot=tuple(made_in.snapshot_rounds),
         proposals_before=_count_before(session, made_in, proposal),
+        deferrals=exchange.deferrals,
         before=before,
         reserved=Spent(tokens_out=exchange.reserved_tokens or 0, cost_usd=exchange.reserved_usd or Decimal(0)),
     )
@@ -160,16 +167,33 @@ def cancel(session: Session, posed: Posed, spent: Spent = NOTHING) -> bool:
     return _end(session, posed, ExchangeStatus.CANCELLED, spent)
 
 
-def put_back(session: Session, posed: Posed, failure: dict[str, str], spent: Spent = NOTHING) -> bool:
-    """It waits again, until the sweep rings for it a minute later; without the means for another call it fails, and it
-    ends with a campaign that was cancelled meanwhile."""
+def put_back(
+    session: Session,
+    posed: Posed,
+    failure: dict[str, str],
+    spent: Spent = NOTHING,
+    *,
+    wait: timedelta | None = None,
+) -> bool:
+    """It waits again, until the sweep rings for it a minute later, or after the wait that its endpoint asked for;
+    without the means for another call it fails, and it ends with a campaign that was cancelled meanwhile."""
     # Before the row, here and in `cancel_campaign`; or the two could wait for each other.
     lock_campaigns(session, [posed.held.campaign_id])
     _charge(session, posed, spent, is_asked_again=True)
     if not can_afford(session, posed.held.campaign_id, posed.spec.budgets, NOTHING):
         return fail(session, posed, {**failure, "not_asked_again": NOT_AFFORDED["message"]}, spent)
-    told = {"code": failure["code"], "message": failure["message"]}
-    return _end(session, posed, ExchangeStatus.QUEUED, spent, told=told, rung_at=func.now())
+    told: dict[str, Any] = {"code": failure["code"], "message": failure["message"]}
+    values: dict[str, Any] = {"rung_at": func.now(), "not_before": None}
+    if wait is not None:
+        told["again_after_s"] = wait.total_seconds()
+        values["not_before"] = func.now() + wait
+        values["deferrals"] = posed.deferrals + (spent == NOTHING)
+    return _end(session, posed, ExchangeStatus.QUEUED, spent, told=told, **values)
+
+
+def count_attempts(posed: Posed) -> int:
+    """With this one, without those that the endpoint put off."""
+    return posed.held.attempt - posed.deferrals
 
 
 def put_back_and_pause(session: Session, posed: Posed, failure: dict[str, str], spent: Spent = NOTHING) -> bool:

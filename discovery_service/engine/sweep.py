@@ -15,7 +15,7 @@ from discovery_service.domain.states import CampaignStatus
 from discovery_service.engine.campaigns import lock_campaigns, settle_cancelling
 from discovery_service.engine.claim import LEASE, Claim, crash
 from discovery_service.engine.dispatch import RING_AT_MOST, ring
-from discovery_service.engine.work import WORK_KINDS, WorkKind
+from discovery_service.engine.work import WORK_KINDS, WorkKind, is_due
 from discovery_service.engine.workers import UNSEEN_AFTER
 
 RING_AGAIN_AFTER = timedelta(seconds=60)
@@ -89,6 +89,7 @@ def _ring_again(session: Session, kind: WorkKind, ring_again_after: timedelta) -
         .join(Campaign, Campaign.id == table.campaign_id)
         .where(
             table.status == kind.waiting,
+            is_due(kind),
             Campaign.status == CampaignStatus.RUNNING,
             or_(table.rung_at.is_(None), table.rung_at < func.now() - ring_again_after),
         )

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sqlalchemy import ColumnElement, func, or_, true
+
 from discovery_service.db.tables import Candidate, Evaluation, Exchange
 from discovery_service.domain.states import CandidateStatus, EvaluationStatus, ExchangeStatus
 
@@ -53,3 +55,10 @@ EVALUATION = WorkKind(
 )
 
 WORK_KINDS = (EXCHANGE, CANDIDATE, EVALUATION)
+
+
+def is_due(kind: WorkKind) -> ColumnElement[bool]:
+    """Of what waits: whether it may be begun by now. Only an endpoint of a language model asks for time."""
+    if kind is not EXCHANGE:
+        return true()
+    return or_(Exchange.not_before.is_(None), Exchange.not_before <= func.now())

@@ -8,8 +8,8 @@ from sqlalchemy.exc import OperationalError
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import ApiKey, Campaign, GateCheck, Idempotency, Worker
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus
-from discovery_service.engine.campaigns import cancel_campaign, get_campaign
-from discovery_service.engine.claim import claim
+from discovery_service.engine.campaigns import cancel_campaign, get_campaign, pause_campaign, resume_campaign
+from discovery_service.engine.claim import claim, hand_on
 from discovery_service.engine.dispatch import RING_AT_MOST, unit_of_work
 from discovery_service.engine.sweep import Swept, sweep
 from discovery_service.engine.work import EVALUATION, EXCHANGE, WORK_KINDS, WorkKind
@@ -131,6 +131,23 @@ def test_work_is_rung_for_again_after_a_minute(stage: Stage, bell: RecordingBell
     row_id = stage.add_work()
     stage.set((EVALUATION, row_id), rung_at=func.now() - timedelta(seconds=seconds))
     assert sweep_once(stage.sessions, bell).rung == is_rung
+
+
+@pytest.mark.parametrize(("seconds", "is_due"), [(60, False), (-1, True)])
+def test_a_question_is_rung_for_and_taken_only_once_its_endpoint_wants_to_be_asked(
+    stage: Stage, bell: RecordingBell, *, seconds: int, is_due: bool
+) -> None:
+    """Neither by the sweep nor by a resumption, and by no message that comes late."""
+    row_id = stage.add_work(EXCHANGE)
+    stage.set((EXCHANGE, row_id), rung_at=LONG_AGO, not_before=func.now() + timedelta(seconds=seconds))
+    assert sweep_once(stage.sessions, bell).rung == is_due
+    bell.rings.clear()
+    with unit_of_work(stage.sessions, bell) as session:
+        hand_on(session, EXCHANGE, row_id)
+        pause_campaign(session, stage.campaign_id)
+        resume_campaign(session, stage.campaign_id)
+    assert [task for task, *_ in bell.rings if task == EXCHANGE.task] == [EXCHANGE.task] * is_due
+    assert (stage.claim(EXCHANGE, row_id) is not None) == is_due
 
 
 @pytest.mark.parametrize("status", [CampaignStatus.QUEUED, CampaignStatus.PAUSED])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -9,13 +10,15 @@ from celery import shared_task
 from sqlalchemy.orm import Session
 
 from discovery_service.domain.authors import Author
-from discovery_service.domain.token_costs import NOTHING
+from discovery_service.domain.token_costs import NOTHING, Spent
 from discovery_service.engine.claim import crash, hand_on
 from discovery_service.engine.exchanges import (
+    LONGEST_DEFERRAL,
     MOST_ATTEMPTS,
     Posed,
     answer,
     cancel,
+    count_attempts,
     fail,
     find_profile,
     pose,
@@ -30,7 +33,7 @@ from discovery_service.engine.work import EXCHANGE
 from discovery_service.errors import UsageError
 from discovery_service.settings import get_openai_settings, get_settings
 from workers.fleet import find_worker_id
-from workers.llm.asking import Question, worst_case
+from workers.llm.asking import LONGEST_WAIT_S, Question, worst_case
 from workers.llm.asking import ask as ask_model
 from workers.llm.models import Model, find_model, find_recorded
 from workers.llm.outcomes import Consequence, Failure, FaultCode, Outcome, Reply
@@ -44,6 +47,8 @@ from workers.symbolic.propose import NothingNew, propose, write_reply
 log = structlog.get_logger(__name__)
 
 _turns = Turns()
+_FAR_S = 1e9
+"""An endpoint may say any number, and dates end."""
 
 
 @shared_task(name=EXCHANGE.task)
@@ -176,10 +181,22 @@ def _write(session: Session, posed: Posed, outcome: Outcome) -> None:
             cancel(session, posed, spent)
         case Consequence.HOLD:
             put_back(session, posed, failure, spent)
-        case Consequence.RETRY if posed.held.attempt % MOST_ATTEMPTS:
-            put_back(session, posed, failure, spent)
         case Consequence.RETRY:
-            tried = f"It was asked {MOST_ATTEMPTS} times, a minute apart; resume to try again. {failure['message']}"
-            put_back_and_pause(session, posed, {**failure, "message": tried}, spent)
+            _ask_later(session, posed, outcome, failure, spent)
         case Consequence.PAUSE:
             put_back_and_pause(session, posed, failure, spent)
+
+
+def _ask_later(session: Session, posed: Posed, outcome: Failure, failure: dict[str, str], spent: Spent) -> None:
+    """A minute later, or when the endpoint has said; not by itself once it was asked often, or wants very long."""
+    wait = timedelta(seconds=min(outcome.retry_after_s or 0.0, _FAR_S))
+    if wait > LONGEST_DEFERRAL:
+        why = f"It is to be asked again in {wait.total_seconds() / 3600:.1f} hours; resume then. {failure['message']}"
+        put_back_and_pause(session, posed, {**failure, "message": why}, spent)
+        return
+    is_asked_for = wait.total_seconds() > LONGEST_WAIT_S
+    if (is_asked_for and spent == NOTHING) or count_attempts(posed) % MOST_ATTEMPTS:
+        put_back(session, posed, failure, spent, wait=wait if is_asked_for else None)
+        return
+    tried = f"It was asked {MOST_ATTEMPTS} times, a minute apart; resume to try again. {failure['message']}"
+    put_back_and_pause(session, posed, {**failure, "message": tried}, spent)
