@@ -9,6 +9,7 @@ from discovery_service.cli.connection import connect
 from discovery_service.cli.output import AsJson, as_plain, print_fields, print_json, printable
 from discovery_service.cli.spec_file import read_campaign
 from discovery_service.client import Plan, PlannedCalls, PlannedConfirmation
+from discovery_service.errors import UsageError
 
 _HOUR_S = 3600
 
@@ -17,13 +18,18 @@ def plan(
     file: Annotated[Path, typer.Argument(metavar="SPEC", help="YAML or JSON as `create` takes it; - reads stdin.")],
     as_json: AsJson = False,
 ) -> None:
-    """Say what a campaign would take and how small a difference it would find. Nothing is created."""
+    """Say what a campaign would take and how small a difference it would find. Nothing is created.
+
+    A spec of which not even the library could be measured is told as one that cannot be used.
+    """
     spec = read_campaign(file)["spec"]
     with connect() as client:
         found = client.campaigns.plan(spec=spec)
     if as_json:
         print_json(as_plain(found))
-    else:
+    if found.binds_first is None:
+        raise UsageError(printable(" ".join(found.notes)))
+    if not as_json:
         print_plan(found)
 
 
@@ -32,7 +38,7 @@ def print_plan(found: Plan) -> None:
     print_fields(
         [
             ("proposals", f"{found.proposals} in {found.rounds} round{'' if found.rounds == 1 else 's'}"),
-            ("ended by", found.binds_first or "nothing: not even the library can be measured"),
+            ("ended by", found.binds_first),
             (
                 "evaluations",
                 f"at most {counts.total}: library {counts.library}, search {counts.search},"

@@ -48,7 +48,9 @@ def test_create_reads_standard_input(discovery: Command, api_env: dict[str, str]
     assert discovery("campaign", "create", "-", "--json", env=api_env, stdin=text).json["name"] == "x"
 
 
-def test_create_without_name_or_arena_is_refused_before_anything_is_sent(discovery: Command) -> None:
+def test_create_without_name_or_arena_is_refused_before_anything_is_sent(
+    discovery: Command, api_env: dict[str, str]
+) -> None:
     ran = discovery("campaign", "create", "--name", "x")
     assert (ran.code, ran.out) == (2, "")
     assert "--arena" in ran.err

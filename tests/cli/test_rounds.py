@@ -88,3 +88,17 @@ def test_a_plan_says_what_it_takes_and_what_it_finds(
     assert "smallest difference found: 0.196 (asked for: 0.2)" in ran.out
     assert discovery("campaign", "plan", file, "--json", env=api_env).json["binds_first"] == "candidates"
     assert list(client.campaigns.list()) == []
+
+
+def test_a_plan_without_room_for_the_library_is_a_spec_that_cannot_be_used(
+    discovery: Command, api_env: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "campaign.yaml"
+    file.write_text("name: x\nspec: {arena: panel, library: [dpo, ipo], budgets: {evaluations: 20}}\n")
+    ran = discovery("campaign", "plan", file, env=api_env)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(
+        "Not even the library can be measured: it takes 6 evaluations and the end 108, and 20 are"
+    )
+    told = discovery("campaign", "plan", file, "--json", env=api_env)
+    assert (told.code, told.json["binds_first"], told.json["confirmations"]) == (2, None, [])

@@ -2,13 +2,11 @@
 
 import threading
 from collections.abc import Sequence
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 import workers.settling
@@ -22,7 +20,7 @@ from discovery_service.engine.exchanges import answer, pose, put_back
 from discovery_service.engine.work import EXCHANGE
 from discovery_service.settings import get_settings
 from tests.conftest import RecordingBell
-from tests.engine.searching import OTHERS, say
+from tests.engine.searching import say
 from tests.llm.endpoint import (
     Behaviour,
     Endpoint,
@@ -31,7 +29,6 @@ from tests.llm.endpoint import (
     dripping,
     failing,
     flooding,
-    limited_to,
     overcharging,
     replying,
     sending,
@@ -122,74 +119,6 @@ def test_what_a_person_has_to_mend_pauses_the_campaign_and_keeps_the_question(
     assert reason in (campaign.status_reason or "")
     assert (exchange.status, exchange.finished_at) == (status, None)
     assert asking.progress().tokens == 0
-
-
-def open_first(asking: Asking) -> UUID:
-    """Its question."""
-    asking.search(until=lambda: bool(asking.list_proposals()))
-    [(_, proposal)] = asking.list_proposals()
-    [exchange] = asking.list_exchanges(proposal.id)
-    return exchange.id
-
-
-def pass_time(asking: Asking, exchange_id: UUID) -> Exchange:
-    """As the wait of a question ends."""
-    with asking.sessions.begin() as session:
-        exchange = session.get_one(Exchange, exchange_id)
-        exchange.not_before = None if exchange.not_before is None else func.now()
-        return exchange
-
-
-def test_an_endpoint_is_left_alone_for_as_long_as_it_says_and_that_is_no_failure(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("workers.llm.asking.ATTEMPTS", 1)
-    put_off, failed = failing(429, "slower", Retry_After="600"), failing(500, "oh no")
-    script = [*[failed] * 4, *[put_off] * 7]
-    with Endpoint(*script, otherwise=replying(say("exp"))) as endpoint:
-        asking = Asking(sessions, library=["dpo"], proposers=models(endpoint, monkeypatch))
-        exchange_id = open_first(asking)
-        for asked in range(1, len(script) + 1):
-            asking.answer(exchange_id)
-            with sessions() as session:
-                exchange = session.get_one(Exchange, exchange_id)
-            assert (exchange.status, len(endpoint.requests)) == (ExchangeStatus.QUEUED, asked)
-            if exchange.not_before is not None:
-                # Of the same transaction, and so by the same clock.
-                assert exchange.rung_at is not None
-                assert exchange.not_before - exchange.rung_at == timedelta(seconds=600)
-                asking.answer(exchange_id)
-                assert len(endpoint.requests) == asked
-                pass_time(asking, exchange_id)
-        assert asking.get_campaign().status is CampaignStatus.RUNNING
-        assert asking.told("exchange.queued")[-1]["again_after_s"] == 600
-        [exchange] = asking.ask()
-    assert exchange.status is ExchangeStatus.ANSWERED
-
-
-@pytest.mark.parametrize(
-    ("behaviour", "asked", "reason"),
-    [
-        (failing(429, "tomorrow", Retry_After="86400"), 1, "asked again in 24.0 hours; resume then"),
-        (failing(429, "never", Retry_After="1e300"), 1, "resume then"),
-        # It may have been charged each time, so that it is not tried for ever.
-        (failing(504, "later", Retry_After="600"), 5, "It was asked 5 times"),
-    ],
-)
-def test_a_wait_beyond_reason_or_one_that_costs_pauses_the_campaign(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour, asked: int, reason: str
-) -> None:
-    with Endpoint(otherwise=behaviour) as endpoint:
-        asking = Asking(sessions, library=["dpo"], proposers=models(endpoint, monkeypatch))
-        exchange_id = open_first(asking)
-        for _ in range(asked):
-            asking.answer(exchange_id)
-            exchange = pass_time(asking, exchange_id)
-        assert len(endpoint.requests) == asked
-    campaign = asking.get_campaign()
-    assert campaign.status is CampaignStatus.PAUSED
-    assert reason in (campaign.status_reason or "")
-    assert (exchange.status, exchange.not_before) == (ExchangeStatus.QUEUED, None)
 
 
 @pytest.mark.parametrize(
@@ -288,80 +217,6 @@ def test_whatever_an_endpoint_does_ends_with_its_reason_in_the_events_and_within
         assert asking.told("campaign.paused")[0]["reason"] == campaign.status_reason
         assert asked == (1 if code == "insufficient_quota" else 5)
         assert progress.tokens == 0
-
-
-def test_prompts_too_long_for_a_model_fail_one_by_one_and_the_campaign_goes_on(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Endpoint(otherwise=limited_to(10_000, say("exp"))) as endpoint:
-        proposers = models(endpoint, monkeypatch)
-        asking = Asking(sessions, library=["dpo"], proposers=proposers, budgets={"candidates": 2})
-        exchanges = asking.ask()
-    campaign = asking.get_campaign()
-    assert campaign.status is CampaignStatus.COMPLETED, campaign.status_reason
-    assert [each.status for each in exchanges] == [ExchangeStatus.FAILED] * 2
-    told = [(each["code"], each["message"]) for each in asking.told("exchange.failed")]
-    for _, proposal in asking.list_proposals():
-        outcome = proposal.outcome or {}
-        assert (proposal.status, outcome["code"]) == (ProposalStatus.FAILED, "context_length_exceeded")
-        assert "context_tokens" in outcome["message"]
-        assert (outcome["code"], outcome["message"]) in told
-    assert asking.progress().tokens == 0
-
-
-@pytest.mark.parametrize("guidance", ["", "\u8981\u7b80\u5355\u3002" * 40])
-def test_prompts_and_corrections_are_fitted_into_the_context_that_a_profile_names(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch, guidance: str
-) -> None:
-    """Of a library that would not fit, and replies that the gate refuses until nothing more fits."""
-    reply = say("nonsense").replace("return", "x = beta\n" * 150 + "    return")
-    with Endpoint(otherwise=limited_to(8_500, reply)) as endpoint:
-        proposers = models(endpoint, monkeypatch, CONTEXT_TOKENS="8500", MAX_TOKENS="4000")
-        spec = {"library": ["dpo", *OTHERS[:12]], "guidance": guidance, "proposers": proposers}
-        asking = Asking(sessions, budgets={"candidates": 4}, **spec)
-        exchanges = asking.ask()
-        lengths = [len(each["messages"]) for each in endpoint.requests]
-    assert [each.failure for each in exchanges] == [None] * len(exchanges)
-    assert {each.status for each in exchanges} == {ExchangeStatus.ANSWERED}
-    assert asking.get_campaign().status is CampaignStatus.COMPLETED
-    # The second correction goes without the first one, as both together would not fit.
-    assert lengths.count(4) == len(lengths) - lengths.count(2) >= lengths.count(2) == 4
-    assert all("are left out for length" in str(each.messages) for each in exchanges)
-    assert asking.list_differing() == []
-    # Profiles change; what was asked was asked all the same.
-    models(endpoint, monkeypatch, CONTEXT_TOKENS="200000")
-    assert asking.list_differing() == []
-
-
-def test_a_correction_that_does_not_fit_is_not_asked_for_and_the_proposal_says_so(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reply = say("nonsense").replace("return", "x = beta\n" * 1000 + "    return")
-    with Endpoint(otherwise=limited_to(10_000, reply)) as endpoint:
-        proposers = models(endpoint, monkeypatch, CONTEXT_TOKENS="10000", MAX_TOKENS="4000")
-        asking = Asking(sessions, library=["dpo"], proposers=proposers, budgets={"candidates": 1})
-        [exchange] = asking.ask()
-    [(_, proposal)] = asking.list_proposals()
-    assert exchange.status is ExchangeStatus.ANSWERED
-    assert (proposal.outcome or {})["not_asked_again"]["code"] == "context"
-    assert asking.list_differing() == []
-
-
-def test_a_context_that_no_prompt_fits_into_pauses_the_campaign_until_its_profile_is_mended(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Endpoint(otherwise=replying(say("exp"))) as endpoint:
-        proposers = models(endpoint, monkeypatch, CONTEXT_TOKENS="9000")
-        asking = Asking(sessions, library=["dpo"], proposers=proposers, budgets={"candidates": 1})
-        assert asking.ask() == []
-        campaign = asking.get_campaign()
-        assert campaign.status is CampaignStatus.PAUSED
-        assert "give its profile a larger context_tokens" in (campaign.status_reason or "")
-        models(endpoint, monkeypatch, CONTEXT_TOKENS="20000")
-        with sessions.begin() as session:
-            resume_campaign(session, asking.campaign_id)
-        [exchange] = asking.ask()
-    assert exchange.status is ExchangeStatus.ANSWERED
 
 
 def test_an_answer_that_does_not_tell_what_it_used_is_charged_at_its_worst(

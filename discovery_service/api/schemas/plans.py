@@ -77,7 +77,7 @@ class PlannedConfirmationRead(BaseModel):
 class PlanRead(BaseModel):
     model_config = example(**_PLAN)
 
-    proposals: int = Field(description="As many as the budgets have room for.")
+    proposals: int = Field(description="As many as the budgets have room for: one is begun where its worst case fits.")
     rounds: int
     evaluations: PlannedEvaluationsRead = Field(description="At most; what was measured before is charged like new.")
     core_seconds: float | None = Field(description="On one core; null where the cost in some arena is not known.")
@@ -85,7 +85,9 @@ class PlanRead(BaseModel):
         description="Of language models: first prompts and usual replies, no corrections."
     )
     worst: PlannedCallsRead = Field(description="As the service reserves it, with every correction.")
-    confirmations: list[PlannedConfirmationRead] = Field(description="The search's arena first.")
+    confirmations: list[PlannedConfirmationRead] = Field(
+        description="The search's arena first; none if not even the library fits."
+    )
     binds_first: str | None = Field(description="The budget that ends the search; null if not even the library fits.")
     notes: list[str]
 

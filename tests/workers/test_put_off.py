@@ -1,0 +1,84 @@
+"""Endpoints that say when they want to be asked again."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func
+
+from discovery_service.db.sessions import Sessions
+from discovery_service.db.tables import Exchange
+from discovery_service.domain.states import CampaignStatus, ExchangeStatus
+from tests.engine.searching import say
+from tests.llm.endpoint import Behaviour, Endpoint, failing, replying
+from tests.workers.asking import Asking, models
+
+pytestmark = pytest.mark.usefixtures("in_process")
+
+
+def open_first(asking: Asking) -> UUID:
+    """Its question."""
+    asking.search(until=lambda: bool(asking.list_proposals()))
+    [(_, proposal)] = asking.list_proposals()
+    [exchange] = asking.list_exchanges(proposal.id)
+    return exchange.id
+
+
+def pass_time(asking: Asking, exchange_id: UUID) -> Exchange:
+    """As the wait of a question ends."""
+    with asking.sessions.begin() as session:
+        exchange = session.get_one(Exchange, exchange_id)
+        exchange.not_before = None if exchange.not_before is None else func.now()
+        return exchange
+
+
+def test_an_endpoint_is_left_alone_for_as_long_as_it_says_and_that_is_no_failure(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.llm.asking.ATTEMPTS", 1)
+    put_off, failed = failing(429, "slower", Retry_After="600"), failing(500, "oh no")
+    script = [*[failed] * 4, *[put_off] * 7]
+    with Endpoint(*script, otherwise=replying(say("exp"))) as endpoint:
+        asking = Asking(sessions, library=["dpo"], proposers=models(endpoint, monkeypatch))
+        exchange_id = open_first(asking)
+        for asked in range(1, len(script) + 1):
+            asking.answer(exchange_id)
+            with sessions() as session:
+                exchange = session.get_one(Exchange, exchange_id)
+            assert (exchange.status, len(endpoint.requests)) == (ExchangeStatus.QUEUED, asked)
+            if exchange.not_before is not None:
+                # Of the same transaction, and so by the same clock.
+                assert exchange.rung_at is not None
+                assert exchange.not_before - exchange.rung_at == timedelta(seconds=600)
+                asking.answer(exchange_id)
+                assert len(endpoint.requests) == asked
+                pass_time(asking, exchange_id)
+        assert asking.get_campaign().status is CampaignStatus.RUNNING
+        assert asking.told("exchange.queued")[-1]["again_after_s"] == 600
+        [exchange] = asking.ask()
+    assert exchange.status is ExchangeStatus.ANSWERED
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "asked", "reason"),
+    [
+        (failing(429, "tomorrow", Retry_After="86400"), 1, "asked again in 24.0 hours; resume then"),
+        (failing(429, "never", Retry_After="1e300"), 1, "resume then"),
+        # It may have been charged each time, so that it is not tried for ever.
+        (failing(504, "later", Retry_After="600"), 5, "It was asked 5 times"),
+    ],
+)
+def test_a_wait_beyond_reason_or_one_that_costs_pauses_the_campaign(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour, asked: int, reason: str
+) -> None:
+    with Endpoint(otherwise=behaviour) as endpoint:
+        asking = Asking(sessions, library=["dpo"], proposers=models(endpoint, monkeypatch))
+        exchange_id = open_first(asking)
+        for _ in range(asked):
+            asking.answer(exchange_id)
+            exchange = pass_time(asking, exchange_id)
+        assert len(endpoint.requests) == asked
+    campaign = asking.get_campaign()
+    assert campaign.status is CampaignStatus.PAUSED
+    assert reason in (campaign.status_reason or "")
+    assert (exchange.status, exchange.not_before) == (ExchangeStatus.QUEUED, None)
