@@ -101,9 +101,12 @@ class View:
 
 def tell_event(event: Event) -> str:
     """Short, without ids."""
-    facts = ", ".join(
-        f"{key} {value}" for key, value in event.payload.items() if isinstance(value, str | int | float) and value != ""
-    )
+    shown = {
+        key: ", ".join(value) if key == "names" else value
+        for key, value in event.payload.items()
+        if key == "names" or (isinstance(value, str | int | float) and value != "")
+    }
+    facts = ", ".join(f"{key} {value}" for key, value in shown.items())
     return f"{event.kind}{f': {facts}' if facts else ''}"
 
 

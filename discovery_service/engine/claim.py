@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, func, null, or_, select, update
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import Campaign, Worker
+from discovery_service.db.tables import Campaign, Candidate, Evaluation, Worker
 from discovery_service.domain.isolation import Level
 from discovery_service.domain.states import CampaignStatus, is_final, is_legal
 from discovery_service.engine.campaigns import lock_campaigns, pause_for, settle_cancelling
 from discovery_service.engine.charges import write_charges
 from discovery_service.engine.dispatch import ring
 from discovery_service.engine.events import record
-from discovery_service.engine.work import EXCHANGE, WorkKind, is_due
+from discovery_service.engine.work import CANDIDATE, EVALUATION, EXCHANGE, WorkKind, is_due
 from discovery_service.errors import IllegalTransition
 
 log = structlog.get_logger(__name__)
@@ -130,7 +130,7 @@ def finish(
 ) -> bool:
     """Write the outcome under (id, attempt). False: the lease was lost meanwhile and nothing was written.
 
-    `told` goes into the event beside the attempt.
+    `told` goes into the event beside the attempt, the candidate's name and why it was refused.
     """
     if not is_legal(held.kind.held, status):
         raise IllegalTransition(f"A {held.kind.name} cannot go from {held.kind.held} to {status}.")
@@ -139,10 +139,13 @@ def finish(
     if status is held.kind.waiting and _is_too_late(session, held):
         status = held.kind.cancelled
     ended = {} if status is held.kind.waiting else {"finished_at": func.now()}
-    if not _let_go(session, held, status, **ended, **values):
+    let_go = _let_go(session, held, status, **ended, **values)
+    if let_go is None:
         log.info("claim.fenced", kind=held.kind.name, id=str(held.id), attempt=held.attempt)
         return False
-    facts = {"attempt": held.attempt, **(told or {})}
+    refusal = values.get("refusal") or {}
+    why = {part: refusal[part] for part in ("code", "message") if part in refusal}
+    facts = {"attempt": held.attempt, **let_go.facts, **why, **(told or {})}
     record(session, held.campaign_id, f"{held.kind.name}.{status}", held.id, **facts)
     settle_cancelling(session, held.campaign_id)
     return True
@@ -168,14 +171,15 @@ def crash(session: Session, held: Claim, reason: str, *, counts: bool = True) ->
     else:
         target = kind.waiting
     ended: dict[str, Any] = {} if target is kind.waiting else {"finished_at": func.now()}
-    _let_go(session, held, target, crashes=crashes, interruptions=interruptions, **ended)
+    let_go = _let_go(session, held, target, crashes=crashes, interruptions=interruptions, **ended)
+    named = {} if let_go is None else let_go.facts
     if kind is EXCHANGE:
         # What the endpoint may have charged for a call whose worker was lost stays, whatever becomes of the campaign.
         write_charges(session, held.campaign_id)
     reason = storable(reason)
-    facts = {"attempt": held.attempt, "reason": reason, "counts": counts}
+    facts = {"attempt": held.attempt, **named, "reason": reason, "counts": counts}
     record(session, held.campaign_id, f"{kind.name}.crashed", held.id, **facts)
-    record(session, held.campaign_id, f"{kind.name}.{target}", held.id, attempt=held.attempt)
+    record(session, held.campaign_id, f"{kind.name}.{target}", held.id, attempt=held.attempt, **named)
     if target is kind.waiting:
         ring(session, kind, held.id)
         return True
@@ -199,16 +203,35 @@ def storable(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode(errors="replace").decode()[:MOST_REASON]
 
 
-def _let_go(session: Session, held: Claim, status: StrEnum, **values: Any) -> bool:
+class _LetGo(NamedTuple):
+    name: str | None
+    """Of the candidate, where the work is about one."""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {} if self.name is None else {"name": self.name}
+
+
+def _let_go(session: Session, held: Claim, status: StrEnum, **values: Any) -> _LetGo | None:
     table = held.kind.table
     let_go = session.execute(
         update(table)
         .where(*_is_ours(held))
         .values(status=status, lease_owner=None, lease_expires_at=None, **values)
-        .returning(table.id)
+        .returning(_find_name(held.kind))
         .execution_options(synchronize_session=False)
-    )
-    return let_go.one_or_none() is not None
+    ).one_or_none()
+    return None if let_go is None else _LetGo(let_go[0])
+
+
+def _find_name(kind: WorkKind) -> Any:
+    """For the same statement."""
+    if kind is CANDIDATE:
+        return Candidate.name
+    if kind is EVALUATION:
+        named = select(Candidate.name).where(Candidate.id == Evaluation.candidate_id)
+        return named.correlate(Evaluation).scalar_subquery()
+    return null()
 
 
 def _is_ours(held: Claim) -> tuple[ColumnElement[bool], ...]:

@@ -60,7 +60,8 @@ def _halve(session: Session, campaign_id: UUID, field: Field) -> bool:
     has_halved = False
     waiting = (entry for entry in field.entries if not (entry.goes_on or entry.is_stopped or entry.is_cut))
     for round_id, group in groupby(waiting, key=lambda entry: entry.round_id):
-        stopped = find_stopped(list(group))
+        entries = list(group)
+        stopped = find_stopped(entries)
         if stopped is None:
             continue
         session.execute(
@@ -69,7 +70,8 @@ def _halve(session: Session, campaign_id: UUID, field: Field) -> bool:
             .values(stopped_slots=stopped)
             .execution_options(synchronize_session=False)
         )
-        record(session, campaign_id, "round.halved", round_id, stopped=stopped)
+        names = [entry.name for entry in entries if entry.slot in stopped]
+        record(session, campaign_id, "round.halved", round_id, stopped=stopped, names=names)
         has_halved = True
     return has_halved
 

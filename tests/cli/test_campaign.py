@@ -54,7 +54,7 @@ def test_create_without_name_or_arena_is_refused_before_anything_is_sent(
     ran = discovery("campaign", "create", "--name", "x")
     assert (ran.code, ran.out) == (2, "")
     assert "--arena" in ran.err
-    nameless = discovery("campaign", "create", "--arena", "plain", env=api_env)
+    nameless = discovery("campaign", "create", "--arena", "plain")
     assert (nameless.code, nameless.err.strip()) == (
         2,
         "The campaign has no name: give --name, or a FILE that says it.",

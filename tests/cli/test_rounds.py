@@ -67,6 +67,8 @@ def test_a_round_shows_what_was_asked_answered_refused_and_measured(
     (lost,) = [line for line in shown.out.splitlines() if f"  {OTHERS[0]}  " in line]
     assert "stopped after its first tuning" in lost
     assert "stopped" not in won
+    (refused,) = search.told("candidate.rejected")
+    assert (refused["name"], refused["message"]) == ("nonsense", "There is no such name.")
     extended = discovery("campaign", "extend", search.campaign_id, "--budget", "candidates=3", env=api_env)
     assert extended.out.endswith("is running.\n"), extended.err
     again = discovery("campaign", "extend", search.campaign_id, "--budget", "candidates=9", env=api_env)

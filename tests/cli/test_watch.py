@@ -10,7 +10,7 @@ from rich.console import Console
 from discovery_service.api.schemas.campaigns import CampaignRead
 from discovery_service.cli import watch
 from discovery_service.cli.progress import find_share, list_stages, tell_progress, tell_time
-from discovery_service.cli.watch import Milestones, Paused, View
+from discovery_service.cli.watch import Milestones, Paused, View, tell_event
 from discovery_service.client import Campaign, Event
 
 (EXAMPLE,) = CampaignRead.model_config["json_schema_extra"]["examples"]  # type: ignore[index]
@@ -105,6 +105,11 @@ def test_without_a_terminal_there_are_milestones_with_what_stands_then() -> None
         "[0:47, 61 evaluations] round.closed: number 2; best so far trust_first_annotator (llm):"
         " +0.410 [+0.120, +0.700] less dpo; screened, which confirms nothing; ends in about 3:23"
     ]
+
+
+def test_whom_a_halving_stopped_is_said_by_name() -> None:
+    halved = event("round.halved", stopped=[0, 3], names=["exp", "lrml"])
+    assert tell_event(halved) == "round.halved: names exp, lrml"
 
 
 def test_a_paused_campaign_is_not_waited_for() -> None:

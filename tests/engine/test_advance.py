@@ -37,6 +37,13 @@ def test_a_campaign_runs_by_itself_to_a_confirmed_discovery(sessions: Sessions) 
     assert [each["reason"] for each in search.told("search.over")] == [
         "The budget has no room for another proposal: candidates are used up, with 6 of 6."
     ]
+    # Events say whom they are about.
+    names = {name for *_, name, _ in search.list_candidates()}
+    for kind in ("candidate.accepted", "evaluation.succeeded"):
+        assert {each["name"] for each in search.told(kind)} == names
+    halved = [name for each in search.told("round.halved") for name in each["names"]]
+    assert len(halved) == sum(len(each["stopped"]) for each in search.told("round.halved")) > 0
+    assert set(halved) < names
     found = progress(search)
     assert (found.rounds_closed, found.candidates) == (4, 6)
     assert search.counts(Purpose.TUNE)["dpo"] == 11
@@ -147,7 +154,11 @@ def test_of_twins_judged_beside_each_other_the_later_slot_is_refused(sessions: S
         proposed = search.list_candidates()[len(LIBRARY) :]
         accepted, rejected = CandidateStatus.ACCEPTED, CandidateStatus.REJECTED
         assert [each[-1] for each in proposed] == [accepted, rejected, accepted, rejected]
-        assert search.told("candidate.rejected") == [{"code": "duplicate", "twin": OTHERS[0]}] * 2
+        told = search.told("candidate.rejected")
+        assert [(each["name"], each["code"], each["twin"]) for each in told] == [
+            (OTHERS[0], "duplicate", OTHERS[0])
+        ] * 2
+        assert all(each["message"].startswith(f"The loss behaves like {OTHERS[0]}") for each in told)
     assert search.list_differing() == []
 
 

@@ -179,7 +179,7 @@ def test_the_event_of_an_end_carries_what_is_told_of_it(stage: Stage) -> None:
         finish(session, held, CandidateStatus.REJECTED, told={"code": "duplicate", "twin": "dpo"})
     with stage.sessions() as session:
         payload = session.scalar(select(Event.payload).where(Event.kind == "candidate.rejected"))
-    assert payload == {"attempt": 1, "code": "duplicate", "twin": "dpo"}
+    assert payload == {"attempt": 1, "name": "a_loss", "code": "duplicate", "twin": "dpo"}
 
 
 def test_what_is_finished_is_finished_once(stage: Stage) -> None:

@@ -52,7 +52,12 @@ def _reject_twins(session: Session, campaign: Campaign, settled: Round) -> None:
                 candidate.status = CandidateStatus.REJECTED
                 candidate.refusal = {**refusal, "all": [refusal]}
                 candidate.twin = twin.document() | {"library": None}
-                facts = {"code": refusal["code"], "twin": twin.name}
+                facts = {
+                    "name": candidate.name,
+                    "code": refusal["code"],
+                    "message": refusal["message"],
+                    "twin": twin.name,
+                }
                 record(session, campaign.id, f"candidate.{CandidateStatus.REJECTED}", candidate.id, **facts)
                 continue
         before.append((candidate.name, fingerprint))
