@@ -160,8 +160,9 @@ def tell_export(exported: Exported | None) -> list[str]:
     if exported is None:
         return ["Nothing is exported: nothing new that was proposed has come through its screen."]
     last = exported.check.splitlines()[-1] if exported.check else "nothing"
-    command = shlex.join([os.path.relpath(sys.executable), "-I", str(exported.path), "--check"])
-    said = [f"Exported to {exported.path}; `{command}` says: {last}"]
+    path = os.path.relpath(exported.path)
+    command = shlex.join([os.path.relpath(sys.executable), "-I", path, "--check"])
+    said = [f"Exported to {path}; `{command}` says: {last}"]
     if not exported.is_confirmed:
         said.insert(0, f"What leaves is no discovery. {exported.shown}")
     return said

@@ -1,5 +1,6 @@
 """What `discovery demo` plans, and what it tells of a campaign that has ended."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -93,12 +94,12 @@ def test_a_find_is_told_with_its_interval_and_its_module(
     exported = export_best(client, found, tmp_path / "loss.py")
     assert exported is not None
     assert (exported.is_confirmed, exported.path.exists()) == (True, True)
-    told = tell_export(exported)[0]
-    assert told.startswith(f"Exported to {tmp_path / 'loss.py'}; `")
+    told, path = tell_export(exported)[0], os.path.relpath(tmp_path / "loss.py")
+    assert told.startswith(f"Exported to {path}; `")
     command = shlex.split(told.split("`")[1])
     assert (Path(command[0]).resolve(), command[1:]) == (
         Path(sys.executable).resolve(),
-        ["-I", str(tmp_path / "loss.py"), "--check"],
+        ["-I", path, "--check"],
     )
 
 

@@ -155,9 +155,8 @@ def test_of_twins_judged_beside_each_other_the_later_slot_is_refused(sessions: S
         accepted, rejected = CandidateStatus.ACCEPTED, CandidateStatus.REJECTED
         assert [each[-1] for each in proposed] == [accepted, rejected, accepted, rejected]
         told = search.told("candidate.rejected")
-        assert [(each["name"], each["code"], each["twin"]) for each in told] == [
-            (OTHERS[0], "duplicate", OTHERS[0])
-        ] * 2
+        facts = [(each["name"], each["code"], each["twin"]) for each in told]
+        assert facts == [(OTHERS[0], "duplicate", OTHERS[0])] * 2
         assert all(each["message"].startswith(f"The loss behaves like {OTHERS[0]}") for each in told)
     assert search.list_differing() == []
 
