@@ -90,6 +90,7 @@ def test_a_measurement_ends_its_evaluation_and_is_charged(stage: Stage) -> None:
     assert spent(stage) == (1, 2.5)
     assert told(stage, held) == {
         "attempt": 1,
+        "name": "a_loss",
         "measurement_id": str(measurement.id),
         "is_reused": False,
         "building_s": 0.0,
@@ -192,4 +193,5 @@ def test_a_failure_is_a_result_that_is_charged(stage: Stage) -> None:
     row = evaluation(stage, held)
     assert (row.status, row.failure, row.device_seconds) == (EvaluationStatus.FAILED, failure.document(), 1.5)
     assert spent(stage) == (1, 1.5)
-    assert told(stage, held) == {"attempt": 1, "code": "non_finite", "message": "The loss is inf at step 40."}
+    failed = {"code": "non_finite", "message": "The loss is inf at step 40."}
+    assert told(stage, held) == {"attempt": 1, "name": "a_loss", **failed}

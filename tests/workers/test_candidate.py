@@ -108,7 +108,9 @@ def test_a_machines_twin_of_the_campaigns_library_is_refused(campaigning: Campai
     assert (refused.status, code_of(refused)) == (CandidateStatus.REJECTED, "duplicate")
     with campaigning.sessions() as session:
         payload = session.scalar(select(Event.payload).where(Event.kind == "candidate.rejected"))
-    assert payload == {"attempt": 1, "code": "duplicate", "twin": "dpo"}
+    assert payload is not None
+    assert payload.pop("message").startswith("The loss behaves like dpo")
+    assert payload == {"attempt": 1, "name": "a_loss", "code": "duplicate", "twin": "dpo"}
 
 
 def test_a_loss_outside_the_campaigns_library_is_new_to_it(sessions: Sessions, jail: Jail) -> None:
