@@ -67,10 +67,11 @@ def put(session: Session, campaign: Campaign, sent: Sent, *, field: str) -> Prop
 def order_round(session: Session, campaign_id: UUID, order: Order) -> Round:
     """One more that waits, to be as it is wanted. UnusableFields for a proposer that the spec lacks."""
     campaign = _get_searching(session, campaign_id)
-    kinds = [each.kind for each in CampaignSpec.model_validate(campaign.spec).proposers]
+    spec = CampaignSpec.model_validate(campaign.spec)
+    kinds = [each.kind for each in spec.proposers]
     if order.proposer is not None and order.proposer not in kinds:
         raise UnusableFields({"body.proposer": f"is none of this campaign's spec, which has {', '.join(kinds)}"})
-    _check_room(session, campaign, CampaignSpec.model_validate(campaign.spec))
+    _check_room(session, campaign, spec)
     made = _add_waiting(session, campaign, order)
     ring_for_step(session, campaign.id)
     return made
