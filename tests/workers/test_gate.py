@@ -103,7 +103,11 @@ def test_a_pools_process_that_is_killed_in_mid_job_costs_its_candidate_an_attemp
 
 
 def _command(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+    """Nothing of a process that ended since it was listed, as those of a measured jail do."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _parent(pid: int) -> int:
