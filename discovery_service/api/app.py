@@ -23,6 +23,7 @@ from discovery_service.api.routes import (
     events,
     exports,
     keys,
+    leaderboard,
     losses,
     rounds,
     service,
@@ -43,6 +44,7 @@ TAGS = [
     {"name": "proposals", "description": "A place in a round: what was asked and answered, and what came of it."},
     {"name": "candidates", "description": "A loss on its way through the gate."},
     {"name": "evaluations", "description": "One training of a loss, what was measured, or why it was not."},
+    {"name": "leaderboard", "description": "How losses stand to DPO, and what is confirmed."},
     {"name": "events", "description": "What happened to a campaign, in order, never skipping one."},
     {"name": "workers", "description": "The fleet: who takes which work, on which devices."},
     {"name": "keys", "description": "API keys and their scopes."},
@@ -103,7 +105,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.api = state
     app.state.registry = registry
     install_problems(app)
-    for resource in (losses, arenas, campaigns, rounds, exports, evaluations, events, workers, keys, service):
+    pipeline = (losses, arenas, campaigns, rounds, evaluations, leaderboard, exports)
+    for resource in (*pipeline, events, workers, keys, service):
         app.include_router(resource.router)
     # The last one added is the first that a request meets.
     app.add_middleware(Admission)

@@ -16,8 +16,9 @@ class Identified(Protocol):
 Item = TypeVar("Item")
 Row = TypeVar("Row", bound=Identified)
 
-Limit = Annotated[int, Query(ge=1, le=200, description="Items a page.")]
 DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items a page.")]
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
-"""`discovery leaderboard`: who stands where in a campaign, with every interval drawn to one scale."""
+"""`discovery leaderboard`: who stands where, in a campaign or over all, with every interval drawn to one scale."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from itertools import groupby
+from typing import Annotated, Literal
 from uuid import UUID
 
 import typer
 
 from discovery_service.cli.connection import connect
 from discovery_service.cli.output import AsJson, as_plain, print_json, print_table, printable
-from discovery_service.client import Against, Cost, Leaderboard, LeaderboardRow, Score
+from discovery_service.client import Against, Client, Cost, Leaderboard, LeaderboardRow, Score
+from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.errors import UsageError
 
 Scores = Sequence[tuple[LeaderboardRow, Score]]
 _BAR = 29
@@ -16,26 +19,67 @@ _LINE, _MEAN, _ZERO = "\N{BOX DRAWINGS LIGHT HORIZONTAL}", "\N{BLACK CIRCLE}", "
 
 
 def leaderboard(
-    campaign_id: Annotated[UUID, typer.Argument(metavar="ID", help="Of a campaign.")],
-    arena: Annotated[str | None, typer.Option(help="A held-out arena instead of that of the search.")] = None,
+    campaign_id: Annotated[
+        UUID | None, typer.Argument(metavar="[ID]", help="Of a campaign; without it those of all campaigns.")
+    ] = None,
+    arena: Annotated[
+        str | None,
+        typer.Option(help="One of a campaign's held-out arenas; over all campaigns this arena only."),
+    ] = None,
+    stage: Annotated[
+        Literal["screen", "confirm"] | None, typer.Option(help="Only what stands there, ranked by it.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="LOSS", help="Another loss of the campaign's library instead of DPO.")
+    ] = None,
+    library: Annotated[
+        bool, typer.Option("--library", help="Over all campaigns the known losses too; in one they always are.")
+    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print a table for a spreadsheet.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a campaign's losses by the lower bound of their difference to DPO; what was confirmed comes first."""
+    """Show losses by the lower bound of their difference to DPO; what was confirmed comes first."""
+    if campaign_id is None and against is not None:
+        raise UsageError(f"{against} is of one campaign's library: name the campaign.")
     with connect() as client:
-        board = client.campaigns.leaderboard(campaign_id, arena=arena)
+        if campaign_id is None:
+            _show_all(client, [arena] if arena else [], stage, ["library"] if library else [], as_csv, as_json)
+        elif as_csv:
+            typer.echo(
+                client.campaigns.leaderboard_csv(campaign_id, arena=arena, stage=stage, against=against), nl=False
+            )
+        else:
+            board = client.campaigns.leaderboard(campaign_id, arena=arena, stage=stage, against=against)
+            if as_json:
+                print_json(as_plain(board))
+            else:
+                print_leaderboard(board)
+
+
+def _show_all(
+    client: Client, arena: Sequence[str], stage: str | None, include: Sequence[str], as_csv: bool, as_json: bool
+) -> None:
+    if as_csv:
+        typer.echo(client.leaderboard.csv(arena=arena, stage=stage, include=include), nl=False)
+        return
+    rows = list(client.leaderboard.list(arena=arena, stage=stage, include=include))
     if as_json:
-        print_json(as_plain(board))
-    else:
-        print_leaderboard(board)
+        print_json([as_plain(row) for row in rows])
+        return
+    if not rows:
+        typer.echo("No loss stands anywhere yet.")
+    # An arena after the other: their differences do not compare.
+    for name, group in groupby(rows, key=lambda row: row.arena):
+        losses = list(group)
+        _print_confirmed(name, REFERENCE_LOSS, losses, with_campaign=True)
+        _print_screened(losses, with_campaign=True)
+        typer.echo("")
 
 
 def print_leaderboard(board: Leaderboard) -> None:
     """Screened and confirmed numbers apart: what a search shows of its best is partly luck."""
-    screened = [(row, row.screen) for row in board.rows if row.screen is not None]
     print_confirmed(board)
-    if screened:
-        typer.echo(f"\nScreened, which confirms nothing: {len(screened)}")
-        _print_scores(screened)
+    _print_screened(board.rows)
     for line in tell_left_out(board):
         typer.echo(printable(f"\n{line}"))
 
@@ -59,19 +103,28 @@ def _were(count: int) -> str:
 
 def print_confirmed(board: Leaderboard) -> None:
     """All that there is in a held-out arena, where nothing is screened."""
-    confirmed = [(row, row.confirm) for row in board.rows if row.confirm is not None]
-    typer.echo(printable(f"In {board.arena}, less {board.against}, which is the line in each bar."))
+    _print_confirmed(board.arena, board.against, board.rows)
+
+
+def _print_confirmed(arena: str, against: str, rows: Sequence[LeaderboardRow], *, with_campaign: bool = False) -> None:
+    confirmed = [(row, row.confirm) for row in rows if row.confirm is not None]
+    typer.echo(printable(f"In {arena}, less {against}, which is the line in each bar."))
     if not confirmed:
         typer.echo("Nothing is confirmed.")
         return
     typer.echo(f"\nConfirmed on fresh draws: {len(confirmed)}")
-    _print_scores(confirmed)
+    _print_scores(confirmed, with_campaign=with_campaign)
     others = _list_others(confirmed)
     if others:
-        told = (
-            f"Intervals less {', '.join(others)} are not joint with those less {board.against}, by which finds count."
-        )
-        typer.echo(printable(told))
+        beside = f"less {', '.join(others)} are not joint with those less {against}"
+        typer.echo(printable(f"Intervals {beside}; finds count by those less {REFERENCE_LOSS}."))
+
+
+def _print_screened(rows: Sequence[LeaderboardRow], *, with_campaign: bool = False) -> None:
+    screened = [(row, row.screen) for row in rows if row.screen is not None]
+    if screened:
+        typer.echo(f"\nScreened, which confirms nothing: {len(screened)}")
+        _print_scores(screened, with_campaign=with_campaign)
 
 
 def _list_others(scores: Scores) -> list[str]:
@@ -79,13 +132,18 @@ def _list_others(scores: Scores) -> list[str]:
     return sorted({each.name for _, score in scores for each in score.against})
 
 
-def _print_scores(scores: Scores) -> None:
+def _print_scores(scores: Scores, *, with_campaign: bool) -> None:
     ends = [end for _, score in scores for end in (score.lower, score.upper) if end is not None]
     low, high = min(ends, default=0.0), max(ends, default=0.0)
     others = _list_others(scores)
     beside = (f"less {name}" for name in others)
+    where = ("campaign",) if with_campaign else ()
     columns = ("name", "rank", "by", "difference", "", "verdict", *beside, "setting", "draws", "attained", "cost")
-    print_table(columns, (_write_row(row, score, min(low, 0.0), max(high, 0.0), others) for row, score in scores))
+    written = (
+        (*_write_row(row, score, min(low, 0.0), max(high, 0.0), others), *([row.campaign] if with_campaign else []))
+        for row, score in scores
+    )
+    print_table((*columns, *where), written)
 
 
 def _write_row(row: LeaderboardRow, score: Score, low: float, high: float, others: Sequence[str]) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ from discovery_service.client.resources import (
     Evaluations,
     Events,
     Keys,
+    Leaderboards,
     Losses,
     Service,
     Workers,
@@ -35,6 +36,7 @@ class Client:
         self.arenas = Arenas(self._transport)
         self.candidates = Candidates(self._transport)
         self.evaluations = Evaluations(self._transport)
+        self.leaderboard = Leaderboards(self._transport)
         self.workers = Workers(self._transport)
         self.keys = Keys(self._transport)
         self.service = Service(self._transport)

@@ -384,7 +384,7 @@ class Against(Model):
     """A finalist's comparison with another reference than the board's."""
 
     name: str
-    """The best other loss of the campaign's library, by its screen."""
+    """DPO, or the best other loss of the campaign's library by its screen."""
     difference: float
     """Paired, less that loss."""
     lower: float | None
@@ -426,7 +426,13 @@ class Cost(Model):
 
 class LeaderboardRow(Model):
     rank: int | None
-    """By lower bound, the confirmed ones first; None without a difference."""
+    """In its arena by lower bound, the confirmed ones first; None without a difference."""
+    campaign_id: UUID
+    campaign: str
+    arena: str
+    round: int
+    """0 is the library's."""
+    slot: int
     candidate_id: UUID
     name: str
     author: str
@@ -449,6 +455,8 @@ class Leaderboard(Model):
     rows: list[LeaderboardRow]
     refused: int = 0
     """Candidates that the gate refused, which have no row."""
+    has_more: bool = False
+    next: str | None = None
 
 
 class Device(Model):

@@ -24,6 +24,7 @@ from discovery_service.client.models import (
     Health,
     KnownLoss,
     Leaderboard,
+    LeaderboardRow,
     Listed,
     LossFamily,
     Model,
@@ -38,6 +39,7 @@ from discovery_service.client.transport import Transport
 
 Id = UUID | str
 PAGE_SIZE = 100
+BOARD_PAGE_SIZE = 200
 
 # The service sends a comment every 15 s; after three missing ones the connection is taken for dead.
 STREAM_TIMEOUT = httpx2.Timeout(10.0, read=45.0)
@@ -93,10 +95,39 @@ class Campaigns:
         """What the screen shows, what was frozen, and what was confirmed."""
         return self._transport.ask(Standings, "GET", f"{_path(campaign_id)}/standings")
 
-    def leaderboard(self, campaign_id: Id, *, arena: str | None = None) -> Leaderboard:
-        """Each accepted loss by the lower bound of its difference to DPO; in a held-out arena where one is named."""
-        params = {} if arena is None else {"arena": arena}
-        return self._transport.ask(Leaderboard, "GET", f"{_path(campaign_id)}/leaderboard", params=params)
+    def leaderboard(
+        self,
+        campaign_id: Id,
+        *,
+        arena: str | None = None,
+        stage: str | None = None,
+        against: str | None = None,
+        after: str | None = None,
+        limit: int = BOARD_PAGE_SIZE,
+    ) -> Leaderboard:
+        """Each accepted loss by the lower bound of its difference to DPO; in a held-out arena where one is named.
+
+        All of them, unless it is to begin behind the `next` of another board; `limit` is how many come with one
+        request.
+        """
+        params = {"arena": arena, "stage": stage, "against": against, "after": after, "limit": limit}
+        given = {name: value for name, value in params.items() if value is not None}
+        path = f"{_path(campaign_id)}/leaderboard"
+        board = self._transport.ask(Leaderboard, "GET", path, params=given)
+        rows, page = board.rows, board
+        while page.has_more:
+            page = self._transport.ask(Leaderboard, "GET", path, params={**given, "after": page.next})
+            rows = [*rows, *page.rows]
+        return board.model_copy(update={"rows": rows, "has_more": False, "next": None})
+
+    def leaderboard_csv(
+        self, campaign_id: Id, *, arena: str | None = None, stage: str | None = None, against: str | None = None
+    ) -> str:
+        """The same as a table for a spreadsheet, whole."""
+        params = {"arena": arena, "stage": stage, "against": against}
+        given = {name: value for name, value in params.items() if value is not None}
+        path, headers = f"{_path(campaign_id)}/leaderboard", {"Accept": "text/csv"}
+        return self._transport.send("GET", path, params=given, headers=headers).text
 
     def export_best_module(self, campaign_id: Id, *, unconfirmed: bool = False) -> bytes:
         """The best confirmed discovery as one Python file; Conflict where there is none, unless `unconfirmed`."""
@@ -279,6 +310,52 @@ class Evaluations:
             if not error.lost_answers:  # else the answer to an earlier try got lost, and that one was heard
                 raise
             return self.read(evaluation_id)
+
+
+class Leaderboards:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(
+        self,
+        *,
+        campaign: Sequence[Id] = (),
+        arena: Sequence[str] = (),
+        stage: str | None = None,
+        against: str | None = None,
+        include: Sequence[str] = (),
+        after: str | None = None,
+        limit: int = PAGE_SIZE,
+    ) -> Iterator[LeaderboardRow]:
+        """The losses of all campaigns, in each arena by the lower bound of their difference to DPO; `include` may name
+        the library. `limit` is how many come with one request.
+        """
+        params = _board_params(campaign, arena, stage, against, include)
+        return self._transport.pages(
+            Page[LeaderboardRow], "/v1/leaderboard", {**params, "after": after, "limit": limit}
+        )
+
+    def csv(
+        self,
+        *,
+        campaign: Sequence[Id] = (),
+        arena: Sequence[str] = (),
+        stage: str | None = None,
+        against: str | None = None,
+        include: Sequence[str] = (),
+    ) -> str:
+        """The same as a table for a spreadsheet, whole."""
+        params = _board_params(campaign, arena, stage, against, include)
+        given = {name: value for name, value in params.items() if value is not None}
+        headers = {"Accept": "text/csv"}
+        return self._transport.send("GET", "/v1/leaderboard", params=given, headers=headers).text
+
+
+def _board_params(
+    campaign: Sequence[Id], arena: Sequence[str], stage: str | None, against: str | None, include: Sequence[str]
+) -> dict[str, Any]:
+    asked = {"campaign": [str(each) for each in campaign], "arena": [*arena], "include": [*include]}
+    return {**asked, "stage": stage, "against": against}
 
 
 class Workers:

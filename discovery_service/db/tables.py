@@ -333,7 +333,10 @@ class Standing(Base):
     """A candidate's derived score; a projection of measurements that one command rebuilds."""
 
     __tablename__ = "standing"
-    __table_args__ = (Index("ix_standing_rank", "campaign_id", "arena_id", "stage", text("lower DESC NULLS LAST")),)
+    __table_args__ = (
+        Index("ix_standing_rank", "campaign_id", "arena_id", "stage", text("lower DESC NULLS LAST")),
+        Index("ix_standing_board", "arena_id", "stage", text("lower DESC NULLS LAST")),
+    )
 
     candidate_id: Mapped[UUID] = mapped_column(ForeignKey("candidate.id"), primary_key=True)
     arena_id: Mapped[UUID] = mapped_column(ForeignKey("arena.id"), primary_key=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from discovery_service.db.leaderboard import WHO_ANSWERED, BoardRow, list_board, list_known_as
+from discovery_service.db.leaderboard import WHO_ANSWERED, BoardRow, Scored, list_board, list_known_as
 from discovery_service.db.tables import (
     Arena,
     Campaign,
@@ -32,7 +32,7 @@ from discovery_service.domain.states import CandidateStatus, EvaluationStatus, P
 from discovery_service.domain.verdicts import Verdict
 from discovery_service.engine.arenas import get_arena_of
 from discovery_service.engine.campaigns import get_campaign
-from discovery_service.errors import Conflict, NotFound, UnusableFields
+from discovery_service.errors import Conflict, NotFound
 from discovery_service.losses.export import write_module
 from discovery_service.losses.exported import Evaluated, Facts, Met, Tuned
 
@@ -82,7 +82,7 @@ def find_best(session: Session, campaign_id: UUID) -> Best | None:
     arena = find_search_arena(session, campaign)
     frozen = select(Finalist.candidate_id).join(Freeze).where(Freeze.campaign_id == campaign_id)
     finalists = set(session.scalars(frozen.where(Freeze.arena_id == arena.id)))
-    board = list_board(session, campaign_id, arena.id)
+    board = list_board(session, campaign_id, arena)
     proposed = [row for row in board if row.counting is not None and _is_new(row.candidate, finalists)]
     # Stable: within each kind the board's order is that of the lower bounds.
     order = sorted(proposed, key=lambda row: (not is_discovery(row.confirm), row.candidate.id not in finalists))
@@ -99,18 +99,7 @@ def find_search_arena(session: Session, campaign: Campaign) -> Arena:
     return get_arena_of(session, campaign.id, CampaignSpec.model_validate(campaign.spec).arena)
 
 
-def find_board_arena(session: Session, campaign_id: UUID, name: str | None) -> Arena:
-    """That of the search unless one of the held-out ones is named."""
-    campaign = get_campaign(session, campaign_id)
-    spec = CampaignSpec.model_validate(campaign.spec)
-    # An operator's arena stands in the spec with its version, which nobody needs to say again.
-    arenas = {each.partition("@")[0]: each for each in (spec.arena, *spec.held_out_arenas)}
-    if name is not None and name not in {*arenas, *arenas.values()}:
-        raise UnusableFields({"arena": f"is none of this campaign; it has {', '.join(arenas)}"})
-    return get_arena_of(session, campaign_id, spec.arena if name is None else arenas.get(name, name))
-
-
-def is_discovery(confirmed: Standing | None) -> bool:
+def is_discovery(confirmed: Standing | Scored | None) -> bool:
     return confirmed is not None and confirmed.verdict == Verdict.BETTER
 
 
@@ -208,8 +197,8 @@ def _tell_standing(row: BoardRow) -> dict[str, Any]:
         "candidate_id": str(row.candidate.id),
         "name": row.candidate.name,
         "author": row.candidate.author.value,
-        "stage": standing.stage,
-        "setting": standing.setting,
+        "stage": standing.stage.value,
+        "setting": dict(standing.setting),
         "draws": standing.draws,
         "difference": standing.difference,
         "lower": standing.lower,

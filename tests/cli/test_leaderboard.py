@@ -54,7 +54,7 @@ def test_a_find_that_is_no_better_than_the_best_known_loss_is_shown_beside_that(
     assert "less ipo" in head
     assert "better than dpo" in line
     assert "] not distinguishable from ipo" in line
-    assert "Intervals less ipo are not joint with those less dpo" in confirmed
+    assert "Intervals less ipo are not joint with those less dpo; finds count by those less dpo." in confirmed
 
 
 def test_who_was_stopped_or_refused_is_said_and_an_empty_table_is_not_shown(
@@ -87,6 +87,28 @@ def test_json_is_what_the_service_says(
     play = played(sessions, 0.5)
     told = discovery("leaderboard", play.campaign_id, "--json", env=api_env).json
     assert told == client.campaigns.leaderboard(play.campaign_id).model_dump(mode="json")
+
+
+def test_a_board_may_be_of_all_campaigns_against_another_loss_or_for_a_spreadsheet(
+    discovery: Command, api_env: dict[str, str], sessions: Sessions, client: Client
+) -> None:
+    empty = discovery("leaderboard", env=api_env)
+    assert (empty.code, empty.out.strip()) == (0, "No loss stands anywhere yet.")
+    first, second = played(sessions, 0.5), played(sessions, 0.3, name="second")
+    every = discovery("leaderboard", env=api_env).out
+    lines = [each.split()[:2] for each in every.splitlines() if each.startswith("cdpo")]
+    assert lines == [["cdpo", "1"], ["cdpo", "2"]] * 2
+    assert "second" in every
+    assert "ipo " not in every.partition("Screened")[2]
+    told = discovery("leaderboard", "--stage", "confirm", "--json", env=api_env).json
+    assert told == [each.model_dump(mode="json") for each in client.leaderboard.list(stage="confirm")]
+    beside = discovery("leaderboard", first.campaign_id, "--against", "ipo", env=api_env).out
+    assert "In table, less ipo, which is the line in each bar." in beside
+    assert "better than ipo" in beside
+    sheet = discovery("leaderboard", second.campaign_id, "--csv", env=api_env).out
+    assert [each.split(",")[1] for each in sheet.splitlines()] == ["name", "cdpo", "ipo", "dpo"]
+    refused = discovery("leaderboard", "--against", "ipo", env=api_env)
+    assert (refused.code, "name the campaign" in refused.err) == (2, True)
 
 
 def test_export_writes_the_file_and_says_what_it_is(

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from discovery_service.api.schemas.leaderboard import tell_verdict
 from discovery_service.db.leaderboard import list_board
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Campaign, CampaignProgress, Freeze, Worker
+from discovery_service.db.tables import Arena, Campaign, CampaignProgress, Freeze, Worker
 from discovery_service.domain.states import (
     CampaignStatus,
     EvaluationStatus,
@@ -125,7 +125,7 @@ def test_whom_the_cut_meets_has_no_standing_and_is_no_finalist(sessions: Session
     assert set(search.standings(SCREEN)) == screened - under_way
     assert not set(search.standings(CONFIRM)) & under_way
     with sessions() as session:
-        board = list_board(session, search.campaign_id, search.arena_id)
+        board = list_board(session, search.campaign_id, session.get_one(Arena, search.arena_id))
     told = {tell_verdict(row) for row in board if row.candidate.name in under_way}
     assert told == {"no verdict: the time ended before it was screened"}
     assert rescored(search) == 0

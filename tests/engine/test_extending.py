@@ -6,7 +6,7 @@ from sqlalchemy import select
 from discovery_service.db.leaderboard import list_board
 from discovery_service.db.queries import list_frozen_losses, list_standings
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import CampaignProgress, Evaluation, Freeze, Seal, Standing
+from discovery_service.db.tables import Arena, CampaignProgress, Evaluation, Freeze, Seal, Standing
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose
 from discovery_service.engine.campaigns import archive_campaign, cancel_campaign
 from discovery_service.engine.evaluations import retry_evaluation
@@ -69,7 +69,8 @@ def test_what_was_confirmed_before_stays_and_the_latest_counts(sessions: Session
     with sessions() as session:
         rows = [each for each in list_standings(session, search.campaign_id) if each.standing.stage == "confirm"]
         frozen = list_frozen_losses(session, search.campaign_id)
-        board = {row.candidate.name: row for row in list_board(session, search.campaign_id, search.arena_id)}
+        arena = session.get_one(Arena, search.arena_id)
+        board = {row.candidate.name: row for row in list_board(session, search.campaign_id, arena)}
         best = find_best(session, search.campaign_id)
         progress = session.get_one(CampaignProgress, search.campaign_id)
     finalists = [(each.freeze.extension, each.name) for each in frozen if each.finalist.role == "finalist"]

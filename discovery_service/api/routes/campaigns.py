@@ -16,16 +16,13 @@ from discovery_service.api.schemas.campaigns import (
     CampaignRead,
     CampaignUpdate,
 )
-from discovery_service.api.schemas.leaderboard import LeaderboardRead
 from discovery_service.api.schemas.plans import PlanCreate, PlanRead
 from discovery_service.api.schemas.problems import ALWAYS, problems
 from discovery_service.api.schemas.standings import StandingsRead
-from discovery_service.db.leaderboard import count_refused, list_board
 from discovery_service.db.queries import list_campaigns, list_frozen_losses, list_standings
 from discovery_service.db.tables import Campaign
 from discovery_service.domain.states import CampaignStatus
 from discovery_service.engine import campaigns as engine
-from discovery_service.engine.exports import find_board_arena
 from discovery_service.engine.extending import extend_campaign
 from discovery_service.engine.outlook import read_outlook
 from discovery_service.engine.plans import plan_campaign
@@ -92,19 +89,6 @@ def standings(campaign_id: UUID, unit: Unit, _: Reader) -> StandingsRead:
     """What the screen shows of each loss, what was frozen, and what was confirmed, in every arena."""
     engine.get_campaign(unit, campaign_id)
     return StandingsRead.of(list_standings(unit, campaign_id), list_frozen_losses(unit, campaign_id))
-
-
-@router.get("/{campaign_id}/leaderboard", response_model=LeaderboardRead, responses=_MISSING)
-def leaderboard(
-    campaign_id: UUID,
-    unit: Unit,
-    _: Reader,
-    arena: Annotated[str | None, Query(description="One of its held-out arenas instead of that of its search.")] = None,
-) -> LeaderboardRead:
-    """Each accepted loss of the campaign, the library's among them, by the lower bound of its difference to DPO."""
-    where = find_board_arena(unit, campaign_id, arena)
-    board, refused = list_board(unit, campaign_id, where.id), count_refused(unit, campaign_id)
-    return LeaderboardRead.of(campaign_id, where.name, board, refused)
 
 
 @router.patch("/{campaign_id}", response_model=CampaignRead, responses=problems(404, 408, 409, 413))

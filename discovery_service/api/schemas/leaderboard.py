@@ -1,14 +1,12 @@
 """The leaderboard over the wire: what was screened and what was confirmed in fields of their own."""
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from discovery_service.api.schemas.evaluations import SettingRead
-from discovery_service.db.leaderboard import BoardRow, list_known_as, number_ranks
-from discovery_service.db.tables import Standing
+from discovery_service.db.leaderboard import BoardRow, Scored, list_known_as
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import example
 from discovery_service.domain.freezing import Role
@@ -40,9 +38,15 @@ _SCORE: dict[str, Any] = {
     "kl": _INTERVAL,
     "failed": 0,
 }
+_NEXT = "WyIwMTlhYTBiMCIsICJjb25maXJtZWQiXQ"
 _COST = {"evaluations": 22, "device_seconds": 29.7, "tokens": 1850, "cost_usd": 0.011}
 _ROW: dict[str, Any] = {
     "rank": 1,
+    "campaign_id": _ID,
+    "campaign": "softer tails",
+    "arena": "panel:mini",
+    "round": 2,
+    "slot": 1,
     "candidate_id": _ID,
     "name": "softened",
     "author": "llm",
@@ -66,11 +70,11 @@ class MeanRead(BaseModel):
 
 
 class AgainstRead(BaseModel):
-    """A finalist's comparison with another reference than the board's, which makes no discovery."""
+    """A finalist's comparison with another reference than the board's; only those with DPO make a discovery."""
 
     model_config = example(**_AGAINST)
 
-    name: str = Field(description="The best other loss of the campaign's library, by its screen.")
+    name: str = Field(description="DPO, or the best other loss of the campaign's library by its screen.")
     difference: float = Field(description="Paired, less that loss.")
     lower: float | None = Field(description="Of an interval that is not joint with the one of the verdict.")
     upper: float | None
@@ -96,15 +100,14 @@ class ScoreRead(BaseModel):
     failed: int = Field(description="Draws on which it failed.")
 
     @classmethod
-    def of(cls, standing: Standing, policies: Sequence[int]) -> "ScoreRead":
-        columns = {name: getattr(standing, name) for name in cls.model_fields if hasattr(standing, name)}
-        means = standing.figures.get("means", {})
+    def of(cls, scored: Scored, against: str = REFERENCE_LOSS) -> "ScoreRead":
+        columns = {name: getattr(scored, name) for name in cls.model_fields if hasattr(scored, name)}
+        means = scored.figures.get("means", {})
         shown = {name: means.get(name) for name in ("attained", "reward", "kl")}
-        failed = len(standing.figures.get("failed", ()))
-        met = standing.figures.get("against", {})
-        against = [{"name": name, **each} for name, each in sorted(met.items()) if name != REFERENCE_LOSS]
-        others = {"base_policies": list(policies), "failed": failed, "against": against}
-        return cls.model_validate({**columns, **shown, **others})
+        failed = len(scored.figures.get("failed", ()))
+        met = scored.figures.get("against", {})
+        others = [{"name": name, **each} for name, each in sorted(met.items()) if name != against]
+        return cls.model_validate({**columns, **shown, "failed": failed, "against": others})
 
 
 class CostRead(BaseModel):
@@ -119,7 +122,14 @@ class CostRead(BaseModel):
 class LeaderboardRow(BaseModel):
     model_config = example(**_ROW)
 
-    rank: int | None = Field(description="By lower bound, the confirmed ones first; null without a difference.")
+    rank: int | None = Field(
+        description="In its arena by lower bound, the confirmed ones first; null without a difference."
+    )
+    campaign_id: UUID
+    campaign: str
+    arena: str
+    round: int = Field(description="0 is the library's.")
+    slot: int
     candidate_id: UUID
     name: str
     author: Author
@@ -133,34 +143,56 @@ class LeaderboardRow(BaseModel):
 
 
 class LeaderboardRead(BaseModel):
-    model_config = example(campaign_id=_ID, arena="panel:mini", against=REFERENCE_LOSS, rows=[_ROW], refused=2)
+    """A campaign's own board."""
+
+    model_config = example(
+        campaign_id=_ID,
+        arena="panel:mini",
+        against=REFERENCE_LOSS,
+        rows=[_ROW],
+        refused=2,
+        has_more=True,
+        next=_NEXT,
+    )
 
     campaign_id: UUID
     arena: str
     against: str = Field(description="Whose difference to each loss is shown.")
     rows: list[LeaderboardRow]
     refused: int = Field(description="Candidates that the gate refused, which have no row.")
-
-    @classmethod
-    def of(cls, campaign_id: UUID, arena: str, board: Sequence[BoardRow], refused: int) -> "LeaderboardRead":
-        ranks = number_ranks(board)
-        rows = [_read_row(row, rank) for row, rank in zip(board, ranks, strict=True)]
-        return cls(campaign_id=campaign_id, arena=arena, against=REFERENCE_LOSS, rows=rows, refused=refused)
+    has_more: bool
+    next: str | None = Field(description="The `after` of the next page.")
 
 
-def _read_row(row: BoardRow, rank: int | None) -> LeaderboardRow:
+class LeaderboardPage(BaseModel):
+    """Of all campaigns, an arena after the other: differences of two arenas do not compare."""
+
+    model_config = example(data=[_ROW], against=REFERENCE_LOSS, has_more=True, next=_NEXT)
+
+    data: list[LeaderboardRow]
+    against: str = Field(description="Whose difference to each loss is shown.")
+    has_more: bool
+    next: str | None = Field(description="The `after` of the next page.")
+
+
+def read_row(row: BoardRow, against: str) -> LeaderboardRow:
     candidate, cost = row.candidate, row.cost
     return LeaderboardRow(
-        rank=rank,
+        rank=row.rank,
+        campaign_id=candidate.campaign_id,
+        campaign=row.campaign,
+        arena=row.arena,
+        round=row.round,
+        slot=row.slot,
         candidate_id=candidate.id,
         name=candidate.name,
         author=candidate.author,
         model=row.model,
         known_as=list_known_as(candidate),
-        verdict=tell_verdict(row),
+        verdict=tell_verdict(row, against),
         is_stopped=row.is_stopped,
-        screen=row.screen and ScoreRead.of(row.screen, row.screen_policies),
-        confirm=row.confirm and ScoreRead.of(row.confirm, row.confirm_policies),
+        screen=row.screen and ScoreRead.of(row.screen, against),
+        confirm=row.confirm and ScoreRead.of(row.confirm, against),
         cost=CostRead(
             evaluations=cost.evaluations,
             device_seconds=cost.device_seconds,
@@ -170,14 +202,16 @@ def _read_row(row: BoardRow, rank: int | None) -> LeaderboardRow:
     )
 
 
-def tell_verdict(row: BoardRow) -> str:
+def tell_verdict(row: BoardRow, against: str = REFERENCE_LOSS) -> str:
     candidate, confirm, screen = row.candidate, row.confirm, row.screen
-    if candidate.author is Author.LIBRARY and candidate.name == REFERENCE_LOSS:
+    if candidate.author is Author.LIBRARY and candidate.name == against:
         return "what the others are compared with"
     if confirm is not None and confirm.verdict is not None:
-        return f"{confirm.verdict} {REFERENCE_LOSS}"
+        return f"{confirm.verdict} {against}"
     if confirm is not None and confirm.figures.get("role") == Role.REFERENCE:
         return "a reference, with no verdict of its own"
+    if confirm is not None and confirm.figures.get("against"):
+        return f"no verdict: it was not confirmed against {against}"
     if confirm is not None:
         return "no verdict: not confirmed on all draws"
     if screen is None and row.is_cut:

@@ -1,0 +1,116 @@
+"""What boards have in common over the wire: the place behind which a page begins, and the file for a spreadsheet."""
+
+import base64
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import StringIO
+from uuid import UUID
+
+from fastapi import Request, Response
+from sqlalchemy.orm import Session
+
+from discovery_service.api.schemas.leaderboard import LeaderboardRow, MeanRead, ScoreRead, read_row
+from discovery_service.db.leaderboard import Asked, BoardRow, Part, Place, iterate_board, read_board
+from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.engine.boards import list_board_against
+from discovery_service.errors import Unprocessable
+
+CSV = "text/csv"
+CSV_TOO = {"content": {CSV: {"schema": {"type": "string"}}}, "description": "Or as a file: all pages in one."}
+_STAGES = ("confirm", "screen")
+_SCORE = (
+    *("difference", "lower", "upper", "verdict", "draws", "base_policies", "failed"),
+    *("beta", "learning_rate", "steps"),
+)
+_MEANS = ("attained", "reward", "kl")
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+"""With which a spreadsheet takes a text for a formula."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """What was asked for, against DPO or against another loss of one campaign's library."""
+
+    unit: Session
+    asked: Asked
+    against: str = REFERENCE_LOSS
+
+    def read_page(self, after: str | None, limit: int) -> tuple[list[LeaderboardRow], str | None]:
+        """With the `after` of the next page, where there is one."""
+        behind = None if after is None else _read_place(after)
+        if self.against == REFERENCE_LOSS:
+            found = read_board(self.unit, self.asked, after=behind, limit=limit + 1)
+        else:
+            start = 0 if behind is None else behind.position
+            found = list_board_against(self.unit, self.asked, self.against)[start : start + limit + 1]
+        rows = [read_row(each, self.against) for each in found[:limit]]
+        return rows, _write_place(found[limit - 1].place) if len(found) > limit else None
+
+    def list_rows(self) -> Iterator[LeaderboardRow]:
+        if self.against == REFERENCE_LOSS:
+            found: Iterable[BoardRow] = iterate_board(self.unit, self.asked)
+        else:
+            found = list_board_against(self.unit, self.asked, self.against)
+        return (read_row(each, self.against) for each in found)
+
+
+def _write_place(place: Place) -> str:
+    return base64.urlsafe_b64encode(json.dumps(place, default=str).encode()).decode().rstrip("=")
+
+
+def _read_place(after: str) -> Place:
+    try:
+        arena, part, lower, campaign, *numbers = json.loads(base64.urlsafe_b64decode(f"{after}=="))
+        made_in, slot, position = map(int, numbers)
+        return Place(UUID(arena), Part(part), float(lower), UUID(campaign), made_in, slot, position)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Unprocessable(f"after: {after!r} is no place of a board; take the `next` of the page before.") from error
+
+
+def wants_csv(request: Request) -> bool:
+    """JSON unless only the other is accepted."""
+    accepted = [each.partition(";")[0].strip() for each in request.headers.get("accept", "").split(",")]
+    return CSV in accepted and "application/json" not in accepted
+
+
+def answer_csv(rows: Iterable[LeaderboardRow]) -> Response:
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(_list_columns())
+    writer.writerows(map(_list_cells, rows))
+    disposition = 'attachment; filename="leaderboard.csv"'
+    return Response(text.getvalue(), media_type=CSV, headers={"Content-Disposition": disposition})
+
+
+def _list_columns() -> list[str]:
+    means = [f"{name}{end}" for name in _MEANS for end in ("", "_lower", "_upper")]
+    return [
+        *("rank", "name", "verdict", "author", "model", "known_as", "arena", "campaign", "round", "slot"),
+        *(f"{stage}_{name}" for stage in _STAGES for name in (*_SCORE, *means)),
+        *("trainings", "device_seconds", "tokens", "cost_usd", "campaign_id", "candidate_id"),
+    ]
+
+
+def _list_cells(row: LeaderboardRow) -> list[object]:
+    cells = [
+        *(row.rank, row.name, row.verdict, row.author.value, row.model, " ".join(row.known_as), row.arena),
+        *(row.campaign, row.round, row.slot),
+        *(cell for score in (row.confirm, row.screen) for cell in _list_score(score)),
+        *(row.cost.evaluations, row.cost.device_seconds, row.cost.tokens, row.cost.cost_usd),
+        *(row.campaign_id, row.candidate_id),
+    ]
+    return [f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell for cell in cells]
+
+
+def _list_score(score: ScoreRead | None) -> Iterator[object]:
+    if score is None:
+        yield from [None] * (len(_SCORE) + 3 * len(_MEANS))
+        return
+    at = score.setting
+    yield from (score.difference, score.lower, score.upper, score.verdict, score.draws)
+    yield from (len(score.base_policies), score.failed, at.beta, at.learning_rate, at.steps)
+    for name in _MEANS:
+        mean: MeanRead | None = getattr(score, name)
+        yield from (None, None, None) if mean is None else (mean.mean, mean.low, mean.high)
