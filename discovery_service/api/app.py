@@ -35,6 +35,8 @@ from discovery_service.api.state import ApiState
 from discovery_service.db.sessions import make_sessions, max_connections
 from discovery_service.settings import Settings, required
 from discovery_service.version import VERSION
+from discovery_service.web import routes as pages
+from discovery_service.web.door import BrowserAtTheDoor
 
 TAGS = [
     {"name": "losses", "description": "What a loss may ask for, and the losses that are known."},
@@ -106,13 +108,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.registry = registry
     install_problems(app)
     pipeline = (losses, arenas, campaigns, rounds, evaluations, leaderboard, exports)
-    for resource in (*pipeline, events, workers, keys, service):
+    for resource in (*pipeline, events, workers, keys, service, pages):
         app.include_router(resource.router)
     # The last one added is the first that a request meets.
     app.add_middleware(Admission)
     app.add_middleware(WholeBody, max_bytes=settings.api.max_body_bytes)
     app.add_middleware(KeyAtTheDoor)
     app.add_middleware(RequestContext, metrics=http_metrics)
+    app.add_middleware(BrowserAtTheDoor)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

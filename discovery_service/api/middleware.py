@@ -20,6 +20,7 @@ from discovery_service.api.state import state_of
 from discovery_service.domain.access import Principal
 from discovery_service.engine.keys import find_principal
 from discovery_service.errors import BodyTooLarge, RequestTimeout, ServiceError, Unauthorized
+from discovery_service.web.door import is_open
 
 log = structlog.get_logger(__name__)
 
@@ -198,13 +199,15 @@ class Admission:
 
 
 class KeyAtTheDoor:
-    """Looks at the API key before anything else is done for a request; without one only health answers."""
+    """Looks at the API key before anything else is done for a request; without one only health answers, and the page
+    to which a browser brings one.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in PUBLIC_PATHS:
+        if scope["type"] != "http" or scope["path"] in PUBLIC_PATHS or is_open(scope["path"]):
             await self.app(scope, receive, send)
             return
         request = Request(scope)
