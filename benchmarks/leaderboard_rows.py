@@ -15,7 +15,7 @@ from discovery_service.engine.campaigns import create_campaign
 
 ARENA = "panel:mini"
 SETTING = Setting(1.0, 1.5e-3, 120)
-DRAWS = 3
+DRAWS, FINALISTS = 3, 3
 ROUND_SIZE = 20
 
 
@@ -44,6 +44,7 @@ def write(session: Session, searches: Searches) -> list[UUID]:
         "content": arena.content_sha256,
         "size": ROUND_SIZE,
         "draws": DRAWS,
+        "finalists": FINALISTS,
         "library": library,
         "beta": SETTING.beta,
         "rate": SETTING.learning_rate,
@@ -113,4 +114,10 @@ _STATEMENTS = (
         SELECT {_id("candidate", "c", "i")}, :arena, 'screen', {_id("campaign", "c")}, {_SETTING}, :draws,
                CASE WHEN i > 0 THEN s END, CASE WHEN i > 0 THEN s - .1 END, CASE WHEN i > 0 THEN s + .1 END, '{{}}'
         FROM (SELECT c, i, random() - .5 AS s FROM {_EACH_LOSS}) AS drawn""",
+    f"""INSERT INTO standing (candidate_id, arena_id, stage, campaign_id, setting, draws, difference, lower, upper,
+                              verdict, figures)
+        SELECT {_id("candidate", "c", "i")}, :arena, 'confirm', {_id("campaign", "c")}, {_SETTING}, 12, s, s - .1,
+               s + .1, 'not distinguishable from', '{{}}'
+        FROM (SELECT c, i, random() / 10 AS s
+              FROM {_EACH_CAMPAIGN}, generate_series(:candidates - :finalists, :candidates - 1) AS i) AS drawn""",
 )

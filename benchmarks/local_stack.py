@@ -33,6 +33,8 @@ class LocalStack:
     """Of its database, in the service's own role."""
     supervisor: int = 0
     """Its process; 0 where a test has put other services in its place."""
+    owner_url: str = ""
+    """Of its database, in the role that owns the tables."""
 
 
 @contextmanager
@@ -49,9 +51,10 @@ def running_stack(data: Path, *, slots: int) -> Iterator[LocalStack]:
         access = find_api_access(data_dir)
         assert access is not None, "the stack writes its key before the API starts"
         account = server_account()
-        engine = make_engine(Postgres(data_dir, True, account, find_postgres(account)).service_url, pool_size=1)
+        postgres = Postgres(data_dir, True, account, find_postgres(account))
+        engine = make_engine(postgres.service_url, pool_size=1)
         with Client(access.url, access.api_key) as client:
-            yield LocalStack(client, engine, process.pid)
+            yield LocalStack(client, engine, process.pid, postgres.owner_url)
         engine.dispose()
 
 
