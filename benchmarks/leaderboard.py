@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import Connection, select, text, update
 from sqlalchemy.orm import Session
 
@@ -24,7 +25,6 @@ from benchmarks.explained import list_nodes, listening, tell_plan
 from benchmarks.leaderboard_rows import ARENA, Searches, write
 from benchmarks.local_stack import LocalStack, running_stack
 from discovery_service.db.leaderboard import Asked, list_scored_arenas, read_board
-from discovery_service.db.sessions import make_engine
 from discovery_service.db.tables import Campaign, Evaluation, Measurement
 from discovery_service.domain.ids import uuid7
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose
@@ -90,10 +90,8 @@ def _measure(stack: LocalStack, name: str, candidates: int) -> dict[str, Any]:
 
 def _analyze(stack: LocalStack) -> None:
     """What the database does by itself a minute after a table has grown; only its owner may."""
-    owner = make_engine(stack.owner_url, pool_size=1)
-    with owner.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM ANALYZE"))
-    owner.dispose()
+    with psycopg.connect(stack.owner_url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
 
 
 def _ask(stack: LocalStack, **asked: Any) -> object:
