@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from discovery_service.client import Best, Campaign, Forecast, Spend
+from discovery_service.client import Campaign, Forecast, Spend
+from discovery_service.client.progress import tell_best, tell_time
 from discovery_service.domain.forecast import CampaignStage
 
 _STAGES = (*(stage.value for stage in CampaignStage),)
@@ -16,13 +17,6 @@ def tell_progress(campaign: Campaign) -> list[tuple[str, str | None]]:
         ("spent", "; ".join(tell_spend(campaign.spend))),
         ("forecast", tell_forecast(campaign.forecast) if campaign.forecast else None),
     ]
-
-
-def tell_best(best: Best) -> str:
-    """With what the figure is worth: one that was chosen for being the highest of its screen is too high."""
-    difference = f"{best.difference:+.3f} [{best.lower:+.3f}, {best.upper:+.3f}]"
-    said = f"confirmed: {best.verdict} dpo" if best.verdict else "screened, which confirms nothing"
-    return f"{best.name} ({best.author}): {difference} less dpo; {said}"
 
 
 def tell_spend(spend: Spend) -> Iterator[str]:
@@ -51,13 +45,6 @@ def _limit(limit: float | None) -> str:
 def tell_forecast(forecast: Forecast) -> str:
     when = "unknown" if forecast.seconds is None else f"ends in about {tell_time(forecast.seconds)}"
     return f"{when}. {forecast.rests_on}"
-
-
-def tell_time(seconds: float) -> str:
-    """As `1:05` or `2:01:05`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def find_share(campaign: Campaign) -> float | None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from discovery_service.cli.output import printable
-from discovery_service.cli.progress import find_share, list_stages, tell_best, tell_spend, tell_time
+from discovery_service.cli.progress import find_share, list_stages, tell_spend
 from discovery_service.client import Campaign, Client, Event
+from discovery_service.client.progress import is_milestone, tell_best, tell_event, tell_milestone, tell_time
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 1.0
 _QUIET = ("evaluation.", "exchange.queued", "exchange.asking", "candidate.gating", "candidate.proposed")
 """Events of which there are hundreds: the figures tell of them."""
-
-_MILESTONES = ("campaign.", "round.opened", "round.closed", "search.over", "freeze.sealed")
 
 OnEvent = Callable[[Event], object]
 
@@ -99,17 +98,6 @@ class View:
         return forecast.rests_on if forecast.seconds is None else f"about {tell_time(forecast.seconds)}"
 
 
-def tell_event(event: Event) -> str:
-    """Short, without ids."""
-    shown = {
-        key: ", ".join(value) if key == "names" else value
-        for key, value in event.payload.items()
-        if key == "names" or (isinstance(value, str | int | float) and value != "")
-    }
-    facts = ", ".join(f"{key} {value}" for key, value in shown.items())
-    return f"{event.kind}{f': {facts}' if facts else ''}"
-
-
 class Milestones:
     """Where there is no terminal: a line where a round opens or closes, a stage is reached, or the campaign moves."""
 
@@ -118,15 +106,5 @@ class Milestones:
 
     def hear(self, event: Event) -> None:
         raise_when_paused(event)
-        if not event.kind.startswith(_MILESTONES):
-            return
-        campaign = self._read()
-        best = f"; best so far {tell_best(campaign.best)}" if campaign.best else ""
-        end = f"; ends in about {tell_time(seconds)}" if (seconds := _seconds_left(campaign)) is not None else ""
-        spent = campaign.spend
-        so_far = f"{tell_time(spent.wall_time_s.spent)}, {spent.evaluations.spent:.0f} evaluations"
-        self._tell(f"[{so_far}] {tell_event(event)}{best}{end}")
-
-
-def _seconds_left(campaign: Campaign) -> float | None:
-    return None if campaign.forecast is None else campaign.forecast.seconds
+        if is_milestone(event):
+            self._tell(tell_milestone(event, self._read()))

@@ -1,5 +1,6 @@
 """The SDK: `Client(base_url, api_key)` with a method for every operation of the API. Needs only httpx2 and pydantic."""
 
+from discovery_service.client.board_models import Against, Cost, Leaderboard, LeaderboardRow, Score
 from discovery_service.client.client import Client
 from discovery_service.client.errors import (
     ApiError,
@@ -16,7 +17,6 @@ from discovery_service.client.errors import (
 )
 from discovery_service.client.models import (
     Account,
-    Against,
     ApiKey,
     Arena,
     Best,
@@ -24,7 +24,6 @@ from discovery_service.client.models import (
     Campaign,
     CampaignSpec,
     Check,
-    Cost,
     Device,
     Evaluation,
     EvaluationFailure,
@@ -36,14 +35,11 @@ from discovery_service.client.models import (
     Freeze,
     Health,
     KnownLoss,
-    Leaderboard,
-    LeaderboardRow,
     LossFamily,
     NewApiKey,
     Progress,
     Proposer,
     Readiness,
-    Score,
     Spend,
     Standing,
     Standings,

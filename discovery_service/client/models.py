@@ -1,10 +1,14 @@
 """What the API answers. Unknown fields are kept, so that this version reads the answers of a newer service."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+if TYPE_CHECKING:
+    from discovery_service.client.resources import Campaigns
 
 ENDED = frozenset({"completed", "failed", "cancelled"})
 """Statuses from which a campaign does not move by itself."""
@@ -156,9 +160,18 @@ class Campaign(Model):
     extension: int
     """How often it was extended."""
 
+    _campaigns: "Campaigns | None" = PrivateAttr(default=None)
+    """Of the client that has read it."""
+
     @property
     def has_ended(self) -> bool:
         return self.status in ENDED
+
+    def wait(self, *, on_event: "Callable[[Event], object] | None" = None, progress: bool = False) -> "Campaign":
+        """As it is once it has ended; see `client.campaigns.wait`."""
+        if self._campaigns is None:
+            raise ValueError("This campaign was read by no client: take one that `client.campaigns` answers.")
+        return self._campaigns.wait(self.id, on_event=on_event, progress=progress)
 
 
 class Event(Model):
@@ -378,85 +391,6 @@ class Mean(Model):
     """Of its own 95 %; None of one draw."""
     high: float | None
     draws: int
-
-
-class Against(Model):
-    """A finalist's comparison with another reference than the board's."""
-
-    name: str
-    """DPO, or the best other loss of the campaign's library by its screen."""
-    difference: float
-    """Paired, less that loss."""
-    lower: float | None
-    """Of an interval that is not joint with the one of the verdict."""
-    upper: float | None
-    level: float
-    verdict: str
-
-
-class Score(Model):
-    extension: int
-    """Of the campaign, in which it was confirmed; 0 of a screen."""
-    setting: EvaluationSetting
-    draws: int
-    base_policies: list[int]
-    difference: float | None
-    """Paired, less the loss that the board is against."""
-    lower: float | None
-    upper: float | None
-    verdict: str | None
-    """Of a confirmed finalist; a screen has none."""
-    against: list[Against] = []
-    """The other references that a confirmed finalist met."""
-    attained: Mean | None
-    """The share of what could be gained at best."""
-    reward: Mean | None
-    kl: Mean | None
-    failed: int
-    """Draws on which it failed."""
-
-
-class Cost(Model):
-    evaluations: int
-    device_seconds: float
-    tokens: int
-    """Of its whole proposal, refused turns included."""
-    cost_usd: float
-
-
-class LeaderboardRow(Model):
-    rank: int | None
-    """In its arena by lower bound, the confirmed ones first; None without a difference."""
-    campaign_id: UUID
-    campaign: str
-    arena: str
-    round: int
-    """0 is the library's."""
-    slot: int
-    candidate_id: UUID
-    name: str
-    author: str
-    model: str | None
-    known_as: list[str]
-    """The known losses that it behaves like."""
-    verdict: str
-    """In words."""
-    is_stopped: bool = False
-    """By the halving of its round, after its first trainings."""
-    screen: Score | None
-    confirm: Score | None
-    cost: Cost
-
-
-class Leaderboard(Model):
-    campaign_id: UUID
-    arena: str
-    against: str
-    rows: list[LeaderboardRow]
-    refused: int = 0
-    """Candidates that the gate refused, which have no row."""
-    has_more: bool = False
-    next: str | None = None
 
 
 class Device(Model):

@@ -1,5 +1,6 @@
 """The API's resources, one class each, one method an operation."""
 
+import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
@@ -10,6 +11,7 @@ from uuid import UUID, uuid4
 
 import httpx2
 
+from discovery_service.client.board_models import Leaderboard, LeaderboardRow
 from discovery_service.client.errors import Conflict, NotFound, Unavailable, UnexpectedAnswer
 from discovery_service.client.models import (
     ENDED,
@@ -23,8 +25,6 @@ from discovery_service.client.models import (
     Event,
     Health,
     KnownLoss,
-    Leaderboard,
-    LeaderboardRow,
     Listed,
     LossFamily,
     Model,
@@ -34,6 +34,7 @@ from discovery_service.client.models import (
     Standings,
     Worker,
 )
+from discovery_service.client.progress import is_milestone, tell_milestone
 from discovery_service.client.round_models import Plan, Proposal
 from discovery_service.client.transport import Transport
 
@@ -67,14 +68,14 @@ class Campaigns:
     ) -> Iterator[Campaign]:
         """All of them, the newest first; `limit` is how many come with one request."""
         params = {"status": list(status), "archived": archived, "after": after and str(after), "limit": limit}
-        return self._transport.pages(Page[Campaign], "/v1/campaigns", params)
+        return map(self._bind, self._transport.pages(Page[Campaign], "/v1/campaigns", params))
 
     def plan(self, *, spec: CampaignSpec | Mapping[str, Any]) -> Plan:
         """What such a campaign would take and find; nothing is created."""
         return self._transport.ask(Plan, "POST", "/v1/campaigns:plan", json={"spec": _plain(spec)})
 
     def read(self, campaign_id: Id) -> Campaign:
-        return self._transport.ask(Campaign, "GET", _path(campaign_id))
+        return self._ask("GET", _path(campaign_id))
 
     def propose(
         self,
@@ -146,7 +147,7 @@ class Campaigns:
         """Change what may change while it runs. `budgets` replaces them all; None leaves a field as it is."""
         fields = {"name": name, "notes": notes, "guidance": guidance, "budgets": budgets and _plain(budgets)}
         body = {field: value for field, value in fields.items() if value is not None}
-        return self._transport.ask(Campaign, "PATCH", _path(campaign_id), json=body)
+        return self._ask("PATCH", _path(campaign_id), json=body)
 
     def pause(self, campaign_id: Id) -> Campaign:
         return self._command(campaign_id, "pause")
@@ -170,7 +171,7 @@ class Campaigns:
         body: dict[str, Any] = {"budgets": _plain(budgets)}
         if candidates:
             body["candidates"] = [dict(each) for each in candidates]
-        return self._transport.ask(Campaign, "POST", f"{_path(campaign_id)}/extend", json=body)
+        return self._ask("POST", f"{_path(campaign_id)}/extend", json=body)
 
     def clone(self, campaign_id: Id, *, name: str | None = None, idempotency_key: str | None = None) -> Campaign:
         """A new campaign with the same spec."""
@@ -190,15 +191,23 @@ class Campaigns:
             if not error.lost_answers:  # else the answer to an earlier try got lost, and that one deleted it
                 raise
 
-    def wait(self, campaign_id: Id, *, on_event: Callable[[Event], object] | None = None) -> Campaign:
-        """Follow a campaign from its first event until it has ended. NotFound when somebody deletes it meanwhile."""
+    def wait(
+        self, campaign_id: Id, *, on_event: Callable[[Event], object] | None = None, progress: bool = False
+    ) -> Campaign:
+        """Follow a campaign from its first event until it has ended. NotFound when somebody deletes it meanwhile.
+
+        With `progress` a line goes to stderr where a round opens or closes, a stage is reached, or the campaign moves.
+        A paused campaign is waited for: only a person has it go on.
+        """
+        if progress:
+            return self.wait(campaign_id, on_event=lambda event: self._tell(event, on_event))
         with closing(self._events.stream(campaign_id)) as stream:
             for event in stream:
                 if on_event is not None:
                     on_event(event)
                 if event.kind not in _LAST_WORDS:
                     continue
-                campaign = self._transport.ask(Campaign, "GET", _path(campaign_id), retries=STREAM_RETRIES)
+                campaign = self._ask("GET", _path(campaign_id), retries=STREAM_RETRIES)
                 if campaign.has_ended:
                     break
         if on_event is not None:  # what came behind the end, such as being archived
@@ -206,12 +215,26 @@ class Campaigns:
                 on_event(late)
         return campaign
 
+    def _tell(self, event: Event, on_event: Callable[[Event], object] | None) -> None:
+        if on_event is not None:
+            on_event(event)
+        if is_milestone(event):
+            print(tell_milestone(event, self.read(event.campaign_id)), file=sys.stderr)  # noqa: T201
+
+    def _ask(self, method: str, path: str, **content: Any) -> Campaign:
+        return self._bind(self._transport.ask(Campaign, method, path, **content))
+
+    def _bind(self, campaign: Campaign) -> Campaign:
+        """So that it can be waited for without saying whose it is."""
+        campaign._campaigns = self
+        return campaign
+
     def _command(self, campaign_id: Id, command: str) -> Campaign:
-        return self._transport.ask(Campaign, "POST", f"{_path(campaign_id)}/{command}")
+        return self._ask("POST", f"{_path(campaign_id)}/{command}")
 
     def _make(self, path: str, body: Mapping[str, Any], idempotency_key: str | None) -> Campaign:
         headers = {"Idempotency-Key": idempotency_key or str(uuid4())}
-        return self._transport.ask(Campaign, "POST", path, json=body, headers=headers)
+        return self._ask("POST", path, json=body, headers=headers)
 
 
 class Events:

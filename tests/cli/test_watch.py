@@ -9,9 +9,10 @@ from rich.console import Console
 
 from discovery_service.api.schemas.campaigns import CampaignRead
 from discovery_service.cli import watch
-from discovery_service.cli.progress import find_share, list_stages, tell_progress, tell_time
-from discovery_service.cli.watch import Milestones, Paused, View, tell_event
+from discovery_service.cli.progress import find_share, list_stages, tell_progress
+from discovery_service.cli.watch import Milestones, Paused, View
 from discovery_service.client import Campaign, Event
+from discovery_service.client.progress import tell_event, tell_time
 
 (EXAMPLE,) = CampaignRead.model_config["json_schema_extra"]["examples"]  # type: ignore[index]
 SCREENED = {"stage": "screen", "verdict": None}

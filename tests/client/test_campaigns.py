@@ -42,6 +42,23 @@ def test_the_spec_of_one_campaign_makes_another(client: Client, campaign: Campai
     assert again.spec == campaign.spec
 
 
+def test_a_campaign_that_was_answered_is_waited_for_and_says_how_far_it_is(
+    client: Client, campaign: Campaign, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.campaigns.cancel(campaign.id)
+    heard: list[str] = []
+    ended = campaign.wait(progress=True, on_event=lambda event: heard.append(event.kind))
+    assert (ended.id, ended.status) == (campaign.id, "cancelled")
+    assert heard[0] == "campaign.created"
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert [line.split("] ")[1].split(":")[0] for line in told.err.splitlines()] == heard
+    [listed] = client.campaigns.list()
+    assert listed.wait().status == "cancelled"
+    with pytest.raises(ValueError, match="read by no client"):
+        Campaign.model_validate(campaign.model_dump()).wait()
+
+
 def test_commands_change_the_status(client: Client, campaign: Campaign) -> None:
     assert client.campaigns.pause(campaign.id).status == "paused"
     assert client.campaigns.resume(campaign.id).status == "queued"
