@@ -61,6 +61,7 @@ gpu-check: $(INSTALLED)
 # The document that the snapshot test compares with.
 openapi: $(INSTALLED)
 	$(BIN)/python -m discovery_service.api > tests/data/openapi.json
+	$(BIN)/python -m discovery_service.api --reference > docs/api.md
 
 # The stamp comes last, so an installation that was interrupted is taken up again, and one whose interpreter is gone
 # or of another version is made anew.

@@ -42,7 +42,7 @@ def demo(
     """See it work: start everything, search, confirm, export, stop. On this machine alone; the campaign is kept."""
     from discovery_service.local.address import find_address
     from discovery_service.local.directory import open_data_dir
-    from discovery_service.local.state import find_api_access
+    from discovery_service.local.state import api_access_path, find_api_access
 
     model = get_settings().llm.model if get_openai_settings().openai_api_key is not None else None
     plan = plan_demo(arena, seed, model)
@@ -61,7 +61,7 @@ def demo(
     say(
         "The campaign is kept. To look at it, start the stack again, at the same address:\n"
         f"  {_program()} up --data {quote(str(data))} --port {address.port}\n"
-        f"and in another terminal, or with {access.url}/docs in a browser:\n"
+        f"Then {access.url} shows it in a browser, with the api_key in {api_access_path(data)}; and in another terminal:\n"
         f"  DISCOVERY__LOCAL__DATA_DIR={quote(str(data))} {_program()} campaign list"
     )
     raise typer.Exit(code)
@@ -88,7 +88,7 @@ def _run(plan: Plan, access: "ApiAccess", data_dir: Path, *, as_json: bool) -> E
         print_findings(found)
         for line in tell_export(exported):
             typer.echo(printable(line))
-        typer.echo(f"The API, its documentation at /docs: {access.url}")
+        typer.echo(f"The API: {access.url}")
     if campaign.status != "completed":
         return ExitCode.CAMPAIGN_FAILED
     return ExitCode.OK if exported is None or exported.has_passed else ExitCode.ERROR

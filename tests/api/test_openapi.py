@@ -11,11 +11,13 @@ from jsonschema import Draft202012Validator
 
 from discovery_service.api import create_app
 from discovery_service.api.app import TAGS
+from discovery_service.api.reference import write_reference
 from discovery_service.db.sessions import Sessions
 from tests.api.serving import api_settings
 from tests.api.test_losses import answering
 
 SNAPSHOT = Path(__file__).parent.parent / "data" / "openapi.json"
+REFERENCE = Path(__file__).parent.parent.parent / "docs" / "api.md"
 NOWHERE = "postgresql://discovery_service@127.0.0.1:1/nothing"
 
 
@@ -27,6 +29,14 @@ def document() -> dict[str, Any]:
 def test_the_document_is_the_stored_one(document: dict[str, Any]) -> None:
     """A changed API is a decision: `make openapi` stores it, and the diff is reviewed."""
     assert json.loads(SNAPSHOT.read_text()) == json.loads(json.dumps(document))
+
+
+def test_the_page_on_the_api_is_written_from_the_document(document: dict[str, Any]) -> None:
+    page = REFERENCE.read_text(encoding="utf-8")
+    assert page == write_reference(document)
+    for path, operations in document["paths"].items():
+        for method in operations:
+            assert f"### `{method.upper()} {path}`" in page
 
 
 def test_tags_follow_the_pipeline_and_cover_every_operation(document: dict[str, Any]) -> None:
