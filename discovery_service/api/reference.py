@@ -7,8 +7,9 @@ Document = Mapping[str, Any]
 
 _HEAD = """# The API
 
-Written from the OpenAPI document by `make openapi`; `/openapi.json` of a running service has it whole, with an example for every object. Everything but `/healthz` and
-`/readyz` wants `Authorization: Bearer dls_…`. Errors are problem documents (RFC 9457). The SDK has a method for each operation: `campaigns_create` is `client.campaigns.create`.
+Written from the OpenAPI document by `make openapi`; `/openapi.json` of a running service has it whole, with an example
+for every object. Everything but `/healthz` and `/readyz` wants `Authorization: Bearer dls_…`. Errors are problem
+documents (RFC 9457). The SDK has a method for each operation: `campaigns_create` is `client.campaigns.create`.
 """
 
 

@@ -61,7 +61,8 @@ def demo(
     say(
         "The campaign is kept. To look at it, start the stack again, at the same address:\n"
         f"  {_program()} up --data {quote(str(data))} --port {address.port}\n"
-        f"Then {access.url} shows it in a browser, with the api_key in {api_access_path(data)}; and in another terminal:\n"
+        f"Then {access.url} shows it in a browser, with the api_key in {api_access_path(data)}; and in another"
+        " terminal:\n"
         f"  DISCOVERY__LOCAL__DATA_DIR={quote(str(data))} {_program()} campaign list"
     )
     raise typer.Exit(code)
