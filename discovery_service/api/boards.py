@@ -65,7 +65,7 @@ def _read_place(after: str) -> Place:
         arena, part, lower, campaign, *numbers = json.loads(base64.urlsafe_b64decode(f"{after}=="))
         made_in, slot, position = map(int, numbers)
         return Place(UUID(arena), Part(part), float(lower), UUID(campaign), made_in, slot, position)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise Unprocessable(f"after: {after!r} is no place of a board; take the `next` of the page before.") from error
 
 

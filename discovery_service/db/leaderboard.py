@@ -168,6 +168,7 @@ def read_board(session: Session, asked: Asked, *, after: Place | None, limit: in
     return rows
 
 
+_NO_PLACE = "after: this board has no such place; take the `next` of the page before."
 _STAGE_OF = {Part.CONFIRMED: Purpose.CONFIRM, Part.SCREENED: Purpose.SCREEN}
 
 
@@ -176,13 +177,17 @@ def _list_arenas(asked: Asked, after: Place | None) -> Sequence[Arena]:
         return asked.arenas
     keys = [arena.id for arena in asked.arenas]
     if after.arena_id not in keys:
-        raise Unprocessable("after: this board has no such place; take the `next` of the page before.")
+        raise Unprocessable(_NO_PLACE)
     return asked.arenas[keys.index(after.arena_id) :]
 
 
 def _list_parts(asked: Asked, behind: Place | None) -> list[Part]:
     parts = [part for part in Part if part is Part.REST or asked.stage in (None, _STAGE_OF[part])]
-    return parts if behind is None or behind.part not in parts else parts[parts.index(behind.part) :]
+    if behind is None:
+        return parts
+    if behind.part not in parts:
+        raise Unprocessable(_NO_PLACE)
+    return parts[parts.index(behind.part) :]
 
 
 def _select(asked: Asked, arena: Arena, part: Part, behind: Place | None) -> Select[Any]:

@@ -127,7 +127,7 @@ def test_equal_bounds_stand_in_the_order_in_which_they_were_proposed_and_page_so
     assert [each.model_dump(mode="json") for each in paged.rows] == whole
 
 
-@pytest.mark.parametrize("after", ["nonsense", "W10", "WzEsIDJd", "\u2665"])
+@pytest.mark.parametrize("after", ["nonsense", "W10", "WzEsIDJd", "\u2665", "W1tb" * 5_000])
 def test_a_place_that_no_board_has_is_refused(api: httpx2.Client, two: tuple[Play, Play], after: str) -> None:
     answer = api.get("/v1/leaderboard", params={"after": after})
     assert answer.status_code == 422
@@ -138,6 +138,7 @@ def test_a_place_of_another_board_is_refused(api: httpx2.Client, sessions: Sessi
     searched(sessions, {"cdpo": 0.4}, [("cdpo", "exp")], held_out=[ELSEWHERE])
     behind = api.get("/v1/leaderboard", params={"arena": "table", "limit": 1}).json()["next"]
     assert api.get("/v1/leaderboard", params={"arena": ELSEWHERE, "after": behind}).status_code == 422
+    assert api.get("/v1/leaderboard", params={"arena": "table", "stage": "screen", "after": behind}).status_code == 422
 
 
 def values_of(play: Play, name: str) -> dict[tuple[int, str], float]:
