@@ -135,6 +135,11 @@ class Campaigns:
         params = {"unconfirmed": unconfirmed}
         return self._transport.send("GET", f"{_path(campaign_id)}/best/export/module", params=params).content
 
+    def export_best_bundle(self, campaign_id: Id, *, unconfirmed: bool = False) -> bytes:
+        """The same as a zip, with a trainer for TRL, a test of all of it, and where it comes from."""
+        params = {"unconfirmed": unconfirmed}
+        return self._transport.send("GET", f"{_path(campaign_id)}/best/export/bundle", params=params).content
+
     def edit(
         self,
         campaign_id: Id,
@@ -316,6 +321,10 @@ class Candidates:
     def export_module(self, candidate_id: Id) -> bytes:
         """The loss as one Python file that needs only torch."""
         return self._transport.send("GET", f"/v1/candidates/{UUID(str(candidate_id))}/export/module").content
+
+    def export_bundle(self, candidate_id: Id) -> bytes:
+        """The same as a zip, with a trainer for TRL, a test of all of it, and where it comes from."""
+        return self._transport.send("GET", f"/v1/candidates/{UUID(str(candidate_id))}/export/bundle").content
 
 
 class Evaluations:

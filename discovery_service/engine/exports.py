@@ -16,6 +16,7 @@ from discovery_service.db.tables import (
     Exchange,
     Finalist,
     Freeze,
+    Lineage,
     Proposal,
     Round,
     Standing,
@@ -26,22 +27,31 @@ from discovery_service.domain.families import Family
 from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.intervals import LEVEL, Interval
 from discovery_service.domain.isolation import Level
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.states import CandidateStatus, EvaluationStatus, Purpose
 from discovery_service.domain.verdicts import Verdict
 from discovery_service.engine.arenas import get_arena_of
 from discovery_service.engine.campaigns import get_campaign
 from discovery_service.errors import Conflict, NotFound
+from discovery_service.losses.bundle import write_bundle
 from discovery_service.losses.export import write_module
-from discovery_service.losses.exported import Evaluated, Facts, Met, Tuned
+from discovery_service.losses.exported import Evaluated, Facts, Met, Origin, Parent, Tuned
 
 
 class NoConfirmedDiscovery(Conflict):
     slug, title = "no_confirmed_discovery", "Nothing was confirmed to be better"
 
 
-def export_candidate(session: Session, candidate_id: UUID) -> str:
+def export_module(session: Session, candidate: Candidate) -> bytes:
+    return write_module(read_facts(session, candidate)).encode()
+
+
+def export_bundle(session: Session, candidate: Candidate) -> bytes:
+    return write_bundle(read_facts(session, candidate), read_origin(session, candidate))
+
+
+def get_exportable(session: Session, candidate_id: UUID) -> Candidate:
     candidate = session.get(Candidate, candidate_id)
     if candidate is None:
         raise NotFound(f"There is no candidate {candidate_id}.")
@@ -49,14 +59,14 @@ def export_candidate(session: Session, candidate_id: UUID) -> str:
         raise Conflict(
             f"{candidate.name} has not passed the gate ({candidate.status}), and only what has can be exported."
         )
-    return write_module(read_facts(session, candidate))
+    return candidate
 
 
-def export_best(session: Session, campaign_id: UUID, *, is_unconfirmed_taken: bool) -> str:
+def get_best(session: Session, campaign_id: UUID, *, is_unconfirmed_taken: bool) -> Candidate:
     """The discovery with the highest lower bound; the best of the others only where its asker takes that."""
     best = find_best(session, campaign_id)
     if best is not None and (is_discovery(best.row.confirm) or is_unconfirmed_taken):
-        return export_candidate(session, best.row.candidate.id)
+        return get_exportable(session, best.row.candidate.id)
     told = "No loss of this campaign is confirmed to be better than dpo in the arena of its search."
     if best is None:
         raise NoConfirmedDiscovery(f"{told} Nothing new that was proposed has come through its screen.", standing=None)
@@ -128,6 +138,34 @@ def read_facts(session: Session, candidate: Candidate) -> Facts:
     )
 
 
+def read_origin(session: Session, candidate: Candidate) -> Origin:
+    campaign = get_campaign(session, candidate.campaign_id)
+    spec = CampaignSpec.model_validate(campaign.spec)
+    proposed = (Candidate.campaign_id == campaign.id, Candidate.author != Author.LIBRARY)
+    counts = select(Candidate.status, func.count().label("candidates")).where(*proposed).group_by(Candidate.status)
+    judged = {row.status: row.candidates for row in session.execute(counts)}
+    return Origin(
+        candidate_id=str(candidate.id),
+        proposal_id=str(candidate.proposal_id),
+        campaign_id=str(campaign.id),
+        library=tuple(KNOWN_LOSSES[spec.family] if spec.library == "all" else spec.library),
+        accepted=judged.get(CandidateStatus.ACCEPTED, 0),
+        refused=judged.get(CandidateStatus.REJECTED, 0),
+        parents=tuple(_list_parents(session, candidate.id)),
+        search_arena=find_search_arena(session, campaign).spec,
+    )
+
+
+def _list_parents(session: Session, candidate_id: UUID) -> Iterator[Parent]:
+    query = (
+        select(Candidate.id, Candidate.name, Lineage.role)
+        .join(Lineage, Lineage.parent_id == Candidate.id)
+        .where(Lineage.child_id == candidate_id)
+        .order_by(Lineage.role.desc(), Candidate.id)
+    )
+    return (Parent(str(row.id), row.name, row.role) for row in session.execute(query))
+
+
 def _list_standings(session: Session, candidate_id: UUID, search_id: UUID) -> list[tuple[Standing, Arena]]:
     """The arena of the search first, and of each arena what was confirmed first; of freezes the last."""
     query = (
@@ -160,10 +198,11 @@ def _read_evaluated(session: Session, standing: Standing, arena: Arena, search_i
         is_confirmation=is_confirmation,
         setting=Setting(**standing.setting),
         draws=standing.draws,
-        base_policies=len(policies),
+        base_policies=tuple(sorted(policies)),
         met=tuple(_list_met(standing, figures)),
         means=means,
         failed=len(figures.get("failed", ())),
+        arena_sha256=arena.content_sha256,
     )
 
 

@@ -9,6 +9,7 @@ import ast
 import json
 import textwrap
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from string import Template
@@ -38,7 +39,22 @@ _RESERVED = frozenset(
 )
 
 
+@dataclass(frozen=True)
+class Module:
+    text: str
+    entry: str
+    """The function that is the loss, as it is called in the file."""
+    checked: CheckedSource
+    asked: tuple[str, ...]
+    """The inputs of the family that it asks for by name, in its own order."""
+
+
 def write_module(facts: Facts) -> str:
+    """Raises Refused where the stored source is no longer one of the loss language."""
+    return make_module(facts).text
+
+
+def make_module(facts: Facts) -> Module:
     """Raises Refused where the stored source is no longer one of the loss language."""
     checked = check_source(facts.source, facts.family, name=facts.name)
     tree = ast.parse(checked.text)
@@ -48,7 +64,7 @@ def write_module(facts: Facts) -> str:
     _type_entry(entry, checked)
     ast.fix_missing_locations(tree)
     asked = tuple(each.arg for each in (*entry.args.args, *entry.args.kwonlyargs) if each.arg in _names(facts.family))
-    return _read_template().substitute(
+    text = read_template("module.py.txt").substitute(
         doc=_escape(tell_loss(facts, checked)),
         imports=_write_imports(tree),
         name=_quote(facts.name),
@@ -68,11 +84,12 @@ def write_module(facts: Facts) -> str:
         absolute=ABSOLUTE,
         tolerance_words="Drawn numbers differ in their last bit between processors.",
     )
+    return Module(text, entry.name, checked, asked)
 
 
 @cache
-def _read_template() -> Template:
-    place = files("discovery_service.losses") / "templates" / "module.py.txt"
+def read_template(name: str) -> Template:
+    place = files("discovery_service.losses") / "templates" / name
     return Template(place.read_text(encoding="utf-8"))
 
 

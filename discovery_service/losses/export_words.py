@@ -22,7 +22,7 @@ _UNCONFIRMED = "UNCONFIRMED: no confirmation on fresh draws has shown that this 
 _STOPPED = "UNCONFIRMED: the halving of its round stopped this loss in its tuning, compared with nothing."
 _NO_BETTER = "It is not shown to be better than the best known loss of its campaign's screen."
 NO_DISCOVERY = "Do not report it as a discovery."
-_AUTHORS = {
+AUTHORS = {
     Author.LIBRARY: "Not a discovery: a known loss of the library, published by people.",
     Author.HUMAN: "Proposed by a person.",
     Author.LLM: "Proposed by the language model {model}.",
@@ -42,7 +42,7 @@ def tell_loss(facts: Facts, checked: CheckedSource) -> str:
         ("How it was not tested", list(_tell_untested(facts, checked))),
     ):
         parts.append("\n".join([f"{title}:", *(_wrap(f"- {line}", _INDENT, f"{_INDENT}  ") for line in lines)]))
-    return _clean("\n\n".join(parts))
+    return clean("\n\n".join(parts))
 
 
 def tell_shown(facts: Facts) -> str:
@@ -59,7 +59,7 @@ def tell_shown(facts: Facts) -> str:
     else:
         less = f"less {met.against}'s {_tell_interval(met.difference, signed=True)}"
         told = f"NOT DISTINGUISHABLE from {met.against}: {less}"
-    return _clean(f"{told} ({100 * met.level:.4g} %), {where}.")
+    return clean(f"{told} ({100 * met.level:.4g} %), {where}.")
 
 
 def _turn(interval: Interval) -> Interval:
@@ -92,7 +92,7 @@ def _is_screened_only(facts: Facts) -> bool:
 
 
 def _tell_origin(facts: Facts) -> Iterator[str]:
-    told = [_AUTHORS[facts.author].format(model=facts.model or "of an unknown name")]
+    told = [AUTHORS[facts.author].format(model=facts.model or "of an unknown name")]
     told.append(f"From the campaign {facts.campaign!r}.")
     if facts.known_as:
         papers = {each.name: each.paper for each in list_known(facts.family)}
@@ -126,7 +126,7 @@ def _tell_place(each: Evaluated) -> str:
     where = f"{each.arena} ({'where it was searched' if each.is_search_arena else 'held out'})"
     stage = "confirmed on fresh draws" if each.is_confirmation else "screened, which confirms nothing"
     setting = f"beta {each.setting.beta:g}, learning rate {each.setting.learning_rate:g} and {each.setting.steps} steps"
-    draws = f"{_count(each.draws, 'draw')} over {_count(each.base_policies, 'base policy', 'base policies')}"
+    draws = f"{_count(each.draws, 'draw')} over {_count(len(each.base_policies), 'base policy', 'base policies')}"
     told = f"{where}, {stage}: {draws} at {setting}."
     told += f" It failed on {_count(each.failed, 'draw')}." if each.failed else ""
     told += "".join(f" {_tell_met(met)}" for met in each.met)
@@ -190,5 +190,5 @@ def _wrap(text: str, first: str = "", rest: str = "") -> str:
     )
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -29,10 +29,11 @@ class Evaluated:
     is_confirmation: bool
     setting: Setting
     draws: int
-    base_policies: int
+    base_policies: tuple[int, ...]
     met: tuple[Met, ...] = ()
     means: Mapping[str, Interval] | None = None
     failed: int = 0
+    arena_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,3 +75,29 @@ class Facts:
     def confirmation(self) -> Evaluated | None:
         """Where it was searched."""
         return next((each for each in self.evaluated if each.is_search_arena and each.is_confirmation), None)
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A loss that stood in the prompt, or under the knife, when this one was made."""
+
+    candidate_id: str
+    name: str
+    role: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where in the service it comes from: what a bundle tells beside what its module does."""
+
+    candidate_id: str
+    proposal_id: str
+    campaign_id: str
+    library: tuple[str, ...]
+    """The known losses of its campaign."""
+    accepted: int
+    """Of what was proposed in its campaign, so many passed the gate, this one among them unless it is a known loss."""
+    refused: int
+    parents: tuple[Parent, ...]
+    search_arena: Mapping[str, Any]
+    """The document of the arena in which its campaign searches."""

@@ -1,6 +1,9 @@
 """The leaderboard of a campaign over the wire, and the file in which its winner leaves."""
 
 import hashlib
+import io
+import json
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,7 +14,7 @@ from sqlalchemy import select
 
 from discovery_service.client import Client
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Candidate
+from discovery_service.db.tables import Candidate, Lineage
 from discovery_service.domain.access import Scope
 from discovery_service.domain.authors import Author
 from discovery_service.domain.families import Family
@@ -152,6 +155,49 @@ def test_the_winner_leaves_with_its_digest(api: httpx2.Client, won: Play) -> Non
     assert (unchanged.status_code, unchanged.content) == (304, b"")
 
 
+def test_the_winner_leaves_as_a_bundle_of_the_same_bytes_each_time(
+    api: httpx2.Client, url: str, token: str, won: Play
+) -> None:
+    winner = id_of(won, "cdpo")
+    with won.sessions.begin() as session:
+        session.add(Lineage(child_id=winner, parent_id=id_of(won, "ipo"), role="parent"))
+    answer = api.get(f"/v1/campaigns/{won.campaign_id}/best/export/bundle")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/zip")
+    assert answer.headers["ETag"] == f'"{hashlib.sha256(answer.content).hexdigest()}"'
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="discovered_loss.zip"'
+    again = api.get(f"/v1/candidates/{winner}/export/bundle")
+    assert again.content == answer.content
+    unchanged = api.get(again.url.path, headers={"If-None-Match": answer.headers["ETag"]})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    assert contents["discovered_loss.py"] == api.get(f"/v1/candidates/{winner}/export/module").content
+    told = json.loads(contents["provenance.json"])
+    assert (told["candidate_id"], told["campaign"]["id"]) == (str(winner), str(won.campaign_id))
+    assert told["campaign"]["library"] == ["dpo", "ipo"]
+    assert told["campaign"]["candidates"] == {"accepted": 1, "refused": 0}
+    assert [(each["name"], each["role"]) for each in told["proposed"]["parents"]] == [("ipo", "parent")]
+    stored = won.standings(Purpose.CONFIRM)["cdpo"]
+    confirmed = next(each for each in told["evaluated"] if each["stage"] == "confirm")
+    assert (confirmed["setting"], confirmed["base_policies"]) == (stored.setting, [0, 1, 2])
+    assert len(confirmed["arena_sha256"]) == 64
+    against = confirmed["against"][0]
+    assert (against["name"], against["mean"], against["low"]) == ("dpo", stored.difference, stored.lower)
+    with Client(url, token) as client:
+        assert client.campaigns.export_best_bundle(won.campaign_id) == answer.content
+        assert client.candidates.export_bundle(winner) == answer.content
+
+
+def test_a_bundle_is_refused_where_a_module_is(api: httpx2.Client, sessions: Sessions) -> None:
+    lost = played(sessions, -0.5)
+    path = f"/v1/campaigns/{lost.campaign_id}/best/export/bundle"
+    assert api.get(path).json()["type"] == "urn:discovery:problem:no_confirmed_discovery"
+    with zipfile.ZipFile(io.BytesIO(api.get(path, params={"unconfirmed": True}).content)) as archive:
+        assert "**CONFIRMED WORSE than dpo by 0.4" in archive.read("NOTICE.md").decode()
+        assert json.loads(archive.read("provenance.json"))["is_confirmed"] is False
+    assert api.get(f"/v1/candidates/{uuid4()}/export/bundle").status_code == 404
+
+
 def test_without_a_discovery_the_best_finalist_is_told_of_and_leaves_only_as_what_it_is(
     api: httpx2.Client, sessions: Sessions
 ) -> None:
@@ -213,4 +259,5 @@ def test_what_has_not_passed_the_gate_cannot_be_exported(api: httpx2.Client, ses
 def test_exports_need_their_own_scope(url: str, sessions: Sessions, won: Play) -> None:
     for scope, code in ((Scope.EXPORTS_READ, 200), (Scope.CAMPAIGNS_READ, 403)):
         with client_of(url, make_key(sessions, scope)) as client:
-            assert client.get(f"/v1/campaigns/{won.campaign_id}/best/export/module").status_code == code
+            for form in ("module", "bundle"):
+                assert client.get(f"/v1/campaigns/{won.campaign_id}/best/export/{form}").status_code == code

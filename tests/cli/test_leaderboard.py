@@ -125,6 +125,22 @@ def test_export_writes_the_file_and_says_what_it_is(
     assert file.read_bytes() == client.candidates.export_module(id_of(lost, "cdpo"))
 
 
+def test_export_writes_a_bundle_and_says_what_its_loss_is(
+    discovery: Command,
+    api_env: dict[str, str],
+    sessions: Sessions,
+    client: Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lost = played(sessions, -0.5)
+    ran = discovery("export", "--campaign", lost.campaign_id, "--unconfirmed", "--bundle", "--json", env=api_env)
+    assert (ran.json["file"], ran.json["is_confirmed"]) == ("discovered_loss.zip", False)
+    assert "CONFIRMED WORSE than dpo by 0." in ran.err
+    assert Path("discovered_loss.zip").read_bytes() == client.candidates.export_bundle(id_of(lost, "cdpo"))
+
+
 def test_export_wants_one_loss(discovery: Command, api_env: dict[str, str]) -> None:
     assert discovery("export", env=api_env).code == 2
     nameless = discovery("export", "--candidate", "cdpo", env=api_env)

@@ -187,7 +187,7 @@ CONFIRMED = Evaluated(
     is_confirmation=True,
     setting=SETTING,
     draws=12,
-    base_policies=3,
+    base_policies=(0, 1, 2),
     met=(Met("dpo", Interval(0.41, 0.22, 0.6, 12), 0.975, "better than"),),
     means={"reward": Interval(1.9, 1.8, 2.0, 12)},
 )

@@ -16,7 +16,7 @@ from discovery_service.db.sessions import Sessions
 from discovery_service.domain.states import CampaignStatus, Purpose, is_final
 from discovery_service.engine.arenas import register_arena
 from discovery_service.engine.bell import make_bell
-from discovery_service.engine.exports import NoConfirmedDiscovery, export_best
+from discovery_service.engine.exports import NoConfirmedDiscovery, export_module, get_best
 from discovery_service.engine.work import CANDIDATE, EVALUATION, EXCHANGE, WORK_KINDS, WorkKind
 from tests.runtime.toy import document
 from tests.waiting import wait_until
@@ -54,13 +54,13 @@ def test_a_campaign_of_recorded_replies_alone_names_a_pick_that_can_be_taken_as_
     assert progress.best is not None
     assert {each[6] for each in ran.read_rows().trained} == {Purpose.TUNE, Purpose.SCREEN, Purpose.CONFIRM}
     with sessions() as session:
-        module = export_best(session, ran.campaign_id, is_unconfirmed_taken=True)
+        module = export_module(session, get_best(session, ran.campaign_id, is_unconfirmed_taken=True)).decode()
         try:
-            confirmed = export_best(session, ran.campaign_id, is_unconfirmed_taken=False)
+            confirmed = get_best(session, ran.campaign_id, is_unconfirmed_taken=False)
         except NoConfirmedDiscovery:
             assert "IS_CONFIRMED = False" in module
         else:
-            assert confirmed == module
+            assert export_module(session, confirmed).decode() == module
     assert progress.best["name"] in module
     assert "recorded" in module
     file = tmp_path / "discovered_loss.py"
