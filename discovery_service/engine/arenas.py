@@ -1,5 +1,6 @@
 """Arenas as rows: an operator's are registered, a built-in one's row is written when something first refers to it."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +42,17 @@ def get_arena_of(session: Session, campaign_id: UUID, name: str) -> Arena:
     begun = select(Evaluation.arena_id).where(Evaluation.campaign_id == campaign_id)
     query = select(Arena).where(Arena.name == name, Arena.id.in_(begun)).order_by(Arena.created_at)
     return session.scalars(query.limit(1)).first() or get_arena(session, name)
+
+
+def choose_arena(spec: Mapping[str, Any], name: str | None) -> str:
+    """As the campaign's spec has it: that of the search unless one of the held-out ones is named."""
+    # An operator's arena stands in the spec with its version, which nobody needs to say again.
+    arenas = {each.partition("@")[0]: str(each) for each in (spec["arena"], *spec["held_out_arenas"])}
+    if name is None:
+        return str(spec["arena"])
+    if name not in {*arenas, *arenas.values()}:
+        raise UnusableFields({"arena": f"is none of this campaign; it has {', '.join(arenas)}"})
+    return arenas.get(name, name)
 
 
 def list_arenas_of(session: Session, campaign_id: UUID, spec: CampaignSpec) -> list[Arena]:

@@ -14,7 +14,7 @@ from discovery_service.domain.described_arenas import pinned_name
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.standings import score_screen
 from discovery_service.domain.states import Purpose
-from discovery_service.engine.arenas import get_arena_of
+from discovery_service.engine.arenas import choose_arena, get_arena_of
 from discovery_service.engine.campaigns import get_campaign
 from discovery_service.engine.entries import read_field
 from discovery_service.errors import UnusableFields
@@ -23,12 +23,7 @@ from discovery_service.errors import UnusableFields
 def find_board_arena(session: Session, campaign_id: UUID, name: str | None) -> Arena:
     """That of the search unless one of the held-out ones is named."""
     campaign = get_campaign(session, campaign_id)
-    spec = CampaignSpec.model_validate(campaign.spec)
-    # An operator's arena stands in the spec with its version, which nobody needs to say again.
-    arenas = {each.partition("@")[0]: each for each in (spec.arena, *spec.held_out_arenas)}
-    if name is not None and name not in {*arenas, *arenas.values()}:
-        raise UnusableFields({"arena": f"is none of this campaign; it has {', '.join(arenas)}"})
-    return get_arena_of(session, campaign_id, spec.arena if name is None else arenas.get(name, name))
+    return get_arena_of(session, campaign_id, choose_arena(campaign.spec, name))
 
 
 def find_board_arenas(session: Session, campaign_ids: Collection[UUID], names: Collection[str]) -> list[Arena]:
