@@ -19,6 +19,7 @@ from discovery_service.api.rate import CreationRate
 from discovery_service.api.routes import (
     arenas,
     campaigns,
+    candidates,
     evaluations,
     events,
     exports,
@@ -44,7 +45,10 @@ TAGS = [
     {"name": "campaigns", "description": "A search with a family, an arena, a strategy and a budget."},
     {"name": "rounds", "description": "Proposals made from one snapshot of what is known, and what came of them."},
     {"name": "proposals", "description": "A place in a round: what was asked and answered, and what came of it."},
-    {"name": "candidates", "description": "A loss on its way through the gate."},
+    {
+        "name": "candidates",
+        "description": "A loss: its source, what the gate found, its relatives, how it stands.",
+    },
     {"name": "evaluations", "description": "One training of a loss, what was measured, or why it was not."},
     {"name": "leaderboard", "description": "How losses stand to DPO, and what is confirmed."},
     {"name": "events", "description": "What happened to a campaign, in order, never skipping one."},
@@ -53,6 +57,7 @@ TAGS = [
     {"name": "service", "description": "Health, readiness, metrics."},
 ]
 
+RESOURCES = (losses, arenas, campaigns, rounds, candidates, exports, evaluations, events, workers, keys, service)
 
 # Somebody waits for the answer, and may try again; a worker has more patience.
 LOCK_TIMEOUT_S = 3.0
@@ -107,7 +112,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.api = state
     app.state.registry = registry
     install_problems(app)
-    pipeline = (losses, arenas, campaigns, rounds, evaluations, leaderboard, exports)
+    pipeline = (losses, arenas, campaigns, rounds, candidates, evaluations, leaderboard, exports)
     for resource in (*pipeline, events, workers, keys, service, pages):
         app.include_router(resource.router)
     # The last one added is the first that a request meets.

@@ -12,6 +12,14 @@ from uuid import UUID, uuid4
 import httpx2
 
 from discovery_service.client.board_models import Leaderboard, LeaderboardRow
+from discovery_service.client.candidate_models import (
+    CandidateCurve,
+    CandidateDetail,
+    CandidateGraph,
+    CandidateSource,
+    Frontier,
+    Lineage,
+)
 from discovery_service.client.errors import Conflict, NotFound, Unavailable, UnexpectedAnswer
 from discovery_service.client.models import (
     ENDED,
@@ -41,6 +49,8 @@ from discovery_service.client.transport import Transport
 Id = UUID | str
 PAGE_SIZE = 100
 BOARD_PAGE_SIZE = 200
+EVALUATIONS_SIZE = 50
+"""With their series, which are long."""
 
 # The service sends a comment every 15 s; after three missing ones the connection is taken for dead.
 STREAM_TIMEOUT = httpx2.Timeout(10.0, read=45.0)
@@ -318,13 +328,50 @@ class Candidates:
         body = {"family": family, "source": source}
         return self._transport.ask(Check, "POST", "/v1/candidates:check", retries=0, json=body)
 
+    def read(self, candidate_id: Id) -> CandidateDetail:
+        """Where it is from, what the gate found or why it refused it, how it stands everywhere, what it cost."""
+        return self._transport.ask(CandidateDetail, "GET", _loss(candidate_id))
+
+    def source(self, candidate_id: Id) -> CandidateSource:
+        """As it was sent and as the gate writes it, each as text and as highlighted HTML."""
+        return self._transport.ask(CandidateSource, "GET", f"{_loss(candidate_id)}/source")
+
+    def graph(self, candidate_id: Id) -> CandidateGraph:
+        return self._transport.ask(CandidateGraph, "GET", f"{_loss(candidate_id)}/graph")
+
+    def curve(self, candidate_id: Id) -> CandidateCurve:
+        """The loss and its slope by the margin, beside DPO's."""
+        return self._transport.ask(CandidateCurve, "GET", f"{_loss(candidate_id)}/curve")
+
+    def evaluations(
+        self,
+        candidate_id: Id,
+        *,
+        arena: str | None = None,
+        purpose: Sequence[str] = (),
+        after: Id | None = None,
+        limit: int = EVALUATIONS_SIZE,
+    ) -> Iterator[Evaluation]:
+        """All its trainings, as they were asked for; `limit` is how many come with one request."""
+        params = {"arena": arena, "purpose": list(purpose), "after": after and str(after), "limit": limit}
+        return self._transport.pages(Page[Evaluation], f"{_loss(candidate_id)}/evaluations", params)
+
+    def lineage(self, candidate_id: Id) -> Lineage:
+        """Its ancestors and descendants, with what changed in the source at each step."""
+        return self._transport.ask(Lineage, "GET", f"{_loss(candidate_id)}/lineage")
+
+    def frontier(self, candidate_id: Id, *, arena: str | None = None) -> Frontier:
+        """What it earns for its KL at each setting that was tried, beside DPO; in a held-out arena if one is named."""
+        params = {} if arena is None else {"arena": arena}
+        return self._transport.ask(Frontier, "GET", f"{_loss(candidate_id)}/frontier", params=params)
+
     def export_module(self, candidate_id: Id) -> bytes:
         """The loss as one Python file that needs only torch."""
-        return self._transport.send("GET", f"/v1/candidates/{UUID(str(candidate_id))}/export/module").content
+        return self._transport.send("GET", f"{_loss(candidate_id)}/export/module").content
 
     def export_bundle(self, candidate_id: Id) -> bytes:
         """The same as a zip, with a trainer for TRL, a test of all of it, and where it comes from."""
-        return self._transport.send("GET", f"/v1/candidates/{UUID(str(candidate_id))}/export/bundle").content
+        return self._transport.send("GET", f"{_loss(candidate_id)}/export/bundle").content
 
 
 class Evaluations:
@@ -437,6 +484,10 @@ class Service:
 
 def _path(campaign_id: Id) -> str:
     return f"/v1/campaigns/{UUID(str(campaign_id))}"
+
+
+def _loss(candidate_id: Id) -> str:
+    return f"/v1/candidates/{UUID(str(candidate_id))}"
 
 
 def _plain(value: Model | Mapping[str, Any]) -> dict[str, Any]:
