@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from discovery_service.client.models import Cost, EvaluationSetting, Mean, Model, Neighbour, Refusal, Score
+from discovery_service.client.board_models import Cost, Score
+from discovery_service.client.models import EvaluationSetting, Mean, Model, Neighbour, Refusal
 from discovery_service.client.round_models import StandingShort
 
 

@@ -11,7 +11,7 @@ from discovery_service.api.highlighting import highlight_python
 from discovery_service.api.schemas.leaderboard import CostRead, ScoreRead
 from discovery_service.api.schemas.losses import NeighbourRead, RefusalRead
 from discovery_service.db.candidates import CandidateDetail, Stood
-from discovery_service.db.leaderboard import list_known_as
+from discovery_service.db.leaderboard import Scored, list_known_as
 from discovery_service.db.tables import Candidate
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import example
@@ -88,7 +88,7 @@ class CandidateStandingRead(ScoreRead):
 
     @classmethod
     def of_stood(cls, stood: Stood) -> "CandidateStandingRead":
-        score = ScoreRead.of(stood.standing, stood.policies)
+        score = ScoreRead.of(Scored.of(stood.standing, stood.policies))
         where = {"arena": stood.arena, "is_search": stood.is_search, "stage": stood.standing.stage}
         return cls.model_validate(score.model_dump() | where)
 
