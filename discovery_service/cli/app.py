@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from discovery_service.cli import (
     campaign,
+    candidate,
     database,
     demo,
     doctor,
@@ -82,6 +83,7 @@ def make_app() -> typer.Typer:
     app.command()(local.up)
     app.command()(local.api)
     app.add_typer(campaign.group, name="campaign")
+    app.add_typer(candidate.group, name="candidate")
     app.add_typer(keys.group, name="keys")
     app.add_typer(database.group, name="db")
     app.add_typer(settings.group, name="settings")

@@ -2,7 +2,6 @@
 
 import ast
 import zipfile
-from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -11,6 +10,7 @@ from uuid import UUID
 import typer
 
 from discovery_service.cli.connection import connect
+from discovery_service.cli.named_losses import find_loss
 from discovery_service.cli.output import AsJson, print_json, say
 from discovery_service.client import Client
 from discovery_service.errors import UsageError
@@ -60,31 +60,11 @@ def _fetch(
     client: Client, campaign: UUID | None, candidate: str | None, *, is_bundle: bool, is_unconfirmed_taken: bool
 ) -> bytes:
     if candidate is not None:
-        found = _find_candidate(client, campaign, candidate)
+        found = find_loss(client, campaign, candidate)
         return client.candidates.export_bundle(found) if is_bundle else client.candidates.export_module(found)
     assert campaign is not None
     export = client.campaigns.export_best_bundle if is_bundle else client.campaigns.export_best_module
     return export(campaign, unconfirmed=is_unconfirmed_taken)
-
-
-def _find_candidate(client: Client, campaign: UUID | None, told: str) -> UUID:
-    if campaign is None:
-        try:
-            return UUID(told)
-        except ValueError as error:
-            raise UsageError(f"--candidate {told} is no id; a name needs the --campaign that it is of.") from error
-    rows = client.campaigns.leaderboard(campaign).rows
-    found = [row.candidate_id for row in rows if told in (row.name, str(row.candidate_id))]
-    if len(found) > 1:
-        raise UsageError(f"Several losses of this campaign are called {told}: take one by its id: {_list(found)}.")
-    if not found:
-        names = _list(row.name for row in rows) or "none yet"
-        raise UsageError(f"No accepted loss of this campaign is called {told}; there are {names}.")
-    return found[0]
-
-
-def _list(each: Iterable[object]) -> str:
-    return ", ".join(map(str, each))
 
 
 class Said(NamedTuple):

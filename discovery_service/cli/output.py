@@ -4,12 +4,16 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import BaseModel
 
 from discovery_service.client import FieldError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.tree import Tree
 
 _IS_JSON = "discovery_service.cli.is_json"
 # Into a pipe or a file: so wide that no cell is cut or broken over two lines.
@@ -86,16 +90,38 @@ def print_fields(fields: Iterable[tuple[str, object]]) -> None:
     _print(table, [field for field in fields if field[1] not in (None, "")])
 
 
+def print_code(text: str, language: str) -> None:
+    """Coloured on a terminal; elsewhere plain, so that it can be kept in a file."""
+    from rich.syntax import Syntax
+
+    # Neither end of a line nor tab is printable, and both stand in sources.
+    told = printable(text.replace("\r\n", "\n").expandtabs()).rstrip("\n")
+    console = _make_console()
+    if console.is_terminal:
+        console.print(Syntax(told, language, theme="ansi_dark", background_color="default", word_wrap=True))
+    else:
+        print_line(told)
+
+
+def print_tree(tree: "Tree") -> None:
+    _make_console().print(tree)
+
+
 def _print(table: Any, rows: Iterable[Sequence[object]]) -> None:
-    from rich.console import Console
     from rich.text import Text
 
     for row in rows:
         table.add_row(*(Text(shown(cell)) for cell in row))
+    _make_console().print(table)
+
+
+def _make_console() -> "Console":
+    from rich.console import Console
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PIPED_WIDTH
-    console.print(table)
+    return console
 
 
 def shown(value: object) -> str:

@@ -30,13 +30,11 @@ class CandidateNeighbour(Neighbour):
 
 
 class CandidateStanding(Score):
-    """How a loss stands in one arena at one stage."""
+    """How a loss stands in one arena."""
 
     arena: str
     is_search: bool
     """It is the arena of its campaign's search; else a held-out one."""
-    stage: str
-    """screen or confirm."""
 
 
 class CandidateDetail(Model):
@@ -83,8 +81,10 @@ class CandidateDetail(Model):
     """Those nearest to it when it was judged, of its campaign's library and of what its round saw."""
     known_as: list[str]
     """The known losses that it behaves like."""
-    standings: list[CandidateStanding]
-    """The arena of the search first, in each the screen."""
+    screen: list[CandidateStanding]
+    """Which is partly luck, and confirms nothing."""
+    confirm: list[CandidateStanding]
+    """Each freeze that it was in, by arena and extension, those of the search first."""
     cost: Cost
     parents: int
     children: int
@@ -171,7 +171,7 @@ class Lineage(Model):
 
 
 class FrontierPoint(Model):
-    """A loss at one setting on the draws of one stage."""
+    """A loss at one setting on some draws."""
 
     setting: EvaluationSetting
     earned: Mean | None
@@ -180,15 +180,19 @@ class FrontierPoint(Model):
     draws: int
     failed: int
     is_on_frontier: bool
+    """None of the same list earns as much at less KL, or more at as much; by the means."""
 
 
 class FrontierTrace(Model):
-    """One loss, stage by stage; stages are on different draws."""
+    """One loss. Each list is on draws of its own, by which its numbers differ from those of another one."""
 
     candidate_id: UUID
     name: str
-    tune: list[FrontierPoint]
-    """Each setting that its tuning tried; empty of a library's loss that came with its settings."""
+    tried: list[FrontierPoint]
+    """Each setting of its tuning on the draws that all have had, as a rule one; empty of a library's loss that came
+    with its settings."""
+    tuned: list[FrontierPoint]
+    """Those that were tried on more draws, on all of these."""
     screen: list[FrontierPoint]
     confirm: list[FrontierPoint]
 

@@ -159,13 +159,13 @@ def _read_trainings(session: Session, candidate_id: UUID) -> dict[tuple[UUID, Pu
 def _read_standings(
     session: Session, row: Candidate, campaign: Campaign, trained: Mapping[tuple[UUID, Purpose], _Trainings]
 ) -> list[Stood]:
-    """Those of the search first; in each arena the screen, and then each freeze that it was in."""
+    """Those of the search first; of an arena's stages each extension in its turn."""
     is_search = is_arena(campaign.spec["arena"])
     query = (
         select(Standing, Arena.name, is_search)
         .join(Arena, Arena.id == Standing.arena_id)
         .where(Standing.candidate_id == row.id)
-        .order_by(is_search.desc(), Arena.name, Arena.content_sha256, Standing.stage.desc(), Standing.extension)
+        .order_by(is_search.desc(), Arena.name, Arena.content_sha256, Standing.extension)
     )
     found = []
     for standing, arena, is_there in session.execute(query):

@@ -1,7 +1,7 @@
 """What a loss earns for how far it moves the policy: of each setting reward and KL, beside DPO in the same campaign."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ _KL = "kl"
 
 @dataclass(frozen=True)
 class Point:
-    """One setting on the draws of one stage."""
+    """One setting on some draws."""
 
     setting: Setting
     means: Mapping[str, Interval]
@@ -32,17 +32,21 @@ class Point:
     draws: int
     failed: int
     is_on_frontier: bool = False
-    """Of this loss at this stage, by the means: whoever draws again may find another one."""
+    """Of this loss in this list, by the means: on other draws it may be another one."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Of one loss. Points of different stages are on different draws, and none is compared with another stage's."""
+    """Of one loss. What stands in one list was measured on the same draws; nothing is compared across lists, as
+    what draws differ by is larger than what settings do."""
 
     candidate_id: UUID
     name: str
-    tune: Sequence[Point]
-    """Empty of a library's loss that came with its settings."""
+    tried: Sequence[Point]
+    """Each setting of its tuning on the draws that all of them have had, which is the first one; empty of a library's
+    loss that came with its settings."""
+    tuned: Sequence[Point]
+    """Those between which its tuning chose, on all of its draws."""
     screen: Sequence[Point]
     confirm: Sequence[Point]
     """Of the last freeze, once all of it is measured."""
@@ -64,15 +68,15 @@ def read_frontier(session: Session, candidate: Candidate, arena: str) -> Frontie
     keys = [each.id for each in losses]
     tried, standings = _read_tuning(session, keys, arena), _read_standings(session, keys, arena)
     points = {each.id: _list_points(tried[each.id], standings[each.id]) for each in losses}
-    metrics = {name for stages in points.values() for stage in stages.values() for each in stage for name in each.means}
+    every = [each for lists in points.values() for some in lists.values() for each in some]
+    metrics = {name for each in every for name in each.means}
     earned = next((name for name in EARNED if name in metrics), EARNED[0])
     own, *others = [_make_trace(each, points[each.id], earned) for each in losses]
     return Frontier(arena.partition("@")[0], earned, own, others[0] if others else None)
 
 
-def _make_trace(candidate: Candidate, points: Mapping[Purpose, Sequence[Point]], earned: str) -> Trace:
-    stages = {stage.value: _mark(each, earned) for stage, each in points.items()}
-    return Trace(candidate.id, candidate.name, **stages)
+def _make_trace(candidate: Candidate, points: Mapping[str, Sequence[Point]], earned: str) -> Trace:
+    return Trace(candidate.id, candidate.name, **{name: _mark(each, earned) for name, each in points.items()})
 
 
 def _mark(points: Sequence[Point], earned: str) -> list[Point]:
@@ -85,13 +89,14 @@ def _mark(points: Sequence[Point], earned: str) -> list[Point]:
     return [replace(each, is_on_frontier=number in best) for number, each in enumerate(points)]
 
 
-_Tried = Mapping[Setting, Sequence[Mapping[str, float | None] | None]]
-"""By setting, the metrics of each draw; None where the loss failed."""
+_Metrics = Mapping[str, float | None]
+_Tried = Mapping[Setting, Mapping[str, _Metrics | None]]
+"""By setting and draw what was measured; None where the loss failed."""
 
 
 def _read_tuning(session: Session, keys: Sequence[UUID], arena: str) -> Mapping[UUID, _Tried]:
     query = (
-        select(Evaluation.candidate_id, Evaluation.setting, Measurement.metrics)
+        select(Evaluation.candidate_id, Evaluation.setting, Evaluation.draw, Measurement.metrics)
         .outerjoin(Measurement, Measurement.id == Evaluation.measurement_id)
         .where(
             Evaluation.candidate_id.in_(keys),
@@ -102,10 +107,9 @@ def _read_tuning(session: Session, keys: Sequence[UUID], arena: str) -> Mapping[
         )
         .order_by(Evaluation.draw)
     )
-    found: Mapping[UUID, dict[Setting, list[Mapping[str, float | None] | None]]]
-    found = defaultdict(lambda: defaultdict(list))
-    for candidate_id, setting, metrics in session.execute(query):
-        found[candidate_id][Setting(**setting)].append(metrics)
+    found: Mapping[UUID, dict[Setting, dict[str, _Metrics | None]]] = defaultdict(lambda: defaultdict(dict))
+    for candidate_id, setting, draw, metrics in session.execute(query):
+        found[candidate_id][Setting(**setting)][draw] = metrics
     return found
 
 
@@ -122,24 +126,35 @@ def _read_standings(session: Session, keys: Sequence[UUID], arena: str) -> Mappi
     return found
 
 
-def _list_points(tried: _Tried, standings: Mapping[Purpose, Standing]) -> dict[Purpose, list[Point]]:
-    order = sorted(tried, key=lambda each: (each.learning_rate, each.steps, each.beta))
-    screened, confirmed = (standings.get(stage) for stage in (Purpose.SCREEN, Purpose.CONFIRM))
+def _list_points(tried: _Tried, standings: Mapping[Purpose, Standing]) -> dict[str, list[Point]]:
+    """By list of a trace."""
+    draws = [frozenset(each) for each in tried.values()]
+    shared = frozenset.intersection(*draws) if draws else frozenset()
+    most = max(draws, key=len, default=shared)
     return {
-        Purpose.TUNE: [_find_point(setting, tried[setting]) for setting in order],
-        Purpose.SCREEN: list(_list_told(screened)),
-        Purpose.CONFIRM: list(_list_told(confirmed)),
+        "tried": _find_points(tried, shared),
+        # Where all have had all of them these are the same points.
+        "tuned": _find_points({at: each for at, each in tried.items() if each.keys() == most != shared}, most),
+        "screen": list(_list_told(standings.get(Purpose.SCREEN))),
+        "confirm": list(_list_told(standings.get(Purpose.CONFIRM))),
     }
 
 
-def _find_point(setting: Setting, outcomes: Sequence[Mapping[str, float | None] | None]) -> Point:
+def _find_points(tried: _Tried, draws: Collection[str]) -> list[Point]:
+    if not draws:
+        return []
+    order = sorted(tried, key=lambda each: (each.learning_rate, each.steps, each.beta))
+    return [_find_point(setting, [tried[setting][draw] for draw in sorted(draws)]) for setting in order]
+
+
+def _find_point(setting: Setting, outcomes: Sequence[_Metrics | None]) -> Point:
     measured = [each for each in outcomes if each is not None]
     failed = len(outcomes) - len(measured)
     means = {} if failed else {name: _find_mean(measured, name) for name in (*EARNED, _KL)}
     return Point(setting, {name: each for name, each in means.items() if each is not None}, len(measured), failed)
 
 
-def _find_mean(measured: Sequence[Mapping[str, float | None]], name: str) -> Interval | None:
+def _find_mean(measured: Sequence[_Metrics], name: str) -> Interval | None:
     """None where not all draws have it."""
     values = [value for metrics in measured if (value := metrics.get(name)) is not None]
     return find_interval(values) if values and len(values) == len(measured) else None

@@ -124,10 +124,8 @@ def test_a_loss_stands_and_costs_what_the_board_says(api: httpx2.Client, won: Pl
     assert row["candidate_id"] == body["id"]
     assert body["cost"] == row["cost"]
     place = {"arena": "table", "is_search": True}
-    assert body["standings"] == [
-        {**place, "stage": "screen", **row["screen"]},
-        {**place, "stage": "confirm", **row["confirm"]},
-    ]
+    assert body["screen"] == [{**place, **row["screen"]}]
+    assert body["confirm"] == [{**place, **row["confirm"]}]
 
 
 def test_in_every_arena_a_loss_stands_apart_and_that_of_the_search_is_first(
@@ -135,16 +133,13 @@ def test_in_every_arena_a_loss_stands_apart_and_that_of_the_search_is_first(
 ) -> None:
     play = played(sessions, 0.5, held_out=["elsewhere"])
     body = api.get(f"/v1/candidates/{id_of(play, 'cdpo')}").json()
-    assert [(each["arena"], each["stage"], each["is_search"]) for each in body["standings"]] == [
-        ("table", "screen", True),
-        ("table", "confirm", True),
-        ("elsewhere", "confirm", False),
-    ]
+    assert [(each["arena"], each["is_search"]) for each in body["screen"]] == [("table", True)]
+    assert [(each["arena"], each["is_search"]) for each in body["confirm"]] == [("table", True), ("elsewhere", False)]
     held_out = api.get(f"/v1/candidates/{body['id']}/evaluations", params={"arena": "elsewhere", "limit": 50}).json()
     assert {each["arena"] for each in held_out["data"]} == {"elsewhere"}
     there = api.get(f"/v1/candidates/{body['id']}/frontier", params={"arena": "elsewhere"}).json()
-    assert (there["arena"], len(there["loss"]["tune"]), there["loss"]["screen"]) == ("elsewhere", 7, [])
-    assert [each["draws"] for each in there["loss"]["confirm"]] == [body["standings"][2]["draws"]]
+    assert (there["arena"], len(there["loss"]["tried"]), there["loss"]["screen"]) == ("elsewhere", 7, [])
+    assert [each["draws"] for each in there["loss"]["confirm"]] == [body["confirm"][1]["draws"]]
 
 
 def test_a_refused_loss_has_its_reasons_and_null_for_what_it_never_had(
@@ -158,7 +153,7 @@ def test_a_refused_loss_has_its_reasons_and_null_for_what_it_never_had(
     assert body["refusals"] == [first, {**second, "line": None}]
     absent = ("graph_sha256", "hyperparameters", "passport", "readable_source", "formula", "isolation", "twin", "model")
     assert {body[name] for name in absent} == {None}
-    assert (body["sentences"], body["neighbours"], body["standings"]) == ([], [], [])
+    assert (body["sentences"], body["neighbours"], body["screen"], body["confirm"]) == ([], [], [], [])
     assert body["cost"] == {"evaluations": 0, "device_seconds": 0.0, "tokens": 0, "cost_usd": 0.0}
     parts = {part: api.get(f"/v1/candidates/{candidate_id}{part}") for part in PARTS}
     assert {each.status_code for each in parts.values()} == {200}
@@ -326,7 +321,7 @@ def test_a_relative_stands_as_it_does_on_its_own(api: httpx2.Client, won: Play) 
     above, itself = api.get(f"/v1/candidates/{mine}/lineage").json()["losses"]
     assert (above["name"], above["confirm"]["verdict"], itself["confirm"]["verdict"]) == ("ipo", None, "better than")
     for each in (above, itself):
-        screen, *_ = api.get(f"/v1/candidates/{each['id']}").json()["standings"]
+        (screen,) = api.get(f"/v1/candidates/{each['id']}").json()["screen"]
         assert each["screen"] == {name: screen[name] for name in each["screen"]}
 
 
@@ -369,14 +364,19 @@ def test_the_frontier_has_every_setting_that_was_tried_beside_dpos(
     body = api.get(f"/v1/candidates/{candidate_id}/frontier").json()
     assert (body["arena"], body["earned"], body["against"]) == ("table", "reward", "dpo")
     for trace, name in ((body["loss"], "cdpo"), (body["reference"], "dpo")):
-        tuned = [row for loss, row in won.evaluations(purpose=Purpose.TUNE) if loss == name]
-        settings = {tuple(sorted(row.setting.items())) for row in tuned}
-        assert sorted(tuple(sorted(each["setting"].items())) for each in trace["tune"]) == sorted(settings)
-        assert sorted(each["draws"] for each in trace["tune"]) == [1, 1, 1, 1, 1, 3, 3]
-        for each in trace["tune"]:
+        rows_of = [row for loss, row in won.evaluations(purpose=Purpose.TUNE) if loss == name]
+        first = {tuple(sorted(row.setting.items())) for row in rows_of}
+        assert {tuple(sorted(each["setting"].items())) for each in trace["tried"]} == first
+        assert [each["draws"] for each in trace["tried"]] == [1] * 7
+        assert [each["draws"] for each in trace["tuned"]] == [3, 3]
+        for each in (*trace["tried"], *trace["tuned"]):
             assert each["earned"]["draws"] == each["kl"]["draws"] == each["draws"]
             # No number of several draws without its interval, and one draw has none.
             assert (each["earned"]["low"] is None) is (each["draws"] == 1)
+        # All have the same KL here, so that whatever earns most on the same draws is alone on the frontier.
+        for points in (trace["tried"], trace["tuned"]):
+            best = max(points, key=lambda each: each["earned"]["mean"])
+            assert [each for each in points if each["is_on_frontier"]] == [best]
         (screened,) = trace["screen"]
         stored = won.standings(Purpose.SCREEN)[name].figures["means"]["reward"]
         assert screened["earned"] == stored
@@ -397,13 +397,13 @@ def test_a_setting_at_which_a_draw_failed_has_no_mean_and_is_on_no_frontier(
 
     play = Play(sessions, value, rounds=[("cdpo",)], library=("dpo",))
     play.run()
-    tuned = api.get(f"/v1/candidates/{id_of(play, 'cdpo')}/frontier").json()["loss"]["tune"]
-    (failed,) = [each for each in tuned if each["failed"]]
+    own = api.get(f"/v1/candidates/{id_of(play, 'cdpo')}/frontier").json()["loss"]
+    failed, other = sorted(own["tuned"], key=lambda each: -each["failed"])
     assert (failed["setting"]["beta"], failed["draws"], failed["failed"]) == (1.0, 2, 1)
     assert (failed["earned"], failed["kl"], failed["is_on_frontier"]) == (None, None, False)
-    # All have the same KL here, so that whatever earns most is alone on it.
-    best = max((each for each in tuned if each["earned"]), key=lambda each: each["earned"]["mean"])
-    assert [each for each in tuned if each["is_on_frontier"]] == [best]
+    assert (other["failed"], other["is_on_frontier"]) == (0, True)
+    (first,) = [each for each in own["tried"] if each["setting"] == failed["setting"]]
+    assert (first["failed"], first["is_on_frontier"]) == (0, True)
 
 
 def test_a_loss_is_read_in_as_many_queries_however_much_there_is_of_it(won: Play, sessions: Sessions) -> None:

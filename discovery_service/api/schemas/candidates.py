@@ -43,7 +43,7 @@ _AGAINST: dict[str, Any] = {
     **{"level": 0.95, "verdict": "not distinguishable from"},
 }
 _STANDING: dict[str, Any] = {
-    **{"arena": "panel:mini", "is_search": True, "stage": "confirm", "extension": 0},
+    **{"arena": "panel:mini", "is_search": True, "extension": 0},
     "setting": {"beta": 1.0, "learning_rate": 0.0015, "steps": 120},
     **{"draws": 12, "base_policies": [0, 1, 2]},
     **{"difference": 0.41, "lower": 0.22, "upper": 0.6, "verdict": "better than", "against": [_AGAINST]},
@@ -78,18 +78,17 @@ class CandidateNeighbourRead(NeighbourRead):
 
 
 class CandidateStandingRead(ScoreRead):
-    """How it stands in one arena at one stage."""
+    """How it stands in one arena."""
 
     model_config = example(**_STANDING)
 
     arena: str
     is_search: bool = Field(description="It is the arena of its campaign's search; else a held-out one.")
-    stage: Purpose = Field(description="screen, or confirm: what is screened only is partly luck.")
 
     @classmethod
     def of_stood(cls, stood: Stood) -> "CandidateStandingRead":
         score = ScoreRead.of(Scored.of(stood.standing, stood.policies))
-        where = {"arena": stood.arena, "is_search": stood.is_search, "stage": stood.standing.stage}
+        where = {"arena": stood.arena, "is_search": stood.is_search}
         return cls.model_validate(score.model_dump() | where)
 
 
@@ -126,7 +125,8 @@ class CandidateDetailRead(BaseModel):
         twin={"name": "robust_dpo", "cosine": 0.997, "library": "robust_dpo"},
         neighbours=[_NEIGHBOUR],
         known_as=["robust_dpo"],
-        standings=[_STANDING],
+        screen=[_STANDING],
+        confirm=[_STANDING],
         cost=_COST,
         parents=2,
         children=1,
@@ -165,7 +165,10 @@ class CandidateDetailRead(BaseModel):
         description="Those nearest to it when it was judged, of its campaign's library and of what its round saw."
     )
     known_as: list[str] = Field(description="The known losses that it behaves like.")
-    standings: list[CandidateStandingRead] = Field(description="The arena of the search first, in each the screen.")
+    screen: list[CandidateStandingRead] = Field(description="Which is partly luck, and confirms nothing.")
+    confirm: list[CandidateStandingRead] = Field(
+        description="Each freeze that it was in, by arena and extension, those of the search first."
+    )
     cost: CostRead
     parents: int = Field(description="Losses that it was made from or shown; `/lineage` names them.")
     children: int
@@ -196,13 +199,17 @@ class CandidateDetailRead(BaseModel):
                 "twin": row.twin,
                 "neighbours": [{"is_outside": False, **each} for each in row.neighbours or ()],
                 "known_as": list_known_as(row),
-                "standings": [CandidateStandingRead.of_stood(each) for each in detail.standings],
+                **{stage.value: _read_standings(detail, stage) for stage in (Purpose.SCREEN, Purpose.CONFIRM)},
                 "cost": {**vars(cost), "cost_usd": float(cost.cost_usd)},
                 "parents": detail.parents,
                 "children": detail.children,
                 "judged_at": row.finished_at,
             }
         )
+
+
+def _read_standings(detail: CandidateDetail, stage: Purpose) -> list[CandidateStandingRead]:
+    return [CandidateStandingRead.of_stood(each) for each in detail.standings if each.standing.stage == stage]
 
 
 def _short(source: str | None) -> str | None:

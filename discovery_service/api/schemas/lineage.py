@@ -127,12 +127,12 @@ _POINT: dict[str, Any] = {
 }
 _TRACE: dict[str, Any] = {
     **{"candidate_id": _ID, "name": "softened"},
-    **{"tune": [_POINT], "screen": [_POINT], "confirm": [_POINT]},
+    **{"tried": [_POINT], "tuned": [_POINT], "screen": [_POINT], "confirm": [_POINT]},
 }
 
 
 class FrontierPointRead(BaseModel):
-    """A loss at one setting on the draws of one stage."""
+    """A loss at one setting on some draws."""
 
     model_config = example(**_POINT)
 
@@ -142,7 +142,7 @@ class FrontierPointRead(BaseModel):
     draws: int = Field(description="On so many it was measured.")
     failed: int
     is_on_frontier: bool = Field(
-        description="None of this loss and stage earns as much at less KL, or more at as much; by the means."
+        description="None of the same list earns as much at less KL, or more at as much; by the means."
     )
 
     @classmethod
@@ -159,15 +159,17 @@ class FrontierPointRead(BaseModel):
 
 
 class FrontierTraceRead(BaseModel):
-    """One loss, stage by stage; stages are on different draws."""
+    """One loss. Each list is on draws of its own, by which its numbers differ from those of another one."""
 
     model_config = example(**_TRACE)
 
     candidate_id: UUID
     name: str
-    tune: list[FrontierPointRead] = Field(
-        description="Each setting that its tuning tried; empty of a library's loss that came with its settings."
+    tried: list[FrontierPointRead] = Field(
+        description="Each setting of its tuning on the draws that all have had, as a rule one; empty of a library's"
+        " loss that came with its settings."
     )
+    tuned: list[FrontierPointRead] = Field(description="Those that were tried on more draws, on all of these.")
     screen: list[FrontierPointRead] = Field(description="The setting that was chosen, on other draws.")
     confirm: list[FrontierPointRead] = Field(description="As it was frozen last, once all of that is measured.")
 
@@ -176,8 +178,8 @@ class FrontierTraceRead(BaseModel):
         def read(points: Sequence[Point]) -> list[FrontierPointRead]:
             return [FrontierPointRead.of(each, earned) for each in points]
 
-        stages = {"tune": read(trace.tune), "screen": read(trace.screen), "confirm": read(trace.confirm)}
-        return cls(candidate_id=trace.candidate_id, name=trace.name, **stages)
+        lists = {name: read(getattr(trace, name)) for name in ("tried", "tuned", "screen", "confirm")}
+        return cls(candidate_id=trace.candidate_id, name=trace.name, **lists)
 
 
 class FrontierRead(BaseModel):
