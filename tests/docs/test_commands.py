@@ -12,7 +12,7 @@ from typer.main import get_command
 from discovery_service.cli.app import make_app
 from discovery_service.client import Client
 from discovery_service.db.sessions import Sessions
-from tests.api.test_exports import played
+from tests.api.test_exports import id_of, played
 from tests.cli.conftest import Command, _settings_of_this_test, api_env, client, discovery
 from tests.docs.pages import Shown, list_commands, read_block
 from tests.house.tree import REPOSITORY
@@ -71,15 +71,16 @@ def test_the_session_of_the_readme_runs_as_it_is_shown(
     monkeypatch.chdir(tmp_path)
     Path("campaign.yaml").write_text(read_block(README, "yaml", "held_out_arenas"), encoding="utf-8")
     Path("my_loss.py").write_text(read_block(README, "python", "def my_loss"), encoding="utf-8")
-    ended = played(sessions, 0.5, budgets={"candidates": 12}).campaign_id
+    won = played(sessions, 0.5, budgets={"candidates": 12})
+    ended, loss = won.campaign_id, str(id_of(won, "cdpo"))
     block = read_block(README, "", "campaign propose")
     commands = [line.removeprefix("$ discovery ").split("  #")[0].strip() for line in block.splitlines()]
     running = None
     for command in commands:
         if command == "doctor":  # of the machine, not of the service; tests/cli/test_doctor.py runs it
             continue
-        campaign = ended if command.startswith(ABOUT_ENDED) else running
-        ran = discovery(*(str(campaign) if word == "ID" else word for word in shlex.split(command)), env=api_env)
+        named = {"ID": str(ended if command.startswith(ABOUT_ENDED) else running), "LOSS": loss}
+        ran = discovery(*(named.get(word, word) for word in shlex.split(command)), env=api_env)
         assert ran.code == 0, f"{command}: {ran.err}"
         if running is None:
             running = next(iter(client.campaigns.list(limit=1))).id
