@@ -12,6 +12,8 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from discovery_service.api.schemas.candidates import CandidateDetailRead, CurveRead
+from discovery_service.db.candidates import get_candidate, read_candidate
 from discovery_service.db.queries import Fingerprint, list_fingerprints
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Campaign, Candidate, Event, Round
@@ -23,6 +25,7 @@ from discovery_service.engine.campaigns import cancel_campaign
 from discovery_service.engine.heartbeat import Heartbeat, heartbeat
 from discovery_service.losses.fingerprints import VERSION
 from discovery_service.losses.known import list_known
+from discovery_service.losses.passport import describe_passport
 from tests import rows
 from tests.cli.test_gate import DPO
 from tests.conftest import RecordingBell
@@ -121,6 +124,32 @@ def test_a_loss_outside_the_campaigns_library_is_new_to_it(sessions: Sessions, j
     outside = [near["name"] for near in accepted.neighbours or () if near.get("is_outside")]
     assert outside[:1] == ["ipo"]
     assert code_of(small.judge(small.add(DPO))) == "duplicate"
+
+
+def test_what_the_gate_stores_is_what_the_api_tells_of_a_loss(campaigning: Campaigning) -> None:
+    accepted, twin, refused = (
+        campaigning.judge(campaigning.add(each, name="own"))
+        for each in (OWN, DPO, "def own(margins):\n    return margins\n")
+    )
+    with campaigning.sessions() as session:
+        told, of_twin, of_refused = (
+            CandidateDetailRead.of(read_candidate(session, each.id)) for each in (accepted, twin, refused)
+        )
+        row = get_candidate(session, accepted.id, large=("passport",)).row
+        curve = CurveRead.of(row, Family.PAIRWISE)
+    assert curve.curve is not None
+    assert curve.reference is not None
+    assert (len(curve.curve.z), curve.curve.z) == (81, curve.reference.z)
+    assert told.sentences == describe_passport(accepted.passport or {})
+    assert [each.name for each in told.neighbours] == [each["name"] for each in accepted.neighbours or ()]
+    assert told.isolation is not None
+    assert told.isolation.level is campaigning.jail.isolation.level
+    assert (told.hyperparameters, told.refusals, told.known_as) == ([], [], [])
+    # A twin was compiled and probed before it was refused.
+    assert ([each.code for each in of_twin.refusals], of_twin.known_as) == (["duplicate"], ["dpo"])
+    assert of_twin.graph_sha256 is not None
+    assert (of_refused.refusals[0].code, of_refused.refusals[0].line) == ("unknown_input", 1)
+    assert (of_refused.passport, of_refused.hyperparameters, of_refused.graph_sha256) == (None, None, None)
 
 
 def test_a_candidate_never_meets_its_own_round_whoever_is_judged_first(campaigning: Campaigning) -> None:
