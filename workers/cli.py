@@ -20,6 +20,7 @@ from workers.kinds import WorkerKind
 
 GATE_EXITS = {"accepted": ExitCode.OK, "refused": ExitCode.REFUSED, "unavailable": ExitCode.JAIL_UNAVAILABLE}
 COMPARE_EXITS = {**GATE_EXITS, "compared": ExitCode.OK, "failed": ExitCode.ERROR, "crashed": ExitCode.ERROR}
+TRY_EXITS = {**GATE_EXITS, "tried": ExitCode.OK, "failed": ExitCode.ERROR}
 EVALUATE_EXITS = {**GATE_EXITS, "measured": ExitCode.OK, "failed": ExitCode.ERROR}
 
 
@@ -205,6 +206,63 @@ def _tell_comparison(answer: dict[str, Any]) -> None:
             print_line(printable(line))
 
 
+def try_loss(
+    loss: Annotated[
+        str, typer.Argument(metavar="LOSS", help="An exported module, a source in Python, -, or a known loss.")
+    ],
+    *,
+    model: Annotated[Path, typer.Option(metavar="DIR", help="A Hugging Face model with its tokenizer.")],
+    data: Annotated[Path, typer.Option(metavar="FILE", help="JSONL of prompt, chosen and rejected, as TRL has it.")],
+    beta: Annotated[
+        list[float] | None,
+        typer.Option(callback=_above_0_to(1_000_000), help="Repeatable; 0.03, 0.1 and 0.3 unless given."),
+    ] = None,
+    lr: Annotated[
+        list[float] | None,
+        typer.Option(callback=_above_0_to(1), help="Learning rate. Repeatable; 1e-6 and 1e-5, with --lora tenfold."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, max=100_000, help="Optimiser steps of each training.")] = 100,
+    seeds: Annotated[int, typer.Option(min=2, max=100, help="Trainings of each loss that are reported.")] = 3,
+    batch: Annotated[int, typer.Option(min=2, max=4096, help="Pairs a step.")] = 8,
+    max_length: Annotated[int, typer.Option(min=2, help="Tokens of prompt and answer; longer is refused.")] = 1024,
+    lora: Annotated[bool, typer.Option("--lora", help="Train an adapter instead of all weights.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train with a loss and with DPO in TRL on your own model and preferences, and compare what comes out.
+
+    Both are tuned on the same grid with as many trainings, chosen by rows that are not reported on. Exit code 1 when
+    one of them fails; else as `gate`.
+    """
+    from workers.trying.extra import check_extra
+
+    check_extra(is_lora=lora)
+    from workers.trying.command import Place
+    from workers.trying.command import try_loss as run
+    from workers.trying.contest import make_plan
+
+    rates = lr or ((1e-5, 1e-4) if lora else (1e-6, 1e-5))
+    plan = make_plan(beta or (0.03, 0.1, 0.3), rates, steps, seeds)
+    answer = run(loss, Place(model, data, batch, max_length, lora), plan, say)
+    if as_json:
+        print_json(answer)
+    else:
+        _tell_trial(answer)
+    raise typer.Exit(TRY_EXITS[answer["status"]])
+
+
+def _tell_trial(answer: dict[str, Any]) -> None:
+    from workers.gate.command import tell as tell_gate
+    from workers.trying.sentences import tabulate, tell
+
+    if "losses" not in answer:
+        for line in tell_gate({**answer["gate"], "graph_text": None}):
+            print_line(line)
+        return
+    print_table(*tabulate(answer))
+    for line in tell(answer):
+        print_line(printable(line))
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands, unless what workers execute is not installed, as in the API's image."""
     if find_spec("torch") is None:
@@ -215,5 +273,6 @@ def register(app: typer.Typer) -> None:
     app.command()(gate)
     app.command()(evaluate)
     app.command()(compare)
+    app.command("try")(try_loss)
     app.command()(replay_cli.replay)
     app.add_typer(arena_cli.group, name="arena")

@@ -32,11 +32,12 @@ CASES = tuple(
 )
 RELATIVE = ABSOLUTE = 1e-5
 """Above the gate's own, for another processor rounds what is drawn otherwise."""
-_RESERVED = frozenset(
+RESERVED = frozenset(
     {"NAME", "FAMILY", "GRAPH_SHA256", "CONTRACT_VERSION", "IS_CONFIRMED", "SHOWN", "Tensor"}
     | {"_check_against_stored", "_draw_batch", "_draw_input", "_difference", "_told"}
     | {"_ASKED", "_POLICY", "_INPUTS", "_CASES", "_STORED"}
 )
+"""What a module calls so itself; what its loss called so has another name there."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def make_module(facts: Facts) -> Module:
     checked = check_source(facts.source, facts.family, name=facts.name)
     tree = ast.parse(checked.text)
     entry = next(each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == checked.entry)
-    for name in sorted(_RESERVED & _list_defined(tree)):
+    for name in sorted(RESERVED & _list_defined(tree)):
         _Renamed(name, _find_free(name, tree)).visit(tree)
     _type_entry(entry, checked)
     ast.fix_missing_locations(tree)
@@ -107,7 +108,7 @@ def _list_defined(tree: ast.Module) -> set[str]:
 
 
 def _find_free(name: str, tree: ast.Module) -> str:
-    taken = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} | _list_defined(tree) | _RESERVED
+    taken = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)} | _list_defined(tree) | RESERVED
     free = f"{name}_of_loss"
     while free in taken:
         free += "_"

@@ -9,6 +9,7 @@ from discovery_service.domain.families import Family
 from discovery_service.domain.isolation import Level
 from discovery_service.errors import UsageError
 from discovery_service.losses.answer import Answer, refuse_by_text
+from discovery_service.losses.exported_source import take_loss
 from discovery_service.losses.passport import describe_passport
 from discovery_service.losses.refusals import Refusal, RefusalCode, Refused
 from discovery_service.losses.source import check_source
@@ -27,10 +28,9 @@ def judge_file(file: str, family: Family, *, is_reply: bool) -> dict[str, Any]:
 
     A reply's answer has the key `notes` too: what was repaired in it or left aside.
     """
-    text = read_source(file)
     if not is_reply:
-        return _judge(Submission(text, family)).document()
-    parsed = parse_reply(text)
+        return _judge(Submission(read_loss(file), family)).document()
+    parsed = parse_reply(read_source(file))
     if isinstance(parsed, ReplyFailure):
         return refuse_by_text([Refusal(RefusalCode(parsed.code.value), parsed.message)]).document()
     submission = Submission(parsed.code, family, name=parsed.name or None, values=parsed.values)
@@ -48,6 +48,11 @@ def _judge(submission: Submission) -> Answer:
             return answer_of(pass_gate(jail, submission, library_archive(submission.family)))
         except JailUnavailable as error:
             return unavailable(jail.isolation, str(error))
+
+
+def read_loss(file: str) -> str:
+    """As `read_source`; of a file that `discovery export` wrote the loss alone."""
+    return take_loss(read_source(file))
 
 
 def read_source(file: str) -> str:

@@ -11,7 +11,7 @@ from discovery_service.errors import UsageError
 from discovery_service.losses.known import list_known
 from workers.gate.answer import answer_of, unavailable
 from workers.gate.archives import library_archive
-from workers.gate.command import read_source
+from workers.gate.command import read_loss
 from workers.gate.process import make_jail
 from workers.gate.road import Passed, Submission, pass_gate
 from workers.supervisor.jail import Jail, JailUnavailable
@@ -39,7 +39,7 @@ def find_submission(source: str, family: Family) -> Submission:
     if source.isidentifier() and not Path(source).exists():
         known = ", ".join(KNOWN_LOSSES[family])
         raise UsageError(f"{source} is neither a file nor a known loss of the family {family}: those are {known}.")
-    return Submission(read_source(source), family)
+    return Submission(read_loss(source), family)
 
 
 def judge(submissions: Sequence[Submission]) -> list[Judged]:

@@ -28,7 +28,7 @@ def divide(pairs: Sequence[Pair], draw: Draw, *, held_out: float, prompts: int, 
 
     ValueError where too few rows are left to train on.
     """
-    shuffled = _shuffle(_group(pairs), draw.seed(Stream.HELD_OUT_PROMPTS))
+    shuffled = _shuffle(group_by_prompt(pairs), draw.seed(Stream.HELD_OUT_PROMPTS))
     wanted = _count_wanted(len(pairs), held_out)
     aside: list[list[int]] = []
     while shuffled and sum(map(len, aside)) < wanted:
@@ -49,7 +49,7 @@ def check_every_draw(pairs: Sequence[Pair], *, held_out: float, batch: int) -> N
     It holds out as many as it can where the largest group comes last, after as many of the others as stay below what is
     wanted.
     """
-    *others, largest = sorted(map(len, _group(pairs)))
+    *others, largest = sorted(map(len, group_by_prompt(pairs)))
     wanted = _count_wanted(len(pairs), held_out)
     sums = 1  # bit n stands for groups that together have n rows
     for size in others:
@@ -57,7 +57,7 @@ def check_every_draw(pairs: Sequence[Pair], *, held_out: float, batch: int) -> N
     _check("A draw may leave", len(pairs) - (sums.bit_length() - 1) - largest, batch)
 
 
-def _group(pairs: Sequence[Pair]) -> list[list[int]]:
+def group_by_prompt(pairs: Sequence[Pair]) -> list[list[int]]:
     """Rows by their prompt."""
     groups: dict[bytes, list[int]] = {}
     for row, pair in enumerate(pairs):
