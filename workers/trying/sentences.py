@@ -9,7 +9,8 @@ from workers.evaluate.answer import tell_interval
 Document = Mapping[str, Any]
 _COLUMNS = ("loss", "beta", "learning rate", "accuracy", "margin", "kl", "length")
 _METRICS = ("accuracy", "margin", "kl", "length")
-_OPTIONS = {"beta": "--beta", "learning_rate": "--lr"}
+_SIZES = {"beta": ("betas", "--beta"), "learning_rate": ("learning rates", "--lr")}
+"""What they are called, and the option that widens them."""
 
 
 def tabulate(answer: Document) -> tuple[list[str], list[list[str]]]:
@@ -29,12 +30,7 @@ def tell(answer: Document) -> Iterator[str]:
             yield f"{loss['name']} failed: {loss['failure']}"
     if answer["difference"] is not None:
         yield _tell_difference(answer)
-    for loss in answer["losses"]:
-        for size in loss["at_edge"]:
-            yield (
-                f"{loss['name']} was best at an end of the {size.replace('_', ' ')}s that were tried: beyond it there"
-                f" may be a better one ({_OPTIONS[size]}, for both losses)."
-            )
+    yield from (_tell_edges(loss) for loss in answer["losses"] if loss["at_edge"])
     yield (
         f"Means over {answer['seeds']} seeds and {answer['prompts']['reported']} prompts with 95 % intervals, for other"
         " seeds and other prompts like these. accuracy: how often the preferred answer has gained more log-probability"
@@ -45,6 +41,14 @@ def tell(answer: Document) -> Iterator[str]:
         "This is no verdict of a campaign: one model, one file, one division of it, one small grid. Such accuracy is"
         " what DPO itself optimises; nobody has read a reply, and a loss may be better at it and write worse. Who tries"
         " many losses finds some above 0 by luck."
+    )
+
+
+def _tell_edges(loss: Document) -> str:
+    names, options = zip(*(_SIZES[size] for size in loss["at_edge"]), strict=True)
+    return (
+        f"{loss['name']} was best at an end of the {' and the '.join(names)} that were tried: beyond it there may be a"
+        f" better setting ({' and '.join(options)} widen the grid for both losses)."
     )
 
 
