@@ -24,6 +24,9 @@ README = REPOSITORY / "README.md"
 # It follows a campaign that has ended, or makes one of what has; the others are about one that runs.
 ABOUT_ENDED = ("campaign watch", "campaign extend", "campaign standings", "leaderboard", "export")
 
+# Neither asks the service; tests/cli/test_doctor.py and test_try.py run them.
+OF_THE_MACHINE = ("doctor", "try ")
+
 
 def find_options(words: list[str]) -> set[str]:
     """Of the command that the first words name; a word like `list|show` names two."""
@@ -77,7 +80,7 @@ def test_the_session_of_the_readme_runs_as_it_is_shown(
     commands = [line.removeprefix("$ discovery ").split("  #")[0].strip() for line in block.splitlines()]
     running = None
     for command in commands:
-        if command == "doctor":  # of the machine, not of the service; tests/cli/test_doctor.py runs it
+        if command.startswith(OF_THE_MACHINE):
             continue
         named = {"ID": str(ended if command.startswith(ABOUT_ENDED) else running), "LOSS": loss}
         ran = discovery(*(named.get(word, word) for word in shlex.split(command)), env=api_env)
