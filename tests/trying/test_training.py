@@ -107,3 +107,17 @@ def test_the_base_policy_is_left_as_it_was(place: Any) -> None:
     train_graph(place, KNOWN["dpo"].text)
     assert torch.equal(weights(place[0]), before)
     assert not any(each.requires_grad for each in place[0].parameters())
+
+
+@pytest.mark.parametrize("style", ["standard", "conversational", "implicit", "implicit conversational"])
+def test_trl_reads_in_the_rows_the_tokens_that_are_measured(place: Any, style: str, tmp_path: Path) -> None:
+    base, tokenizer, _ = place
+    data = write_rows(tmp_path / "rows.jsonl", make_rows(60, style=style))
+    pairs = read_parts(data, tokenizer, Limits(100, 64, 128, None), batch=4, prompts=4).trained
+    how = How(batch=4, max_length=100, is_lora=False, is_bf16=False, device=CPU)
+    arguments = _configure(str(tmp_path), SETTING, 7, how)
+    made = trl.DPOTrainer(copy.deepcopy(base), None, arguments, None, as_dataset(pairs), processing_class=tokenizer)
+    read = made.train_dataset
+    for pair, row in zip(pairs, read, strict=True):
+        theirs = (row["prompt_ids"], row["chosen_ids"], row["rejected_ids"], row["annotator"])
+        assert (pair.prompt.tolist(), pair.chosen.tolist(), pair.rejected.tolist(), pair.row.annotator) == theirs
