@@ -37,14 +37,24 @@ class Transport:
         self._http.close()
 
     def send(
-        self, method: str, path: str, *, retries: int | None = None, stream: bool = False, **content: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        retries: int | None = None,
+        stream: bool = False,
+        **content: Any,
     ) -> httpx2.Response:
-        """A successful answer. `retries` is 0 for what may not happen twice; `content` is as httpx2 takes it."""
+        """A successful answer. Parameters that are None are not sent; `retries` is 0 for what may not happen twice;
+        `content` is as httpx2 takes it.
+        """
+        given = {name: value for name, value in (params or {}).items() if value is not None}
         delays = _delays(self._max_retries if retries is None else retries)
         lost_answers = 0
         while True:
             try:
-                return self._send_once(self._http.build_request(method, path, **content), stream=stream)
+                return self._send_once(self._http.build_request(method, path, params=given, **content), stream=stream)
             except DiscoveryError as error:
                 error.lost_answers = lost_answers
                 delay_s = next(delays, None)
@@ -59,13 +69,12 @@ class Transport:
 
     def pages(self, page: type[Page[Item]], path: str, params: Mapping[str, Any]) -> Iterator[Item]:
         """Items of all pages; the next one is fetched when somebody wants its first item."""
-        params = {name: value for name, value in params.items() if value is not None}
         while True:
             got = self.ask(page, "GET", path, params=params)
             yield from got.data
             if not got.has_more:
                 return
-            params["after"] = got.next
+            params = {**params, "after": got.next}
 
     def read(self, answer: type[Answer], content: bytes | str) -> Answer:
         try:

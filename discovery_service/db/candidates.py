@@ -6,10 +6,12 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer
 
 from discovery_service.db.leaderboard import WHO_ANSWERED, Cost
+from discovery_service.db.queries import is_arena
+from discovery_service.db.rounds import is_stopped
 from discovery_service.db.tables import (
     Arena,
     Campaign,
@@ -28,7 +30,7 @@ from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.states import Purpose
 from discovery_service.errors import NotFound, Unprocessable
 
-_LARGE = ("graph", "fingerprint", "passport", "check_vectors", "source", "readable_source")
+LARGE = ("graph", "fingerprint", "passport", "check_vectors", "source", "readable_source")
 """50 KB a loss, which nobody reads by the way."""
 
 
@@ -79,7 +81,7 @@ class Trained(NamedTuple):
 
 def get_candidate(session: Session, candidate_id: UUID, *, large: Collection[str] = ()) -> Found:
     """With no more than these of its large columns. NotFound also where its campaign was deleted."""
-    left_out = [defer(getattr(Candidate, name), raiseload=True) for name in _LARGE if name not in large]
+    left_out = [defer(getattr(Candidate, name), raiseload=True) for name in LARGE if name not in large]
     query = select(Candidate, Campaign).join(Campaign, Campaign.id == Candidate.campaign_id).options(*left_out)
     found = session.execute(query.where(Candidate.id == candidate_id, Campaign.deleted_at.is_(None))).one_or_none()
     if found is None:
@@ -110,7 +112,7 @@ def _read_place(session: Session, proposal_id: UUID) -> Place:
     query = select(Round.id, Round.number, Proposal.slot, Round.stopped_slots)
     query = query.join(Proposal, Proposal.round_id == Round.id).where(Proposal.id == proposal_id)
     round_id, number, slot, stopped = session.execute(query).one()
-    return Place(round_id, number, slot, number != LIBRARY_ROUND and slot in (stopped or ()))
+    return Place(round_id, number, slot, is_stopped(number, slot, stopped))
 
 
 def _select_counts(candidate_id: UUID) -> Any:
@@ -174,12 +176,6 @@ def _read_standings(
     return found
 
 
-def is_arena(name: str) -> ColumnElement[bool]:
-    """Whether a row of arenas is what a campaign's spec calls so; an operator's has its version there."""
-    base, _, version = name.partition("@")
-    return (Arena.name == base) & Arena.content_sha256.startswith(version, autoescape=True)
-
-
 def find_reference(session: Session, campaign_id: UUID) -> Candidate | None:
     """The loss of the campaign's library that everything is compared with."""
     query = (
@@ -188,7 +184,7 @@ def find_reference(session: Session, campaign_id: UUID) -> Candidate | None:
         .join(Round, Round.id == Proposal.round_id)
         .where(Round.campaign_id == campaign_id, Round.number == LIBRARY_ROUND)
         .where(Candidate.author == Author.LIBRARY, Candidate.name == REFERENCE_LOSS)
-        .options(*(defer(getattr(Candidate, name), raiseload=True) for name in _LARGE))
+        .options(*(defer(getattr(Candidate, name), raiseload=True) for name in LARGE))
     )
     return session.scalars(query.limit(1)).one_or_none()
 

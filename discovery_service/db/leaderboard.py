@@ -15,9 +15,9 @@ from uuid import UUID
 from sqlalchemy import Select, SQLColumnExpression, false, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased, load_only
 
+from discovery_service.db.rounds import is_stopped
 from discovery_service.db.tables import CUT, Arena, Campaign, Candidate, Evaluation, Exchange, Proposal, Round, Standing
 from discovery_service.domain.authors import Author
-from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.states import CandidateStatus, Purpose
 from discovery_service.errors import Unprocessable
 
@@ -289,7 +289,7 @@ def _read_rows(session: Session, arena: Arena, part: Part, found: Sequence[Any],
                 standings.get((candidate.id, Purpose.CONFIRM)),
                 Cost(evaluations, seconds, tokens, usd),
                 is_cut=is_cut,
-                is_stopped=made_in.number != LIBRARY_ROUND and slot in (made_in.stopped_slots or ()),
+                is_stopped=is_stopped(made_in.number, slot, made_in.stopped_slots),
                 place=Place(arena.id, part, lower, candidate.campaign_id, made_in.number, slot, ranked),
             )
         )

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, defer
 
-from discovery_service.db.candidates import is_arena
+from discovery_service.db.queries import is_arena
 from discovery_service.db.tables import Arena, Campaign, Candidate, Lineage, Proposal, Round, Standing
 from discovery_service.domain.authors import Author
 from discovery_service.domain.states import CandidateStatus, Purpose

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session, joinedload
 
@@ -137,8 +137,13 @@ def list_operators_arenas(session: Session, family: str | None = None) -> Sequen
     return session.scalars(query if family is None else query.where(Arena.family == family)).all()
 
 
-def find_operators_arena(session: Session, name: str) -> Arena | None:
-    """By `NAME`, the version that was registered last, or by `NAME@` and the first 12 digits of its content's hash."""
+def is_arena(name: str) -> ColumnElement[bool]:
+    """Whether a row of arenas is what this means: `NAME`, or `NAME@` and the first 12 digits of its content's hash."""
     base, _, version = name.partition("@")
-    query = select(Arena).where(Arena.name == base, Arena.content_sha256.startswith(version, autoescape=True))
+    return (Arena.name == base) & Arena.content_sha256.startswith(version, autoescape=True)
+
+
+def find_operators_arena(session: Session, name: str) -> Arena | None:
+    """Of several versions the one that was registered last."""
+    query = select(Arena).where(is_arena(name))
     return session.scalars(query.order_by(Arena.registered_at.desc(), Arena.id.desc()).limit(1)).one_or_none()

@@ -1,7 +1,7 @@
 """Reads rounds with all that came of them: proposals, exchanges, candidates, standings, evaluations."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 from uuid import UUID
@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
 from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Exchange, Proposal, Round, Standing
+from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.states import Purpose
 from discovery_service.errors import NotFound, Unprocessable
 
@@ -48,6 +49,11 @@ class MadeProposal:
 class MadeRound:
     row: Round
     proposals: Sequence[MadeProposal] = field(default=())
+
+
+def is_stopped(number: int, slot: int, stopped_slots: Collection[int] | None) -> bool:
+    """By halving, what was made in this place; of the library nothing is, whatever a row says."""
+    return number != LIBRARY_ROUND and slot in (stopped_slots or ())
 
 
 def get_round(session: Session, round_id: UUID) -> Round:

@@ -12,9 +12,9 @@ from uuid import UUID
 from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
+from discovery_service.db.rounds import is_stopped
 from discovery_service.db.tables import Candidate, Evaluation, Exchange, Lineage, Measurement, Proposal, Round, Standing
 from discovery_service.domain.archive import Archive, Member, Place, Refused, Screened
-from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.states import CandidateStatus, EvaluationStatus, ProposalStatus, Purpose
@@ -71,7 +71,7 @@ def _make_member(
         formula=candidate.formula,
         thought=(row.outcome or {}).get("thought", ""),
         screened=screened,
-        is_stopped=row.number != LIBRARY_ROUND and row.slot in (row.stopped_slots or ()),
+        is_stopped=is_stopped(row.number, row.slot, row.stopped_slots),
         failures=tuple(failures),
         parents=tuple(parents),
         twin=(candidate.twin or {}).get("library"),

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from discovery_service.db.queries import find_operators_arena, list_operators_arenas
-from discovery_service.db.tables import Arena, Evaluation
+from discovery_service.db.tables import Arena, Campaign, Evaluation
 from discovery_service.domain.arenas import arena_names, find_arena, find_document, hash_document
 from discovery_service.domain.campaign import CampaignSpec, tell_arenas, tell_arenas_of
 from discovery_service.domain.described_arenas import pinned_name
@@ -42,6 +42,10 @@ def get_arena_of(session: Session, campaign_id: UUID, name: str) -> Arena:
     begun = select(Evaluation.arena_id).where(Evaluation.campaign_id == campaign_id)
     query = select(Arena).where(Arena.name == name, Arena.id.in_(begun)).order_by(Arena.created_at)
     return session.scalars(query.limit(1)).first() or get_arena(session, name)
+
+
+def find_search_arena(session: Session, campaign: Campaign) -> Arena:
+    return get_arena_of(session, campaign.id, campaign.spec["arena"])
 
 
 def choose_arena(spec: Mapping[str, Any], name: str | None) -> str:

@@ -7,10 +7,11 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from discovery_service.db.candidates import LARGE, get_candidate
 from discovery_service.db.leaderboard import WHO_ANSWERED, BoardRow, Scored, list_board, list_known_as
+from discovery_service.db.rounds import is_stopped
 from discovery_service.db.tables import (
     Arena,
-    Campaign,
     Candidate,
     Evaluation,
     Exchange,
@@ -24,16 +25,15 @@ from discovery_service.db.tables import (
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.families import Family
-from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.intervals import LEVEL, Interval
 from discovery_service.domain.isolation import Level
 from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.states import CandidateStatus, EvaluationStatus, Purpose
 from discovery_service.domain.verdicts import Verdict
-from discovery_service.engine.arenas import get_arena_of
+from discovery_service.engine.arenas import find_search_arena
 from discovery_service.engine.campaigns import get_campaign
-from discovery_service.errors import Conflict, NotFound
+from discovery_service.errors import Conflict
 from discovery_service.losses.bundle import write_bundle
 from discovery_service.losses.export import write_module
 from discovery_service.losses.exported import Evaluated, Facts, Met, Origin, Parent, Tuned
@@ -52,9 +52,7 @@ def export_bundle(session: Session, candidate: Candidate) -> bytes:
 
 
 def get_exportable(session: Session, candidate_id: UUID) -> Candidate:
-    candidate = session.get(Candidate, candidate_id)
-    if candidate is None:
-        raise NotFound(f"There is no candidate {candidate_id}.")
+    candidate = get_candidate(session, candidate_id, large=LARGE).row
     if candidate.status is not CandidateStatus.ACCEPTED or candidate.check_vectors is None:
         raise Conflict(
             f"{candidate.name} has not passed the gate ({candidate.status}), and only what has can be exported."
@@ -103,10 +101,6 @@ def _is_new(candidate: Candidate, finalists: Collection[UUID]) -> bool:
     """A person's is accepted though it is a known loss's twin, and never a finalist."""
     is_twin = (candidate.twin or {}).get("library") is not None
     return candidate.author is not Author.LIBRARY and (candidate.id in finalists or not is_twin)
-
-
-def find_search_arena(session: Session, campaign: Campaign) -> Arena:
-    return get_arena_of(session, campaign.id, CampaignSpec.model_validate(campaign.spec).arena)
 
 
 def is_discovery(confirmed: Standing | Scored | None) -> bool:
@@ -214,8 +208,8 @@ def _read_tuned(session: Session, candidate: Candidate, search: Arena) -> Tuned 
     trainings, draws = session.execute(counts.where(Evaluation.purpose == Purpose.TUNE)).one()
     place = select(Round.number, Round.stopped_slots, Proposal.slot).join(Proposal, Proposal.round_id == Round.id)
     made_in = session.execute(place.where(Proposal.id == candidate.proposal_id)).one()
-    is_stopped = made_in.number != LIBRARY_ROUND and made_in.slot in (made_in.stopped_slots or ())
-    return Tuned(search.name, trainings, draws, is_stopped) if trainings else None
+    stopped = is_stopped(made_in.number, made_in.slot, made_in.stopped_slots)
+    return Tuned(search.name, trainings, draws, stopped) if trainings else None
 
 
 def _list_met(standing: Standing, figures: Mapping[str, Any]) -> Iterator[Met]:

@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from discovery_service.db.candidates import find_reference, is_arena
+from discovery_service.db.candidates import find_reference
+from discovery_service.db.queries import is_arena
 from discovery_service.db.tables import Arena, Candidate, Evaluation, Measurement, Standing
 from discovery_service.domain.frontier import find_frontier
 from discovery_service.domain.intervals import Interval, find_interval

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from discovery_service.domain.authors import Author
-from discovery_service.domain.intervals import Interval
 from discovery_service.losses.export import CONTRACT_VERSION, Module
 from discovery_service.losses.export_words import NO_DISCOVERY, tell_shown
 from discovery_service.losses.exported import Evaluated, Facts, Met, Origin
@@ -72,16 +71,12 @@ def _describe_evaluated(each: Evaluated) -> dict[str, Any]:
         "failed": each.failed,
         "base_policies": list(each.base_policies),
         "against": [_describe_met(met) for met in each.met],
-        "means": {name: _describe_interval(mean) for name, mean in (each.means or {}).items()},
+        "means": {name: asdict(mean) for name, mean in (each.means or {}).items()},
     }
 
 
 def _describe_met(met: Met) -> Mapping[str, Any]:
-    return {"name": met.against, **_describe_interval(met.difference), "level": met.level, "verdict": met.verdict}
-
-
-def _describe_interval(interval: Interval) -> dict[str, Any]:
-    return asdict(interval)
+    return {"name": met.against, **asdict(met.difference), "level": met.level, "verdict": met.verdict}
 
 
 def _find_names(source: str) -> set[str]:

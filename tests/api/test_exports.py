@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import httpx2
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from discovery_service.client import Client
 from discovery_service.db.sessions import Sessions
@@ -253,7 +253,15 @@ def test_what_has_not_passed_the_gate_cannot_be_exported(api: httpx2.Client, ses
     with sessions.begin() as session:
         candidate = rows.add_candidate(session, rows.add_campaign(session), status=CandidateStatus.PROPOSED)
     assert api.get(f"/v1/candidates/{candidate.id}/export/module").status_code == 409
-    assert api.get(f"/v1/candidates/{uuid4()}/export/module").status_code == 404
+
+
+def test_what_is_not_there_cannot_be_exported_whatever_it_was(api: httpx2.Client, sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        deleted = rows.add_campaign(session)
+        deleted.deleted_at = func.now()
+        candidates = [rows.add_candidate(session, deleted, status=status) for status in CandidateStatus]
+    for candidate_id in (uuid4(), *(each.id for each in candidates)):
+        assert api.get(f"/v1/candidates/{candidate_id}/export/module").status_code == 404
 
 
 def test_exports_need_their_own_scope(url: str, sessions: Sessions, won: Play) -> None:

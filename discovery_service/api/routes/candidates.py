@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from discovery_service.api.dependencies import Reader, Unit
-from discovery_service.api.pagination import Page
+from discovery_service.api.pagination import Page, PageOf, page_of
 from discovery_service.api.schemas.candidates import CandidateDetailRead, CurveRead, GraphRead, SourceRead
 from discovery_service.api.schemas.evaluations import EvaluationRead
 from discovery_service.api.schemas.lineage import FrontierRead, LineageRead
@@ -58,13 +58,12 @@ def evaluations(
     purpose: Annotated[list[Purpose], Query(description="Repeat it for one or the other.")] = [],  # noqa: B006
     after: Annotated[UUID | None, Query(description="The `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_EVALUATIONS, description="Items a page.")] = DEFAULT_EVALUATIONS,
-) -> Page[EvaluationRead]:
+) -> PageOf[EvaluationRead]:
     """Its trainings with metrics and series, in the order in which they were asked for."""
     campaign = get_candidate(unit, candidate_id).campaign
     named = None if arena is None else choose_arena(campaign.spec, arena)
     found = list_evaluations(unit, candidate_id, arena=named, purposes=purpose, after=after, limit=limit + 1)
-    data, has_more = [EvaluationRead.of(*each) for each in found[:limit]], len(found) > limit
-    return Page[EvaluationRead](data=data, has_more=has_more, next=str(data[-1].id) if has_more else None)
+    return page_of([EvaluationRead.of(*each) for each in found], limit)
 
 
 @router.get("/lineage", response_model=LineageRead)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from discovery_service.api.dependencies import Proposer, Reader, Unit, Writer, admitted
 from discovery_service.api.idempotency import CreateOnce
-from discovery_service.api.pagination import DEFAULT_LIMIT, Limit, Page
+from discovery_service.api.pagination import DEFAULT_LIMIT, Limit, Page, PageOf, page_of
 from discovery_service.api.schemas.problems import ALWAYS, problems
 from discovery_service.api.schemas.rounds import CandidateCreate, ProposalRead, RoundCreate, RoundDetail, RoundRead
 from discovery_service.db.rounds import (
@@ -22,7 +22,7 @@ from discovery_service.db.rounds import (
 )
 from discovery_service.db.tables import Round
 from discovery_service.engine import by_hand
-from discovery_service.engine.arenas import get_arena_of
+from discovery_service.engine.arenas import find_search_arena
 from discovery_service.engine.campaigns import get_campaign
 
 router = APIRouter(prefix="/v1", responses=problems(*ALWAYS))
@@ -79,12 +79,11 @@ def list_all(
     _: Reader,
     after: Annotated[UUID | None, Query(description="The `next` of the page before.")] = None,
     limit: Limit = DEFAULT_LIMIT,
-) -> Page[RoundRead]:
+) -> PageOf[RoundRead]:
     """In the order of their numbers, the library's first."""
     get_campaign(unit, campaign_id)
     found = list_rounds(unit, campaign_id, after=after, limit=limit + 1)
-    has_more, data = len(found) > limit, [RoundRead.of(each) for each in found[:limit]]
-    return Page[RoundRead](data=data, has_more=has_more, next=str(data[-1].id) if has_more else None)
+    return page_of([RoundRead.of(each) for each in found], limit)
 
 
 @router.get("/rounds/{round_id}", tags=["rounds"], response_model=RoundDetail, responses=problems(404))
@@ -104,6 +103,4 @@ def read_one(proposal_id: UUID, unit: Unit, _: Reader) -> ProposalRead:
 
 
 def _find_arena(session: Session, made: Round) -> UUID:
-    """Of the search."""
-    campaign = get_campaign(session, made.campaign_id)
-    return get_arena_of(session, campaign.id, campaign.spec["arena"]).id
+    return find_search_arena(session, get_campaign(session, made.campaign_id)).id
