@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from discovery_service.cli.exits import ExitCode
+from discovery_service.cli.hyperparameters import Given, read_given
 from discovery_service.cli.output import AsJson, print_json, print_line, print_table, printable, say
 from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import REFERENCE_LOSS
@@ -78,12 +79,13 @@ def gate(
     *,
     family: Annotated[Family, typer.Option(help="Whose inputs it may ask for.")] = Family.PAIRWISE,
     reply: Annotated[bool, typer.Option("--reply", help="The file is a language model's reply, not a source.")] = False,
+    given: Given = None,
     as_json: AsJson = False,
 ) -> None:
     """Send a loss through the gate. Exit code 0 accepted, 5 refused, 4 when no jail can be locked here."""
     from workers.gate.command import judge_file, tell
 
-    answer = judge_file(file, family, is_reply=reply)
+    answer = judge_file(file, family, read_given(given), is_reply=reply)
     if as_json:
         print_json(answer)
     else:
@@ -106,6 +108,7 @@ def evaluate(
     steps: Annotated[list[int] | None, typer.Option(min=1, max=100_000, help="Optimiser steps. Repeatable.")] = None,
     draws: Annotated[int, typer.Option(min=1, help="Of pairs, order and sampling; the same for every loss.")] = 1,
     base_policy: Annotated[int, typer.Option(min=0, help="Which of the arena's base policies, from 0 on.")] = 0,
+    given: Given = None,
     as_json: AsJson = False,
 ) -> None:
     """Train with a loss and measure, in each combination of settings. Exit code 1 when one fails; else as `gate`."""
@@ -116,7 +119,7 @@ def evaluate(
     document = find_document(arena)
     (policy,) = find_base_policies(document, [base_policy])
     settings = make_settings(document, beta or (), lr or (), steps or ())
-    answer = run(source, document, policy, settings, draws)
+    answer = run(source, document, policy, settings, draws, values=read_given(given))
     if as_json:
         print_json(answer)
     else:
@@ -161,6 +164,7 @@ def compare(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another one confirms on other draws.")] = 0,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the differences into a PNG.")] = None,
+    given: Given = None,
     as_json: AsJson = False,
 ) -> None:
     """Tune losses with the same effort, then say on fresh draws which are better than another one.
@@ -179,7 +183,8 @@ def compare(
     if plot is not None:
         check_plot(plot)
     document = find_document(arena)
-    answer = run(sources, against, find_place(document, find_base_policies(document, None), confirm, seed), say)
+    place = find_place(document, find_base_policies(document, None), confirm, seed)
+    answer = run(sources, against, place, say, values=read_given(given))
     if as_json:
         print_json(answer)
     else:
@@ -226,6 +231,7 @@ def try_loss(
     batch: Annotated[int, typer.Option(min=2, max=4096, help="Pairs a step.")] = 8,
     max_length: Annotated[int, typer.Option(min=2, help="Tokens of prompt and answer; longer is refused.")] = 1024,
     lora: Annotated[bool, typer.Option("--lora", help="Train an adapter instead of all weights.")] = False,
+    given: Given = None,
     as_json: AsJson = False,
 ) -> None:
     """Train with a loss and with DPO in TRL on your own model and preferences, and compare what comes out.
@@ -242,7 +248,7 @@ def try_loss(
 
     rates = lr or ((1e-5, 1e-4) if lora else (1e-6, 1e-5))
     plan = make_plan(beta or (0.03, 0.1, 0.3), rates, steps, seeds)
-    answer = run(loss, Place(model, data, batch, max_length, lora), plan, say)
+    answer = run(loss, Place(model, data, batch, max_length, lora), plan, say, values=read_given(given))
     if as_json:
         print_json(answer)
     else:

@@ -9,24 +9,29 @@ from uuid import UUID
 import typer
 
 from discovery_service.cli.connection import connect
+from discovery_service.cli.hyperparameters import Given, read_given
 from discovery_service.cli.output import AsJson, as_plain, print_fields, print_json, print_table, printable
 from discovery_service.cli.spec_file import read_text
 from discovery_service.client import Candidate, Exchange, Proposal, Round, RoundDetail
+from discovery_service.losses.exported_source import take_loss
 
 CampaignId = Annotated[UUID, typer.Argument(metavar="ID", help="As `discovery campaign list` shows it.")]
 
 
 def propose(
     campaign_id: CampaignId,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A loss in Python; - reads standard input.")],
-    name: Annotated[str | None, typer.Option(help="Else that of the file's last function.")] = None,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A loss in Python, or an exported module; - reads standard input.")
+    ],
+    name: Annotated[str | None, typer.Option(help="Else that of the file's function.")] = None,
     notes: Annotated[str, typer.Option(help="What you thought; language models that see the loss read it.")] = "",
+    given: Given = None,
     as_json: AsJson = False,
 ) -> None:
     """Propose a loss of your own: it has a place in the next round, and is judged and confirmed like any other."""
-    source = read_text(file)
+    source, values = take_loss(read_text(file)), read_given(given)
     with connect() as client:
-        made = client.campaigns.propose(campaign_id, source=source, name=name, notes=notes)
+        made = client.campaigns.propose(campaign_id, source=source, name=name, notes=notes, hyperparameters=values)
     if as_json:
         print_json(as_plain(made))
     else:

@@ -94,10 +94,15 @@ class Campaigns:
         source: str,
         name: str | None = None,
         notes: str = "",
+        hyperparameters: Mapping[str, float] | None = None,
         idempotency_key: str | None = None,
     ) -> Proposal:
-        """A loss of your own, which has a place in the next round; `proposals.read` tells what became of it."""
-        body = {"source": source, "notes": notes} | ({} if name is None else {"name": name})
+        """A loss of your own, which has a place in the next round; `proposals.read` tells what became of it.
+
+        `hyperparameters` has numbers for what the source leaves open.
+        """
+        sent = {"name": name, "source": source, "notes": notes, "hyperparameters": hyperparameters}
+        body = {name: value for name, value in sent.items() if value is not None}
         headers = {"Idempotency-Key": idempotency_key or str(uuid4())}
         path = f"{_path(campaign_id)}/candidates"
         return self._transport.ask(Proposal, "POST", path, json=body, headers=headers)
@@ -122,12 +127,11 @@ class Campaigns:
         request.
         """
         params = {"arena": arena, "stage": stage, "against": against, "after": after, "limit": limit}
-        given = {name: value for name, value in params.items() if value is not None}
         path = f"{_path(campaign_id)}/leaderboard"
-        board = self._transport.ask(Leaderboard, "GET", path, params=given)
+        board = self._transport.ask(Leaderboard, "GET", path, params=params)
         rows, page = board.rows, board
         while page.has_more:
-            page = self._transport.ask(Leaderboard, "GET", path, params={**given, "after": page.next})
+            page = self._transport.ask(Leaderboard, "GET", path, params={**params, "after": page.next})
             rows = [*rows, *page.rows]
         return board.model_copy(update={"rows": rows, "has_more": False, "next": None})
 
@@ -136,9 +140,8 @@ class Campaigns:
     ) -> str:
         """The same as a table for a spreadsheet, whole."""
         params = {"arena": arena, "stage": stage, "against": against}
-        given = {name: value for name, value in params.items() if value is not None}
         path, headers = f"{_path(campaign_id)}/leaderboard", {"Accept": "text/csv"}
-        return self._transport.send("GET", path, params=given, headers=headers).text
+        return self._transport.send("GET", path, params=params, headers=headers).text
 
     def export_best_module(self, campaign_id: Id, *, unconfirmed: bool = False) -> bytes:
         """The best confirmed discovery as one Python file; Conflict where there is none, unless `unconfirmed`."""
@@ -178,7 +181,7 @@ class Campaigns:
         campaign_id: Id,
         *,
         budgets: Budgets | Mapping[str, Any],
-        candidates: Sequence[Mapping[str, str]] = (),
+        candidates: Sequence[Mapping[str, Any]] = (),
     ) -> Campaign:
         """Have a completed campaign go on with wider limits. `budgets` are the new limits, not what is added;
         `candidates`, losses of your own as `propose` takes them, have the first places.
@@ -320,12 +323,14 @@ class Candidates:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def check(self, source: str, *, family: str = "pairwise") -> Check:
+    def check(
+        self, source: str, *, family: str = "pairwise", hyperparameters: Mapping[str, float] | None = None
+    ) -> Check:
         """Send a source through the gate without a campaign. A refusal is an answer, not an error.
 
         Never repeated by itself: a gate that is late is busy, and each try would be judged anew.
         """
-        body = {"family": family, "source": source}
+        body = {"family": family, "source": source, "hyperparameters": dict(hyperparameters or {})}
         return self._transport.ask(Check, "POST", "/v1/candidates:check", retries=0, json=body)
 
     def read(self, candidate_id: Id) -> CandidateDetail:
@@ -362,8 +367,7 @@ class Candidates:
 
     def frontier(self, candidate_id: Id, *, arena: str | None = None) -> Frontier:
         """What it earns for its KL at each setting that was tried, beside DPO; in a held-out arena if one is named."""
-        params = {} if arena is None else {"arena": arena}
-        return self._transport.ask(Frontier, "GET", f"{_loss(candidate_id)}/frontier", params=params)
+        return self._transport.ask(Frontier, "GET", f"{_loss(candidate_id)}/frontier", params={"arena": arena})
 
     def export_module(self, candidate_id: Id) -> bytes:
         """The loss as one Python file that needs only torch."""
@@ -425,9 +429,8 @@ class Leaderboards:
     ) -> str:
         """The same as a table for a spreadsheet, whole."""
         params = _board_params(campaign, arena, stage, against, include)
-        given = {name: value for name, value in params.items() if value is not None}
         headers = {"Accept": "text/csv"}
-        return self._transport.send("GET", "/v1/leaderboard", params=given, headers=headers).text
+        return self._transport.send("GET", "/v1/leaderboard", params=params, headers=headers).text
 
 
 def _board_params(

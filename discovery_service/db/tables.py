@@ -375,6 +375,8 @@ class GateCheck(Keyed, Base):
 
     family: Mapped[str]
     source: Mapped[str]
+    values: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    """Of hyper-parameters that have none in the source."""
     answer: Mapped[dict[str, Any] | None]
     answered_at: Mapped[datetime | None]
 

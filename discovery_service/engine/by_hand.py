@@ -4,8 +4,8 @@ Both wait in a round that the engine opens in its turn, so that what it sees dep
 person's losses have the first places of a round; who else proposes has the rest.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -25,9 +25,10 @@ from discovery_service.engine.library import add_candidate
 from discovery_service.engine.spending import was_begun
 from discovery_service.errors import Conflict, UnusableFields
 from discovery_service.losses.refusals import Refused
-from discovery_service.losses.source import check_source
+from discovery_service.losses.source import CheckedSource, check_source, tell_unused
 
-_TOP_LEVEL = re.compile(r"^def\s+([A-Za-z_]\w{0,99})", re.MULTILINE)
+MAX_NAME = 100
+"""Characters of a function's that become its loss's."""
 
 
 class Sent(NamedTuple):
@@ -36,6 +37,11 @@ class Sent(NamedTuple):
     name: str | None
     source: str
     notes: str = ""
+    values: Mapping[str, float] = MappingProxyType({})
+    """Of hyper-parameters that have none in the source."""
+
+    def request(self, name: str) -> dict[str, Any]:
+        return {"name": name, "source": self.source, "notes": self.notes, "values": dict(self.values)}
 
 
 def propose(session: Session, campaign_id: UUID, sent: Sent) -> Proposal:
@@ -51,12 +57,11 @@ def propose(session: Session, campaign_id: UUID, sent: Sent) -> Proposal:
 def put(session: Session, campaign: Campaign, sent: Sent, *, field: str) -> Proposal:
     """Into the next round of a campaign that is locked and searches, or is about to. Conflict where none has room."""
     spec = CampaignSpec.model_validate(campaign.spec)
-    _check_text(session, campaign, spec, sent, field)
+    checked = _check_text(session, campaign, spec, sent, field)
     _check_room(session, campaign, spec)
     made_in, slot = _find_place(session, campaign, spec)
-    name = " ".join((sent.name or "").split()) or _find_name(sent.source)
-    request = {**sent._asdict(), "name": name}
-    status = ProposalStatus.QUEUED
+    name = " ".join((sent.name or "").split()) or checked.entry[:MAX_NAME]
+    status, request = ProposalStatus.QUEUED, sent.request(name)
     proposal = Proposal(round_id=made_in.id, slot=slot, proposer=Author.HUMAN.value, status=status, request=request)
     session.add(proposal)
     session.flush()
@@ -110,7 +115,7 @@ def _send_to_gate(session: Session, campaign: Campaign, proposal: Proposal) -> N
     proposal.status = ProposalStatus.ANSWERED
     proposal.outcome = {"thought": sent["notes"]}
     record(session, campaign.id, f"proposal.{proposal.status}", proposal.id, name=sent["name"])
-    add_candidate(session, campaign, proposal, name=sent["name"], source=sent["source"])
+    add_candidate(session, campaign, proposal, name=sent["name"], source=sent["source"], values=sent["values"])
 
 
 def _send_back(session: Session, campaign_id: UUID, proposal: Proposal, why: str) -> None:
@@ -140,23 +145,28 @@ def _get_searching(session: Session, campaign_id: UUID) -> Campaign:
     return campaign
 
 
-def _check_text(session: Session, campaign: Campaign, spec: CampaignSpec, sent: Sent, field: str) -> None:
+def _check_text(session: Session, campaign: Campaign, spec: CampaignSpec, sent: Sent, field: str) -> CheckedSource:
     """What shows without running any of it costs nobody a place."""
     try:
-        check_source(sent.source, spec.family, name=sent.name)
+        checked = check_source(sent.source, spec.family, name=sent.name, values=sent.values)
     except Refused as refused:
         first, *others = refused.refusals
         line = "" if first.line is None else f" in line {first.line}"
         more = f" ({len(others)} more of the kind)" if others else ""
         raise UnusableFields({field: f"is no loss of this campaign's family{line}: {first.message}{more}"}) from refused
+    unused = tell_unused([checked], sent.values)
+    if unused is not None:
+        raise UnusableFields({field: unused})
     query = (
         select(Round.number, Proposal.slot)
         .join(Round, Round.id == Proposal.round_id)
-        .where(Round.campaign_id == campaign.id, Proposal.request["source"].astext == sent.source, was_begun())
+        .where(Round.campaign_id == campaign.id, was_begun())
+        .where(Proposal.request["source"].astext == sent.source, Proposal.request["values"] == dict(sent.values))
     )
     same = session.execute(query.order_by(Round.number, Proposal.slot).limit(1)).one_or_none()
     if same is not None:
         raise Conflict(f"The same text was sent already: it has slot {same.slot} of round {same.number}.")
+    return checked
 
 
 def _check_room(session: Session, campaign: Campaign, spec: CampaignSpec) -> None:
@@ -198,9 +208,3 @@ def _add_waiting(session: Session, campaign: Campaign, order: Order | None) -> R
     record(session, campaign.id, f"round.{RoundStatus.QUEUED}", made.id, number=number, ordered=ordered)
     session.refresh(made)
     return made
-
-
-def _find_name(source: str) -> str:
-    """Of the last function: of several that could be the loss the gate takes the last, too."""
-    found = _TOP_LEVEL.findall(source)
-    return found[-1] if found else "unnamed"

@@ -1,5 +1,6 @@
 """Dry runs through the gate: asked for as a row, answered by a worker while somebody waits, told by NOTIFY."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -20,14 +21,14 @@ MOST_WAITING = 16
 """They stand in one queue with the candidates of campaigns: about 3 s of one gate process."""
 
 
-def ask_check(session: Session, check_id: UUID, *, family: str, source: str) -> bool:
+def ask_check(session: Session, check_id: UUID, *, family: str, source: str, values: Mapping[str, float]) -> bool:
     """Have a source judged. False: too many wait already, and this one is not among them."""
     # One at a time, so that the count holds.
     session.execute(select(func.pg_advisory_xact_lock(func.hashtext("gate_check"))))
     waiting = session.scalar(select(func.count()).select_from(GateCheck).where(*_is_waited_for())) or 0
     if waiting >= MOST_WAITING:
         return False
-    session.add(GateCheck(id=check_id, family=family, source=source))
+    session.add(GateCheck(id=check_id, family=family, source=source, values=dict(values)))
     session.flush()
     ring_check(session, check_id)
     return True

@@ -135,7 +135,7 @@ def test_beyond_what_the_gate_can_take_a_check_is_503_at_once_and_asks_nobody(
 ) -> None:
     with sessions.begin() as session:
         for _ in range(checks.MOST_WAITING):
-            checks.ask_check(session, uuid7(), family="pairwise", source="")
+            checks.ask_check(session, uuid7(), family="pairwise", source="", values={})
     answer = api.post("/v1/candidates:check", json=SOURCE)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert "wait for the gate" in answer.json()["detail"]
@@ -207,3 +207,22 @@ def test_what_the_text_alone_refuses_needs_no_worker(api: httpx2.Client, source:
     )
     assert answer.status_code == 200
     assert (answer.json()["status"], answer.json()["code"], answer.json()["isolation"]) == ("refused", code, None)
+
+
+METHOD = "def gapped(self, policy_chosen_logps):\n    return self.gap - self.beta * policy_chosen_logps\n"
+
+
+def test_what_the_source_leaves_open_comes_beside_it(
+    api: httpx2.Client, url: str, token: str, sessions: Sessions
+) -> None:
+    sent = {"family": "pairwise", "source": METHOD, "hyperparameters": {"gab": 0.5}}
+    assert api.post("/v1/candidates:check", json=sent).json()["code"] == "missing_value"
+    refused = api.post("/v1/candidates:check", json={**sent, "source": SOURCE["source"]})
+    assert (refused.status_code, [each["field"] for each in refused.json()["errors"]]) == (
+        422,
+        ["body.hyperparameters"],
+    )
+    with answering(sessions), Client(url, token) as client:
+        client.candidates.check(METHOD, hyperparameters={"gap": 0.5})
+    with sessions() as session:
+        assert session.scalars(select(GateCheck.values)).all() == [{"gap": 0.5}]

@@ -57,6 +57,41 @@ def test_what_the_text_alone_refuses_opens_no_jail(discovery: Command, monkeypat
         assert (ran.code, ran.json["status"], ran.json["isolation"]) == (5, "refused", None)
 
 
+METHOD = """    def smoothed(self, policy_chosen_logps, policy_rejected_logps):
+        z = self.beta * (policy_chosen_logps - policy_rejected_logps)
+        return -F.logsigmoid(z) * (1 - self.smoothing) - F.logsigmoid(-z) * self.smoothing
+"""
+
+
+def test_what_a_published_method_reads_of_its_trainer_is_given_beside_it(discovery: Command) -> None:
+    refused = discovery("gate", "-", "--json", stdin=METHOD).json
+    assert (refused["status"], refused["code"]) == ("refused", "missing_value")
+    ran = discovery("gate", "-", "--set", "smoothing=0.25", stdin=METHOD)
+    assert (ran.code, "accepted: smoothed" in ran.out, "smoothing=0.25" in ran.out) == (0, True, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("smoothng=0.1",), "--set smoothng is no hyper-parameter that the source leaves open"),
+        (("smoothing",), "--set smoothing is no name with a number"),
+        (("smoothing=nan",), "--set smoothing=nan is no name with a number"),
+        (("smoothing=0.1", "smoothing=0.2"), "--set smoothing is given twice"),
+    ],
+)
+def test_a_value_that_nobody_takes_is_told_and_not_dropped(
+    discovery: Command, given: tuple[str, ...], told: str
+) -> None:
+    source = METHOD.replace("self.smoothing", "0.1") if given == ("smoothng=0.1",) else METHOD
+    ran = discovery("gate", "-", *(part for each in given for part in ("--set", each)), stdin=source)
+    assert (ran.code, told in ran.err) == (2, True)
+
+
+def test_a_reply_says_its_values_itself(discovery: Command) -> None:
+    ran = discovery("gate", "-", "--reply", "--set", "smoothing=0.1", stdin="```python\n" + DPO + "```")
+    assert (ran.code, "leave --set or --reply out" in ran.err) == (2, True)
+
+
 @pytest.mark.parametrize("characters", [20_000, 1_000_000])
 def test_a_long_source_is_told_how_long_it_is(discovery: Command, characters: int) -> None:
     ran = discovery("gate", "-", "--json", stdin="#" * characters)

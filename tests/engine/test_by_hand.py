@@ -37,8 +37,8 @@ def write(name: str) -> str:
     return f"def {name}(policy_chosen_logps, beta):\n    return -beta * policy_chosen_logps\n"
 
 
-def send(search: Search, name: str | None = MINE, source: str | None = None) -> Proposal:
-    sent = Sent(name, source or write(name or "loss"), "I thought of it.")
+def send(search: Search, name: str | None = MINE, source: str | None = None, **values: float) -> Proposal:
+    sent = Sent(name, source or write(name or "loss"), "I thought of it.", values)
     with search.sessions.begin() as session:
         return propose(session, search.campaign_id, sent)
 
@@ -226,6 +226,27 @@ def test_a_text_that_is_no_loss_or_was_sent_already_takes_no_place(sessions: Ses
     with pytest.raises(Conflict, match=r"The same text was sent already: it has slot 0 of round 1\."):
         send(search, OTHERS[8], write(MINE))
     assert len(search.list_proposals()) == 1
+
+
+def test_what_a_method_reads_of_its_trainer_comes_beside_it_and_its_name_is_its_own(sessions: Sessions) -> None:
+    search = search_with(sessions)
+    method = f"    def {MINE}(self, policy_chosen_logps):\n        return self.gap - self.beta * policy_chosen_logps\n"
+    with pytest.raises(UnusableFields) as refused:
+        send(search, None, method)
+    assert "`self.gap` has no value" in refused.value.fields["body.source"]
+    with pytest.raises(UnusableFields) as refused:
+        send(search, None, method, gap=0.5, gab=0.5)
+    assert refused.value.fields["body.source"].startswith("gab is no hyper-parameter that the source leaves open")
+    send(search, None, method, gap=0.5)
+    # With another value it is another loss.
+    send(search, OTHERS[8], method, gap=1)
+    search.search()
+    sent = [each for _, each in search.list_proposals() if each.proposer == "human"]
+    assert [(each.request["name"], each.request["values"]) for each in sent] == [
+        (MINE, {"gap": 0.5}),
+        (OTHERS[8], {"gap": 1}),
+    ]
+    assert search.list_differing() == []
 
 
 def test_a_twin_of_a_known_loss_takes_no_place_from_others_in_the_halving(sessions: Sessions) -> None:

@@ -18,7 +18,7 @@ from tests.conftest import RecordingBell
 def ask(sessions: Sessions, bell: RecordingBell) -> UUID | None:
     check_id = uuid7()
     with unit_of_work(sessions, bell) as session:
-        return check_id if ask_check(session, check_id, family="pairwise", source="") else None
+        return check_id if ask_check(session, check_id, family="pairwise", source="", values={}) else None
 
 
 def is_found(sessions: Sessions, check_id: UUID | None) -> bool:

@@ -1,6 +1,8 @@
 """Sources for the tests of the static check, as short as they can be."""
 
+import ast
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,14 @@ def refusals(source: str, family: Family = Family.PAIRWISE, **given: Any) -> lis
 
 def codes(source: str, family: Family = Family.PAIRWISE, **given: Any) -> set[RefusalCode]:
     return {refusal.code for refusal in refusals(source, family, **given)}
+
+
+def list_published() -> dict[str, str]:
+    """The text of each of DiscoPOP's losses, as indented as it stands in its class."""
+    text = (DATA / "discopop_losses.txt").read_text(encoding="utf-8")
+    lines = text.splitlines(keepends=True)
+    functions = [node for node in ast.parse(textwrap.dedent(text)).body if isinstance(node, ast.FunctionDef)]
+    return {node.name: "".join(lines[node.lineno - 1 : node.end_lineno]) for node in functions}
 
 
 def is_one_sentence(message: str) -> bool:

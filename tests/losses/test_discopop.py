@@ -1,6 +1,5 @@
 """DiscoPOP's losses as they were published, as methods: accepted as they stand, and unchanged in effect."""
 
-import ast
 import math
 import textwrap
 from typing import Any
@@ -12,20 +11,12 @@ from torch import Tensor
 from discovery_service.domain.families import Family
 from discovery_service.losses.refusals import RefusalCode
 from discovery_service.losses.source import check_source
-from tests.losses.sources import DATA, codes
+from tests.losses.sources import codes, list_published
 
 torch.set_num_threads(1)
 
 
-def _methods() -> dict[str, str]:
-    """The text of each, as indented as it stands in its class."""
-    text = (DATA / "discopop_losses.txt").read_text(encoding="utf-8")
-    lines = text.splitlines(keepends=True)
-    functions = [node for node in ast.parse(textwrap.dedent(text)).body if isinstance(node, ast.FunctionDef)]
-    return {node.name: "".join(lines[node.lineno - 1 : node.end_lineno]) for node in functions}
-
-
-METHODS = _methods()
+METHODS = list_published()
 STATEFUL = "bco_pair_loss"
 SMOOTHED = "sigmoid_loss"
 SETTINGS = {"label_smoothing": 0.1}

@@ -72,7 +72,7 @@ def test_candidates_are_judged_and_what_was_found_is_stored(fleet: Fleet, search
 
     check_id = uuid7()
     with unit_of_work(search.sessions, search.bell) as session:
-        assert ask_check(session, check_id, family="pairwise", source=DPO)
+        assert ask_check(session, check_id, family="pairwise", source=DPO, values={})
     answer = wait_until(lambda: find_answer(search, check_id), deadline_s=60)
     assert answer is not None
     assert (answer["status"], answer["neighbours"][0]["name"]) == ("accepted", "dpo")
@@ -120,7 +120,7 @@ def test_below_the_configured_minimum_nothing_is_claimed(fleet: Fleet, search: S
     assert "gate.jail_unavailable" in fleet.read_logs()
     candidate_id, check_id = submit(search, DPO), uuid7()
     with unit_of_work(search.sessions, search.bell) as session:
-        assert ask_check(session, check_id, family="pairwise", source=DPO)
+        assert ask_check(session, check_id, family="pairwise", source=DPO, values={})
     # Behind the candidate in the queue, and answered.
     answer = wait_until(lambda: find_answer(search, check_id), deadline_s=60)
     assert answer is not None

@@ -103,7 +103,7 @@ def test_below_the_minimum_a_worker_says_so_once_and_tries_again_only_after_a_wh
 def ask(sessions: Sessions, bell: RecordingBell) -> UUID:
     check_id = uuid7()
     with unit_of_work(sessions, bell) as session:
-        assert ask_check(session, check_id, family="pairwise", source=DPO)
+        assert ask_check(session, check_id, family="pairwise", source=DPO, values={})
     bell.rings.clear()
     return check_id
 

@@ -9,16 +9,23 @@ from workers.compare.confirming import confirm, freeze
 from workers.compare.contest import Contender, Contest, Place, name_losses
 from workers.compare.estimate import count_trainings, estimate
 from workers.compare.tuning import tune
-from workers.gate.submitted import Judged, find_submission, judge
+from workers.gate.submitted import Judged, find_submissions, judge
 from workers.trainings import Loss, Trainings, TrainingsBroke, open_slots, open_trainings
 
 Document = dict[str, Any]
 
 
-def compare(sources: Sequence[str], against: str, place: Place, say: Callable[[str], None]) -> Document:
+def compare(
+    sources: Sequence[str],
+    against: str,
+    place: Place,
+    say: Callable[[str], None],
+    *,
+    values: Mapping[str, float],
+) -> Document:
     """`status` is compared; failed where the reference failed; crashed; or what the gate says of one loss at least."""
     names = name_losses(sources, against)
-    submissions = [find_submission(each, Family(place.arena["family"])) for each in names]
+    submissions = find_submissions(list(names), Family(place.arena["family"]), values)
     judged = dict(zip(names.values(), judge(submissions), strict=True))
     found = describe_place(place, names[against])
     if any(each.passed is None for each in judged.values()):

@@ -11,7 +11,7 @@ from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.states import Purpose
 from discovery_service.domain.user_arenas import counted_metric
 from workers.evaluate.answer import describe_outcome, summarise, trace_frontier
-from workers.gate.submitted import find_submission, judge
+from workers.gate.submitted import find_submissions, judge
 from workers.trainings import Loss, Training, open_slots, open_trainings
 
 
@@ -25,10 +25,19 @@ def make_settings(
 
 
 def evaluate(
-    source: str, document: Mapping[str, Any], base_policy: int, settings: Sequence[Setting], draws: int
+    source: str,
+    document: Mapping[str, Any],
+    base_policy: int,
+    settings: Sequence[Setting],
+    draws: int,
+    *,
+    values: Mapping[str, float],
 ) -> dict[str, Any]:
-    """`status` is measured, failed (one of the trainings at least), or what the gate says instead."""
-    submission = find_submission(source, Family(document["family"]))
+    """`status` is measured, failed (one of the trainings at least), or what the gate says instead.
+
+    `values` are of hyper-parameters that the source leaves open.
+    """
+    (submission,) = find_submissions([source], Family(document["family"]), values)
     (judged,) = judge([submission])
     found = {
         "arena": document["name"],

@@ -1,7 +1,7 @@
 """`discovery gate`: one source through the gate without a server, and what is told about it."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from discovery_service.losses.answer import Answer, refuse_by_text
 from discovery_service.losses.exported_source import take_loss
 from discovery_service.losses.passport import describe_passport
 from discovery_service.losses.refusals import Refusal, RefusalCode, Refused
-from discovery_service.losses.source import check_source
+from discovery_service.losses.source import check_source, tell_unused
 from discovery_service.prompts.parse import ReplyFailure, parse_reply
 from workers.gate.answer import answer_of, unavailable
 from workers.gate.archives import library_archive
@@ -23,26 +23,31 @@ from workers.supervisor.jail import JailUnavailable
 MAX_BYTES = 4_000_000
 
 
-def judge_file(file: str, family: Family, *, is_reply: bool) -> dict[str, Any]:
+def judge_file(file: str, family: Family, values: Mapping[str, float], *, is_reply: bool) -> dict[str, Any]:
     """What the gate says of the source, or of the reply, in the file. UsageError when it cannot be read.
 
     A reply's answer has the key `notes` too: what was repaired in it or left aside.
     """
     if not is_reply:
-        return _judge(Submission(read_loss(file), family)).document()
+        return _judge(Submission(read_loss(file), family, values=values), is_persons=True).document()
+    if values:
+        raise UsageError("A reply says its hyper-parameters itself: leave --set or --reply out.")
     parsed = parse_reply(read_source(file))
     if isinstance(parsed, ReplyFailure):
         return refuse_by_text([Refusal(RefusalCode(parsed.code.value), parsed.message)]).document()
     submission = Submission(parsed.code, family, name=parsed.name or None, values=parsed.values)
-    return {**_judge(submission).document(), "notes": list(parsed.notes)}
+    return {**_judge(submission, is_persons=False).document(), "notes": list(parsed.notes)}
 
 
-def _judge(submission: Submission) -> Answer:
+def _judge(submission: Submission, *, is_persons: bool) -> Answer:
     try:
         # Before a jail is opened, which takes seconds.
-        check_source(submission.source, submission.family, name=submission.name, values=dict(submission.values))
+        checked = check_source(submission.source, submission.family, name=submission.name, values=submission.values)
     except Refused as refused:
         return refuse_by_text(refused.refusals)
+    unused = tell_unused([checked], submission.values) if is_persons else None
+    if unused is not None:
+        raise UsageError(f"--set {unused}")
     with make_jail() as jail:
         try:
             return answer_of(pass_gate(jail, submission, library_archive(submission.family)))

@@ -79,7 +79,7 @@ def check(check_id: str) -> None:
     jail = own.open(worker_id)
     if not is_enough(jail) and _hand_on(asked.id, worker_id):
         return
-    answer = _judge(jail, Submission(asked.source, Family(asked.family)))
+    answer = _judge(jail, Submission(asked.source, Family(asked.family), values=asked.values))
     with task_unit() as session:
         answer_check(session, asked.id, answer)
     own.note_level(worker_id)

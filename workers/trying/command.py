@@ -1,6 +1,6 @@
 """From a loss, a model and preferences to what training with it and with DPO gave, as one document."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from discovery_service.errors import UsageError
 from discovery_service.settings import MachineSettings, get_settings
 from workers.arenas.hf.folders import UnusableFolder, find_ends, find_reach, load_model, load_tokenizer
 from workers.arenas.hf.tokenising import Limits
-from workers.gate.submitted import Judged, find_submission, judge
+from workers.gate.submitted import Judged, find_submissions, judge
 from workers.progress import progress_bar
 from workers.runtime.graph import Program
 from workers.supervisor.devices import assign_devices
@@ -40,7 +40,7 @@ class Place:
     is_lora: bool
 
 
-def try_loss(source: str, place: Place, plan: Plan, say: Say) -> dict[str, Any]:
+def try_loss(source: str, place: Place, plan: Plan, say: Say, *, values: Mapping[str, float]) -> dict[str, Any]:
     """`status` is tried, failed (a loss with which nothing could be measured), or what the gate says instead.
 
     UsageError for what the user can mend: the model, the rows, memory.
@@ -52,8 +52,8 @@ def try_loss(source: str, place: Place, plan: Plan, say: Say) -> dict[str, Any]:
         limits = Limits(place.max_length, MAX_NEW_TOKENS, reach.positions, reach.vocabulary)
         parts = read_parts(place.data, tokenizer, limits, batch=place.batch, prompts=_PROMPTS)
         family = Family.PAIRWISE
-        submission = find_submission(source, family)
-        judged = judge([submission, find_submission(REFERENCE_LOSS, family)])
+        submission, reference = find_submissions([source, REFERENCE_LOSS], family, values)
+        judged = judge([submission, reference])
         name = submission.name or (judged[0].answer["name"] if judged[0].passed else source)
         document = {"loss": name, "against": REFERENCE_LOSS, "gate": judged[0].summary()}
         for each in judged:

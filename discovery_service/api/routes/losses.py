@@ -23,14 +23,14 @@ from discovery_service.domain.families import Family
 from discovery_service.domain.ids import uuid7
 from discovery_service.engine.checks import ANSWER_WITHIN, MOST_WAITING, ask_check, find_answer, withdraw_check
 from discovery_service.engine.dispatch import unit_of_work
-from discovery_service.errors import Unavailable
+from discovery_service.errors import Unavailable, UnusableFields
 from discovery_service.losses.answer import refuse_by_text
 from discovery_service.losses.described import list_described
 from discovery_service.losses.families import INPUTS
 from discovery_service.losses.known import KnownLoss, list_known
 from discovery_service.losses.passport import describe_passport
 from discovery_service.losses.refusals import Refused
-from discovery_service.losses.source import check_source
+from discovery_service.losses.source import check_source, tell_unused
 
 router = APIRouter(prefix="/v1", responses=problems(*ALWAYS))
 
@@ -108,9 +108,12 @@ async def check(body: CheckCreate, request: Request, state: State, _: Proposer) 
 def _refuse_by_its_text(body: CheckCreate) -> CheckRead | None:
     """What the static check refuses needs no worker."""
     try:
-        check_source(body.source, body.family)
+        checked = check_source(body.source, body.family, values=body.hyperparameters)
     except Refused as refused:
         return CheckRead.model_validate(refuse_by_text(refused.refusals).document())
+    unused = tell_unused([checked], body.hyperparameters)
+    if unused is not None:
+        raise UnusableFields({"body.hyperparameters": unused})
     return None
 
 
@@ -118,7 +121,7 @@ def _ask(state: ApiState, check_id: UUID, body: CheckCreate) -> None:
     if not state.bell.is_heard():
         raise Unavailable("The broker (Redis) does not answer, so that no gate worker can be asked. Try again later.")
     with unit_of_work(state.sessions, state.bell) as session:
-        if not ask_check(session, check_id, family=body.family, source=body.source):
+        if not ask_check(session, check_id, family=body.family, source=body.source, values=body.hyperparameters):
             raise Unavailable(
                 f"{MOST_WAITING} checks wait for the gate already. Try again in {BUSY_AGAIN_AFTER_S} s.",
                 headers={"Retry-After": str(BUSY_AGAIN_AFTER_S)},

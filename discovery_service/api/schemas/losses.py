@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, WrapValidator
 
 from discovery_service.domain.campaign import Strict
 from discovery_service.domain.families import Family
+from discovery_service.losses.source.constants import MAX_FLOAT
 
 _DPO = (
     "def dpo(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps, beta):\n"
@@ -115,6 +116,14 @@ class KnownLossList(BaseModel):
     data: list[KnownLossRead]
 
 
+_Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
+_Number = Annotated[int | float, Field(ge=-MAX_FLOAT, le=MAX_FLOAT)]
+Hyperparameters = Annotated[dict[_Identifier, _Number], Field(max_length=32)]
+OPEN_HYPERPARAMETERS = (
+    "Numbers for what the source leaves open: parameters without a default, and what a method reads of `self`."
+)
+
+
 def _take_any_text(value: object, validate: Callable[[object], str]) -> str:
     """What may stand in a source the gate says, in its words: lone surrogates too."""
     return value if isinstance(value, str) else validate(value)
@@ -125,6 +134,7 @@ class CheckCreate(Strict):
 
     family: Family = Field(strict=False)
     source: Annotated[str, WrapValidator(_take_any_text)]
+    hyperparameters: Hyperparameters = Field(default={}, description=OPEN_HYPERPARAMETERS)
 
 
 _REFUSAL = {"code": "unknown_input", "message": "There is no input `margins`.", "line": 1}

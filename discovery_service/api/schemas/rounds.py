@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from discovery_service.api.schemas.evaluations import FailureRead, SettingRead
+from discovery_service.api.schemas.losses import OPEN_HYPERPARAMETERS, Hyperparameters
 from discovery_service.db.rounds import MadeCandidate, MadeEvaluation, MadeProposal, MadeRound
 from discovery_service.db.tables import Standing
 from discovery_service.domain.authors import Author
@@ -36,12 +37,13 @@ class CandidateCreate(Strict):
 
     model_config = example(name="softened", source=_SOURCE, notes="DPO with a softer tail.")
 
-    name: Name | None = Field(default=None, description="Else that of the last function of the source.")
+    name: Name | None = Field(default=None, description="Else that of the source's function.")
     source: Text = Field(min_length=1, max_length=MAX_SOURCE)
     notes: Notes = Field(default="", description="What you thought; language models that see the loss read it.")
+    hyperparameters: Hyperparameters = Field(default={}, description=OPEN_HYPERPARAMETERS)
 
     def sent(self) -> Sent:
-        return Sent(self.name, self.source, self.notes)
+        return Sent(self.name, self.source, self.notes, self.hyperparameters)
 
 
 _ORDER: dict[str, Any] = {"size": 6, "proposer": "symbolic", "guidance": "Try something with a margin."}

@@ -96,6 +96,18 @@ def check_source(
     )
 
 
+def tell_unused(sources: Iterable[CheckedSource], values: Mapping[str, float]) -> str | None:
+    """In a sentence, what was given to sources that none of them takes; None where each is taken.
+
+    A language model may give too much. A person who does has mistyped a name, or believes in a value that nobody uses.
+    """
+    taken = {(each.name, each.value) for source in sources for each in source.hyperparameters}
+    unused = sorted(name for name, value in values.items() if (name, value) not in taken)
+    if not unused:
+        return None
+    return f"{unused[0]} is no hyper-parameter that the source leaves open: it has none of the name, or has its value."
+
+
 def _release_entry(
     tree: ast.Module, family: Family, name: str | None, values: Mapping[str, float]
 ) -> tuple[ast.FunctionDef | None, list[Refusal]]:

@@ -187,7 +187,8 @@ def _missing(name: str, line: int) -> Refusal:
         return Refusal(RefusalCode.FORBIDDEN_NAME, f"`self.{name}` is internal to Python: leave it out.", line)
     return Refusal(
         RefusalCode.MISSING_VALUE,
-        f"`self.{name}` has no value: make it a keyword parameter with a default, as in {name}=0.1.",
+        f"`self.{name}` has no value: make it a keyword parameter with a default, as in {name}=0.1, or give it one"
+        " beside the source.",
         line,
     )
 
