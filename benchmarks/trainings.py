@@ -11,9 +11,9 @@ from discovery_service.domain.arenas import find_document, hash_document
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import TRAINER, Draw, Setting
 from discovery_service.settings import get_settings
-from workers.arenas import open_arena
 from workers.arenas.arena import Arena, Task
 from workers.arenas.machine import describe_machine
+from workers.arenas.opening import open_arena
 from workers.runtime.graph import Program
 from workers.runtime.optimisation import Optimisation
 from workers.runtime.trainer import train

@@ -17,10 +17,10 @@ from discovery_service.domain.states import Purpose
 from discovery_service.losses.families import INPUTS, Role, Shape
 from tests.arenas.conftest import OpenMini
 from tests.arenas.training import evaluate, find_source
-from workers.arenas import open_arena, synthetic
+from workers.arenas import synthetic
 from workers.arenas.cache import Cache
 from workers.arenas.language import build_model
-from workers.arenas.opening import UnknownArena
+from workers.arenas.opening import UnknownArena, open_arena
 from workers.arenas.synthetic import SyntheticArena, SyntheticTask
 from workers.arenas.texts import is_answer
 

@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from discovery_service.cli.app import make_app
 from discovery_service.client import Client
 from discovery_service.db.sessions import Sessions
 from discovery_service.domain.access import Scope
+from discovery_service.domain.isolation import Level
 from discovery_service.settings import get_settings
 from tests.api.serving import api_settings, make_key, serving
 from tests.conftest import Database
+from workers.supervisor.jail import Jail
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,17 @@ def _settings_of_this_test() -> Iterator[None]:
     get_settings.cache_clear()
 
 
+@pytest.fixture(scope="session")
+def open_jail() -> Iterator[Callable[[Level], Jail]]:
+    """Of a level once, for it takes seconds; a command that is a process opens its own."""
+    with ExitStack() as stack:
+        yield cache(lambda minimum: stack.enter_context(Jail(minimum=minimum)))
+
+
 @pytest.fixture
-def discovery(tmp_path: Path) -> Command:
+def discovery(tmp_path: Path, open_jail: Callable[[Level], Jail], monkeypatch: pytest.MonkeyPatch) -> Command:
     """The command where nothing is set but what the test gives, in this process."""
+    monkeypatch.setattr("workers.gate.process.Jail", lambda minimum: nullcontext(open_jail(minimum)))
 
     def run(*args: object, env: Mapping[str, str] | None = None, stdin: str | None = None) -> Ran:
         get_settings.cache_clear()

@@ -1,5 +1,1 @@
 """Builders of arenas: one module a kind of world. What an arena is stays data in discovery_service.domain.arenas."""
-
-from workers.arenas.opening import open_arena
-
-__all__ = ["open_arena"]

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
-import transformers
 
 from discovery_service.domain.measuring import TRAINER
 from workers.arenas.machine import describe_machine
@@ -77,7 +76,7 @@ def describe_device(device: torch.device, pid: int) -> Hello:
     return Hello(
         pid=pid,
         torch=str(torch.__version__),
-        transformers=str(transformers.__version__),
+        transformers=version("transformers"),
         peft=_find_peft(),
         trainer=TRAINER,
         device=device.type,

@@ -29,7 +29,7 @@ _KILLED_FIRST = "1000"
 
 
 def load_arenas() -> "OpenArena":
-    from workers.arenas import open_arena
+    from workers.arenas.opening import open_arena
 
     return open_arena
 
