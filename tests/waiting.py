@@ -10,7 +10,7 @@ from discovery_service.db.sessions import Sessions
 
 T = TypeVar("T")
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 PAUSE_S = 0.02
 
 

@@ -29,7 +29,7 @@ from workers.supervisor.runtime import Runtime, RuntimeLost
 TOY = str(Path(__file__).parent / "toy.py")
 DPO = list_described(Family.PAIRWISE)["dpo"].graph
 MIB, GIB = 1 << 20, 1 << 30
-AMPLE = Limits(evaluation_s=1000, stall_s=1000, memory_bytes=2 * GIB)
+AMPLE = Limits(evaluation_s=1000, stall_s=1000, memory_bytes=GIB)
 STEPS = 50
 
 
@@ -187,13 +187,13 @@ def test_memory_that_a_loss_takes_while_it_computes_itself_is_the_candidates_doi
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param({"do": "need", "at": "take", "step": 3, "size": 1000 * MIB}, id="training"),
-        pytest.param({"do": "keep", "at": "open", "size": 1000 * MIB}, id="building"),
-        pytest.param({"do": "need", "at": "measure", "size": 1000 * MIB}, id="measuring"),
+        pytest.param({"do": "need", "at": "take", "step": 3, "size": 450 * MIB}, id="training"),
+        pytest.param({"do": "keep", "at": "open", "size": 450 * MIB}, id="building"),
+        pytest.param({"do": "need", "at": "measure", "size": 450 * MIB}, id="measuring"),
     ],
 )
 def test_what_fits_into_a_fresh_process_is_measured_whatever_is_warm(slot: Runtime, fault: dict[str, Any]) -> None:
-    outcome = evaluate(slot, order({"do": "keep", "at": "open", "size": 900 * MIB}, name="warm"))
+    outcome = evaluate(slot, order({"do": "keep", "at": "open", "size": 400 * MIB}, name="warm"))
     assert isinstance(outcome, Measured)
     beside = evaluate(slot, order(fault))
     assert isinstance(beside, Measured)

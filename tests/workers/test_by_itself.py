@@ -44,13 +44,13 @@ def test_a_campaign_of_recorded_replies_alone_names_a_pick_that_can_be_taken_as_
             make_bell(redis_url),
             arena="panel:mini",
             proposers=[{"kind": "recorded"}],
-            budgets={"candidates": 3},
-            strategy={"round_size": 3},
+            budgets={"candidates": 2},
+            strategy={"round_size": 2},
         )
         campaign = ran.wait_for_end(deadline_s=WITHIN_S)
     assert campaign.status is CampaignStatus.COMPLETED, campaign.status_reason
     progress = ran.get_progress()
-    assert (progress.candidates, progress.tokens) == (3, 0)
+    assert (progress.candidates, progress.tokens) == (2, 0)
     assert progress.best is not None
     assert {each[6] for each in ran.read_rows().trained} == {Purpose.TUNE, Purpose.SCREEN, Purpose.CONFIRM}
     with sessions() as session:
