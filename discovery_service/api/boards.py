@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from discovery_service.api.schemas.leaderboard import LeaderboardRow, MeanRead, ScoreRead, read_row
 from discovery_service.db.leaderboard import Asked, BoardRow, Part, Place, iterate_board, read_board
+from discovery_service.domain.campaign import MAX_COUNT
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.engine.boards import list_board_against
 from discovery_service.errors import Unprocessable
@@ -21,7 +22,7 @@ CSV = "text/csv"
 CSV_TOO = {"content": {CSV: {"schema": {"type": "string"}}}, "description": "Or as a file: all pages in one."}
 _STAGES = ("confirm", "screen")
 _SCORE = (
-    *("difference", "lower", "upper", "verdict", "draws", "base_policies", "failed"),
+    *("difference", "lower", "upper", "level", "verdict", "draws", "base_policies", "failed"),
     *("beta", "learning_rate", "steps"),
 )
 _MEANS = ("attained", "reward", "kl")
@@ -64,6 +65,8 @@ def _read_place(after: str) -> Place:
     try:
         arena, part, lower, campaign, *numbers = json.loads(base64.urlsafe_b64decode(f"{after}=="))
         made_in, slot, position = map(int, numbers)
+        if not 0 <= min(made_in, slot, position) <= max(made_in, slot, position) <= MAX_COUNT:
+            raise ValueError("out of range")
         return Place(UUID(arena), Part(part), float(lower), UUID(campaign), made_in, slot, position)
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise Unprocessable(f"after: {after!r} is no place of a board; take the `next` of the page before.") from error
@@ -87,7 +90,8 @@ def answer_csv(rows: Iterable[LeaderboardRow]) -> Response:
 def _list_columns() -> list[str]:
     means = [f"{name}{end}" for name in _MEANS for end in ("", "_lower", "_upper")]
     return [
-        *("rank", "name", "verdict", "author", "model", "known_as", "arena", "campaign", "round", "slot"),
+        *("rank", "name", "verdict", "author", "model", "known_as"),
+        *("arena", "arena_sha256", "campaign", "round", "slot"),
         *(f"{stage}_{name}" for stage in _STAGES for name in (*_SCORE, *means)),
         *("trainings", "device_seconds", "tokens", "cost_usd", "campaign_id", "candidate_id"),
     ]
@@ -95,8 +99,8 @@ def _list_columns() -> list[str]:
 
 def _list_cells(row: LeaderboardRow) -> list[object]:
     cells = [
-        *(row.rank, row.name, row.verdict, row.author.value, row.model, " ".join(row.known_as), row.arena),
-        *(row.campaign, row.round, row.slot),
+        *(row.rank, row.name, row.verdict, row.author.value, row.model, " ".join(row.known_as)),
+        *(row.arena, row.arena_sha256, row.campaign, row.round, row.slot),
         *(cell for score in (row.confirm, row.screen) for cell in _list_score(score)),
         *(row.cost.evaluations, row.cost.device_seconds, row.cost.tokens, row.cost.cost_usd),
         *(row.campaign_id, row.candidate_id),
@@ -109,7 +113,7 @@ def _list_score(score: ScoreRead | None) -> Iterator[object]:
         yield from [None] * (len(_SCORE) + 3 * len(_MEANS))
         return
     at = score.setting
-    yield from (score.difference, score.lower, score.upper, score.verdict, score.draws)
+    yield from (score.difference, score.lower, score.upper, score.level, score.verdict, score.draws)
     yield from (len(score.base_policies), score.failed, at.beta, at.learning_rate, at.steps)
     for name in _MEANS:
         mean: MeanRead | None = getattr(score, name)

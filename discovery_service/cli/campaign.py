@@ -18,6 +18,7 @@ from discovery_service.cli.spec_file import read_campaign, read_text
 from discovery_service.cli.watch import watch_live
 from discovery_service.client import Campaign
 from discovery_service.errors import UsageError
+from discovery_service.losses.exported_source import take_loss
 
 group = typer.Typer(no_args_is_help=True, help="Create, follow and steer campaigns.")
 for command in (plan, propose, order, rounds):
@@ -170,7 +171,7 @@ def extend(
     as_json: AsJson = False,
 ) -> None:
     """Have a completed campaign go on with wider budgets; earlier verdicts stay, new ones are on fresh draws."""
-    candidates = [{"source": read_text(file)} for file in with_loss or ()]
+    candidates = [{"source": take_loss(read_text(file))} for file in with_loss or ()]
     with connect() as client:
         extended = client.campaigns.extend(campaign_id, budgets=_budgets(budget), candidates=candidates)
         _tell(extended, as_json)

@@ -32,6 +32,6 @@ def read_given(given: Sequence[str] | None) -> dict[str, float]:
 def _read_number(text: str) -> float | None:
     for kind in (int, float):
         with suppress(ValueError):
-            number = kind(text)
-            return number if is_within_bounds(number) else None
+            if is_within_bounds(number := kind(text)):
+                return number
     return None

@@ -1,7 +1,8 @@
 """`discovery leaderboard`: who stands where, in a campaign or over all, with every interval drawn to one scale."""
 
-from collections.abc import Sequence
-from itertools import groupby
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby, islice
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -9,11 +10,13 @@ import typer
 
 from discovery_service.cli.connection import connect
 from discovery_service.cli.output import AsJson, as_plain, print_json, print_table, printable
-from discovery_service.client import Against, Client, Cost, Leaderboard, LeaderboardRow, Score
+from discovery_service.client import Against, Cost, Leaderboard, LeaderboardRow, Score
+from discovery_service.domain.described_arenas import pinned_name
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.errors import UsageError
 
 Scores = Sequence[tuple[LeaderboardRow, Score]]
+MOST_A_PAGE = 199
 _BAR = 29
 _LINE, _MEAN, _ZERO = "\N{BOX DRAWINGS LIGHT HORIZONTAL}", "\N{BLACK CIRCLE}", "\N{BOX DRAWINGS LIGHT VERTICAL}"
 
@@ -35,6 +38,7 @@ def leaderboard(
     library: Annotated[
         bool, typer.Option("--library", help="Over all campaigns the known losses too; in one they always are.")
     ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Over all campaigns at most so many; a file has all.")] = 50,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a table for a spreadsheet.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -43,7 +47,13 @@ def leaderboard(
         raise UsageError(f"{against} is of one campaign's library: name the campaign.")
     with connect() as client:
         if campaign_id is None:
-            _show_all(client, [arena] if arena else [], stage, ["library"] if library else [], as_csv, as_json)
+            named, include = [arena] if arena else [], ["library"] if library else []
+            if as_csv:
+                typer.echo(client.leaderboard.csv(arena=named, stage=stage, include=include), nl=False)
+            else:
+                size = min(limit, MOST_A_PAGE) + 1
+                found = client.leaderboard.list(arena=named, stage=stage, include=include, limit=size)
+                _show_all(found, limit, as_json)
         elif as_csv:
             typer.echo(
                 client.campaigns.leaderboard_csv(campaign_id, arena=arena, stage=stage, against=against), nl=False
@@ -52,36 +62,45 @@ def leaderboard(
             board = client.campaigns.leaderboard(campaign_id, arena=arena, stage=stage, against=against)
             if as_json:
                 print_json(as_plain(board))
-            else:
+            elif stage is None and arena is None:
                 print_leaderboard(board)
+            else:
+                _print_tables(board, stage)
 
 
-def _show_all(
-    client: Client, arena: Sequence[str], stage: str | None, include: Sequence[str], as_csv: bool, as_json: bool
-) -> None:
-    if as_csv:
-        typer.echo(client.leaderboard.csv(arena=arena, stage=stage, include=include), nl=False)
-        return
-    rows = list(client.leaderboard.list(arena=arena, stage=stage, include=include))
+def _show_all(found: Iterator[LeaderboardRow], limit: int, as_json: bool) -> None:
+    rows = list(islice(found, limit))
     if as_json:
         print_json([as_plain(row) for row in rows])
         return
     if not rows:
         typer.echo("No loss stands anywhere yet.")
-    # An arena after the other: their differences do not compare.
-    for name, group in groupby(rows, key=lambda row: row.arena):
+    versions = Counter(name for name, _ in {(row.arena, row.arena_sha256) for row in rows})
+    # An arena after the other, each version by itself: their differences do not compare.
+    for (name, content), group in groupby(rows, key=lambda row: (row.arena, row.arena_sha256)):
         losses = list(group)
-        _print_confirmed(name, REFERENCE_LOSS, losses, with_campaign=True)
+        called = name if versions[name] == 1 else pinned_name(name, content)
+        _print_confirmed(called, REFERENCE_LOSS, losses, with_campaign=True)
         _print_screened(losses, with_campaign=True)
         typer.echo("")
+    if next(found, None) is not None:
+        typer.echo(f"There are more than these {limit}: --limit shows more of them, --csv has all.")
 
 
 def print_leaderboard(board: Leaderboard) -> None:
     """Screened and confirmed numbers apart: what a search shows of its best is partly luck."""
-    print_confirmed(board)
-    _print_screened(board.rows)
+    _print_tables(board, None)
     for line in tell_left_out(board):
         typer.echo(printable(f"\n{line}"))
+
+
+def _print_tables(board: Leaderboard, stage: str | None) -> None:
+    if stage in (None, "confirm"):
+        print_confirmed(board)
+    else:
+        typer.echo(printable(f"In {board.arena}, less {board.against}, which is the line in each bar."))
+    if stage in (None, "screen"):
+        _print_screened(board.rows)
 
 
 def tell_left_out(board: Leaderboard) -> list[str]:

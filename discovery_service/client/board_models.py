@@ -29,6 +29,8 @@ class Score(Model):
     """Paired, less the loss that the board is against."""
     lower: float | None
     upper: float | None
+    level: float | None = None
+    """Of the interval: the more finalists were frozen, the higher."""
     verdict: str | None
     """Of a confirmed finalist; a screen has none."""
     against: tuple[Against, ...] = ()
@@ -55,6 +57,8 @@ class LeaderboardRow(Model):
     campaign_id: UUID
     campaign: str
     arena: str
+    arena_sha256: str = ""
+    """Of its content: a board ranks within one version of an arena."""
     round: int
     """0 is the library's."""
     slot: int

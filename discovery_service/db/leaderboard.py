@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Select, SQLColumnExpression, false, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased, load_only
 
+from discovery_service.db.confirmed import is_whole, what_counts_last
 from discovery_service.db.rounds import is_stopped
 from discovery_service.db.tables import CUT, Arena, Campaign, Candidate, Evaluation, Exchange, Proposal, Round, Standing
 from discovery_service.domain.authors import Author
@@ -95,6 +96,8 @@ class BoardRow:
     candidate: Candidate
     campaign: str
     arena: str
+    arena_sha256: str
+    """Of its content: two versions of an arena are two."""
     round: int
     slot: int
     rank: int | None
@@ -103,7 +106,7 @@ class BoardRow:
     """Who answered in the last exchange of its proposal."""
     screen: Scored | None
     confirm: Scored | None
-    """Of the last freeze that it was in."""
+    """Of the last whole confirmation, else of the last that was begun."""
     cost: Cost
     is_cut: bool
     """A budget of time ended the search before it was screened."""
@@ -245,7 +248,7 @@ def _is_rest(asked: Asked, arena: Arena) -> Iterator[SQLColumnExpression[bool]]:
 
 
 def _has_bound(arena: Arena, stage: Purpose) -> SQLColumnExpression[bool]:
-    """Of the last extension that it was in. As a subquery's value this would be the same, but the database takes such a
+    """Of the confirmation that counts. As a subquery's value this would be the same, but the database takes such a
     value to be rare, and then looks through everything: 30 s at 100,000 candidates."""
     stands = aliased(Standing)
     of_stage = (stands.candidate_id == Candidate.id, stands.arena_id == arena.id, stands.stage == stage)
@@ -253,12 +256,12 @@ def _has_bound(arena: Arena, stage: Purpose) -> SQLColumnExpression[bool]:
 
 
 def _is_last(stands: type[Standing]) -> SQLColumnExpression[bool]:
-    """None of the candidate is of a later extension, there and at that stage."""
+    """None of the candidate there and at that stage is whole and of a later extension."""
     later = aliased(Standing)
     return ~(
         select(later.candidate_id)
         .where(later.candidate_id == stands.candidate_id, later.arena_id == stands.arena_id)
-        .where(later.stage == stands.stage, later.extension > stands.extension)
+        .where(later.stage == stands.stage, later.extension > stands.extension, is_whole(later))
         .exists()
     )
 
@@ -281,6 +284,7 @@ def _read_rows(session: Session, arena: Arena, part: Part, found: Sequence[Any],
                 candidate,
                 campaign,
                 arena.name,
+                arena.content_sha256,
                 made_in.number,
                 slot,
                 None if part is Part.REST else ranked,
@@ -300,7 +304,7 @@ def _read_standings(session: Session, keys: Collection[UUID], arena: Arena) -> d
     policies = _read_policies(session, keys, arena)
     query = select(Standing).where(Standing.candidate_id.in_(keys), Standing.arena_id == arena.id)
     found = {}
-    for each in session.scalars(query.order_by(Standing.extension)):
+    for each in session.scalars(query.order_by(*what_counts_last())):
         at = (each.candidate_id, Purpose(each.stage))
         found[at] = Scored.of(each, policies.get(at, ()))
     return found

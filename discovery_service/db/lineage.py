@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, defer
 
+from discovery_service.db.confirmed import what_counts_last
 from discovery_service.db.queries import is_arena
 from discovery_service.db.tables import Arena, Campaign, Candidate, Lineage, Proposal, Round, Standing
 from discovery_service.domain.authors import Author
@@ -122,7 +123,7 @@ def _read_standings(session: Session, keys: Collection[UUID], arena: str) -> dic
         select(Standing)
         .join(Arena, Arena.id == Standing.arena_id)
         .where(Standing.candidate_id.in_(keys), is_arena(arena))
-        .order_by(Standing.extension)
+        .order_by(*what_counts_last())
         .options(defer(Standing.figures, raiseload=True))
     )
     return {(each.candidate_id, Purpose(each.stage)): each for each in session.scalars(query)}

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
+from discovery_service.db.confirmed import what_counts_last
 from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Exchange, Proposal, Round, Standing
 from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.states import Purpose
@@ -32,7 +33,7 @@ class MadeCandidate:
     row: Candidate
     screen: Standing | None
     confirm: Standing | None
-    """Of the last freeze that it was in."""
+    """Of the last whole confirmation, else of the last that was begun."""
     evaluations: Sequence[MadeEvaluation]
     """In every arena, that of the search first, in the order in which they are due."""
 
@@ -127,7 +128,7 @@ def _by_proposal(rows: Iterable[Row]) -> dict[UUID, list[Row]]:
 
 def _read_standings(session: Session, keys: Sequence[UUID], arena_id: UUID) -> dict[tuple[UUID, Purpose], Standing]:
     query = select(Standing).where(Standing.candidate_id.in_(keys), Standing.arena_id == arena_id)
-    rows = session.scalars(query.order_by(Standing.extension))
+    rows = session.scalars(query.order_by(*what_counts_last()))
     return {(each.candidate_id, Purpose(each.stage)): each for each in rows}
 
 

@@ -35,9 +35,16 @@ def refuse_unstorable(value: str) -> str:
     return value
 
 
+def refuse_unprintable(value: str) -> str:
+    """A name is shown everywhere, also to terminals, which take some characters for commands."""
+    if not value.isprintable():
+        raise PydanticCustomError("unprintable", "may not contain characters that cannot be seen, as line breaks")
+    return value
+
+
 # The pattern tells a reader of the OpenAPI document; the validator says it in words.
 Text = Annotated[str, AfterValidator(refuse_unstorable), Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})]
-Name = Annotated[Text, Field(min_length=1, max_length=200)]
+Name = Annotated[Text, AfterValidator(refuse_unprintable), Field(min_length=1, max_length=200)]
 Notes = Annotated[Text, Field(max_length=20_000)]
 Guidance = Annotated[Text, Field(max_length=8_000)]
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]

@@ -40,8 +40,10 @@ class Sent(NamedTuple):
     values: Mapping[str, float] = MappingProxyType({})
     """Of hyper-parameters that have none in the source."""
 
-    def request(self, name: str) -> dict[str, Any]:
-        return {"name": name, "source": self.source, "notes": self.notes, "values": dict(self.values)}
+    def request(self, name: str, entry: str) -> dict[str, Any]:
+        """As it is stored; `entry` is the function that is meant, of several in the source."""
+        said = {"name": name, "source": self.source, "notes": self.notes}
+        return {**said, "values": dict(self.values), "entry": entry}
 
 
 def propose(session: Session, campaign_id: UUID, sent: Sent) -> Proposal:
@@ -61,7 +63,7 @@ def put(session: Session, campaign: Campaign, sent: Sent, *, field: str) -> Prop
     _check_room(session, campaign, spec)
     made_in, slot = _find_place(session, campaign, spec)
     name = " ".join((sent.name or "").split()) or checked.entry[:MAX_NAME]
-    status, request = ProposalStatus.QUEUED, sent.request(name)
+    status, request = ProposalStatus.QUEUED, sent.request(name, checked.entry)
     proposal = Proposal(round_id=made_in.id, slot=slot, proposer=Author.HUMAN.value, status=status, request=request)
     session.add(proposal)
     session.flush()
@@ -115,7 +117,7 @@ def _send_to_gate(session: Session, campaign: Campaign, proposal: Proposal) -> N
     proposal.status = ProposalStatus.ANSWERED
     proposal.outcome = {"thought": sent["notes"]}
     record(session, campaign.id, f"proposal.{proposal.status}", proposal.id, name=sent["name"])
-    add_candidate(session, campaign, proposal, name=sent["name"], source=sent["source"], values=sent["values"])
+    add_candidate(session, campaign, proposal, name=sent["name"], source=sent["source"], values=sent.get("values", {}))
 
 
 def _send_back(session: Session, campaign_id: UUID, proposal: Proposal, why: str) -> None:
@@ -156,12 +158,13 @@ def _check_text(session: Session, campaign: Campaign, spec: CampaignSpec, sent: 
         raise UnusableFields({field: f"is no loss of this campaign's family{line}: {first.message}{more}"}) from refused
     unused = tell_unused([checked], sent.values)
     if unused is not None:
-        raise UnusableFields({field: unused})
+        raise UnusableFields({field.replace("source", "hyperparameters"): unused})
     query = (
         select(Round.number, Proposal.slot)
         .join(Round, Round.id == Proposal.round_id)
         .where(Round.campaign_id == campaign.id, was_begun())
         .where(Proposal.request["source"].astext == sent.source, Proposal.request["values"] == dict(sent.values))
+        .where(Proposal.request["entry"].astext == checked.entry)
     )
     same = session.execute(query.order_by(Round.number, Proposal.slot).limit(1)).one_or_none()
     if same is not None:

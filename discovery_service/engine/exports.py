@@ -1,6 +1,8 @@
 """What leaves a campaign: the facts of one candidate as its rows say, and which candidate is the best discovery."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -8,7 +10,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from discovery_service.db.candidates import LARGE, get_candidate
-from discovery_service.db.leaderboard import WHO_ANSWERED, BoardRow, Scored, list_board, list_known_as
+from discovery_service.db.confirmed import what_counts_last
+from discovery_service.db.leaderboard import WHO_ANSWERED, Asked, BoardRow, Scored, iterate_board, list_known_as
 from discovery_service.db.rounds import is_stopped
 from discovery_service.db.tables import (
     Arena,
@@ -23,13 +26,13 @@ from discovery_service.db.tables import (
     Standing,
 )
 from discovery_service.domain.authors import Author
-from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.families import Family
 from discovery_service.domain.intervals import LEVEL, Interval
 from discovery_service.domain.isolation import Level
-from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
+from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.states import CandidateStatus, EvaluationStatus, Purpose
+from discovery_service.domain.user_arenas import counted_metric
 from discovery_service.domain.verdicts import Verdict
 from discovery_service.engine.arenas import find_search_arena
 from discovery_service.engine.campaigns import get_campaign
@@ -78,6 +81,9 @@ def get_best(session: Session, campaign_id: UUID, *, is_unconfirmed_taken: bool)
     )
 
 
+_ROWS_A_PAGE = 100
+
+
 class Best(NamedTuple):
     row: BoardRow
     is_finalist: bool
@@ -90,11 +96,24 @@ def find_best(session: Session, campaign_id: UUID) -> Best | None:
     arena = find_search_arena(session, campaign)
     frozen = select(Finalist.candidate_id).join(Freeze).where(Freeze.campaign_id == campaign_id)
     finalists = set(session.scalars(frozen.where(Freeze.arena_id == arena.id)))
-    board = list_board(session, campaign_id, arena)
-    proposed = [row for row in board if row.counting is not None and _is_new(row.candidate, finalists)]
-    # Stable: within each kind the board's order is that of the lower bounds.
-    order = sorted(proposed, key=lambda row: (not is_discovery(row.confirm), row.candidate.id not in finalists))
-    return Best(order[0], order[0].candidate.id in finalists) if order else None
+    asked = Asked([arena], [campaign_id], with_library=False)
+
+    def list_new(asked: Asked) -> Iterator[BoardRow]:
+        rows = iterate_board(session, asked, rows_a_page=_ROWS_A_PAGE)
+        return (row for row in rows if row.counting is not None and _is_new(row.candidate, finalists))
+
+    def find_place(row: BoardRow) -> tuple[bool, bool, float]:
+        return not is_discovery(row.confirm), row.rank is None, -_get_bound(row)
+
+    # Finalists are few, and losses many.
+    ranked = sorted(list_new(replace(asked, stage=Purpose.CONFIRM)), key=find_place)
+    best = next(chain(ranked, list_new(asked)), None)
+    return None if best is None else Best(best, best.candidate.id in finalists)
+
+
+def _get_bound(row: BoardRow) -> float:
+    counting = row.counting
+    return 0.0 if counting is None or counting.lower is None else counting.lower
 
 
 def _is_new(candidate: Candidate, finalists: Collection[UUID]) -> bool:
@@ -134,7 +153,6 @@ def read_facts(session: Session, candidate: Candidate) -> Facts:
 
 def read_origin(session: Session, candidate: Candidate) -> Origin:
     campaign = get_campaign(session, candidate.campaign_id)
-    spec = CampaignSpec.model_validate(campaign.spec)
     proposed = (Candidate.campaign_id == campaign.id, Candidate.author != Author.LIBRARY)
     counts = select(Candidate.status, func.count().label("candidates")).where(*proposed).group_by(Candidate.status)
     judged = {row.status: row.candidates for row in session.execute(counts)}
@@ -142,12 +160,19 @@ def read_origin(session: Session, candidate: Candidate) -> Origin:
         candidate_id=str(candidate.id),
         proposal_id=str(candidate.proposal_id),
         campaign_id=str(campaign.id),
-        library=tuple(KNOWN_LOSSES[spec.family] if spec.library == "all" else spec.library),
+        library=tuple(_list_library(session, campaign.id)),
         accepted=judged.get(CandidateStatus.ACCEPTED, 0),
         refused=judged.get(CandidateStatus.REJECTED, 0),
         parents=tuple(_list_parents(session, candidate.id)),
         search_arena=find_search_arena(session, campaign).spec,
     )
+
+
+def _list_library(session: Session, campaign_id: UUID) -> Sequence[str]:
+    """That it has had: the package may know more by now."""
+    query = select(Candidate.name).join(Proposal, Proposal.id == Candidate.proposal_id)
+    library = (Candidate.campaign_id == campaign_id, Candidate.author == Author.LIBRARY)
+    return session.scalars(query.where(*library).order_by(Proposal.slot)).all()
 
 
 def _list_parents(session: Session, candidate_id: UUID) -> Iterator[Parent]:
@@ -161,13 +186,13 @@ def _list_parents(session: Session, candidate_id: UUID) -> Iterator[Parent]:
 
 
 def _list_standings(session: Session, candidate_id: UUID, search_id: UUID) -> list[tuple[Standing, Arena]]:
-    """The arena of the search first, and of each arena what was confirmed first; of freezes the last."""
+    """The arena of the search first, and of each arena what was confirmed first; the confirmation that counts."""
     query = (
         select(Standing, Arena)
         .join(Arena, Arena.id == Standing.arena_id)
         .where(Standing.candidate_id == candidate_id)
         .order_by((Standing.arena_id != search_id), Arena.name, Arena.content_sha256, Standing.stage)
-        .order_by(Standing.extension)
+        .order_by(*what_counts_last())
     )
     last = {(standing.arena_id, standing.stage): (standing, arena) for standing, arena in session.execute(query)}
     return list(last.values())
@@ -197,6 +222,7 @@ def _read_evaluated(session: Session, standing: Standing, arena: Arena, search_i
         means=means,
         failed=len(figures.get("failed", ())),
         arena_sha256=arena.content_sha256,
+        counts=counted_metric(arena.spec),
     )
 
 
@@ -216,10 +242,16 @@ def _list_met(standing: Standing, figures: Mapping[str, Any]) -> Iterator[Met]:
     if standing.stage == Purpose.CONFIRM:
         for name, each in sorted(figures.get("against", {}).items(), key=lambda pair: pair[0] != REFERENCE_LOSS):
             difference = Interval(each["difference"], each["lower"], each["upper"], each["draws"])
-            yield Met(name, difference, each["level"], each["verdict"])
+            yield Met(name, difference, each["level"], each["verdict"], _list_not_better(each))
     elif standing.difference is not None:
         difference = Interval(standing.difference, standing.lower, standing.upper, standing.draws)
         yield Met(REFERENCE_LOSS, difference, LEVEL)
+
+
+def _list_not_better(met: Mapping[str, Any]) -> tuple[int, ...]:
+    """Base policies under which nothing is gained on one of the reference's settings at least."""
+    effects = [effect for each in (met, *met.get("others", ())) for effect in each.get("effects", {}).items()]
+    return tuple(sorted({int(policy) for policy, effect in effects if effect <= 0}))
 
 
 def _tell_standing(row: BoardRow) -> dict[str, Any]:

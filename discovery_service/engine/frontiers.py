@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from discovery_service.db.candidates import find_reference
+from discovery_service.db.confirmed import what_counts_last
 from discovery_service.db.queries import is_arena
 from discovery_service.db.tables import Arena, Candidate, Evaluation, Measurement, Standing
 from discovery_service.domain.frontier import find_frontier
@@ -119,7 +120,7 @@ def _read_standings(session: Session, keys: Sequence[UUID], arena: str) -> Mappi
         select(Standing)
         .join(Arena, Arena.id == Standing.arena_id)
         .where(Standing.candidate_id.in_(keys), is_arena(arena))
-        .order_by(Standing.extension)
+        .order_by(*what_counts_last())
     )
     found: Mapping[UUID, dict[Purpose, Standing]] = defaultdict(dict)
     for each in session.scalars(query):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, or_, select, tuple_
+from sqlalchemy import ARRAY, Uuid, all_, cast, delete, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -51,12 +51,12 @@ def write_board(session: Session, campaign_id: UUID, board: Board, scores: Mappi
         Standing.arena_id == board.arena_id,
         Standing.stage == board.stage,
         Standing.extension == board.extension,
-        Standing.candidate_id.not_in(scores),
+        Standing.candidate_id != all_(cast([*scores], ARRAY(Uuid))),
     )
     changed = len(session.scalars(gone.returning(Standing.candidate_id), execution_options=_PLAINLY).all())
     if not scores:
         return changed
-    upsert = insert(Standing).values([_columns(campaign_id, board, *each) for each in scores.items()])
+    upsert = insert(Standing)
     moving = ("setting", "draws", "difference", "lower", "upper", "verdict", "figures")
     new = {name: upsert.excluded[name] for name in moving}
     upsert = upsert.on_conflict_do_update(
@@ -64,7 +64,9 @@ def write_board(session: Session, campaign_id: UUID, board: Board, scores: Mappi
         set_={**new, "updated_at": func.now()},
         where=or_(*(getattr(Standing, name).is_distinct_from(value) for name, value in new.items())),
     )
-    return changed + len(session.scalars(upsert.returning(Standing.candidate_id), execution_options=_PLAINLY).all())
+    # Sent in parts: a statement has at most 65,535 parameters, and a board as many losses as a campaign.
+    rows = [_columns(campaign_id, board, *each) for each in scores.items()]
+    return changed + len(session.scalars(upsert.returning(Standing.candidate_id), rows).all())
 
 
 _PLAINLY: dict[str, Any] = {"synchronize_session": False}

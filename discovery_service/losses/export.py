@@ -15,7 +15,7 @@ from importlib.resources import files
 from string import Template
 
 from discovery_service.domain.families import Family
-from discovery_service.losses.export_words import tell_loss, tell_shown
+from discovery_service.losses.export_words import clean, tell_loss, tell_shown
 from discovery_service.losses.exported import Facts
 from discovery_service.losses.families import INPUTS, Input, Role, Shape
 from discovery_service.losses.source import CheckedSource, check_source
@@ -68,7 +68,7 @@ def make_module(facts: Facts) -> Module:
     text = read_template("module.py.txt").substitute(
         doc=_escape(tell_loss(facts, checked)),
         imports=_write_imports(tree),
-        name=_quote(facts.name),
+        name=_quote(clean(facts.name)),
         family=_quote(facts.family.value),
         graph_sha256=facts.graph_sha256,
         contract_version=CONTRACT_VERSION,
@@ -127,10 +127,18 @@ class _Renamed(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         node.name = self.new if node.name == self.name else node.name
-        given = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
-        if all(each.arg != self.name for each in given):
+        if all(each.arg != self.name for each in _list_arguments(node.args)):
             self.generic_visit(node)
         return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.Lambda:
+        if all(each.arg != self.name for each in _list_arguments(node.args)):
+            self.generic_visit(node)
+        return node
+
+
+def _list_arguments(given: ast.arguments) -> tuple[ast.arg, ...]:
+    return (*given.posonlyargs, *given.args, *given.kwonlyargs)
 
 
 def _type_entry(entry: ast.FunctionDef, checked: CheckedSource) -> None:
@@ -229,7 +237,10 @@ def _write_stored(vectors: Mapping[str, object]) -> str:
 
 def _quote(value: object) -> str:
     """As a literal in plain letters, whatever stands in a name."""
-    return json.dumps(value) if isinstance(value, str) else repr(value)
+    if not isinstance(value, str):
+        return repr(value)
+    # Beyond U+FFFF JSON has two escapes for one character, and Python reads them as two.
+    return ascii(value) if any(character > "\uffff" for character in value) else json.dumps(value)
 
 
 def _escape(text: str) -> str:

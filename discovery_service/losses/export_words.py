@@ -58,7 +58,7 @@ def tell_shown(facts: Facts) -> str:
         told = f"CONFIRMED WORSE than {met.against} by {_tell_interval(_turn(met.difference))}"
     else:
         less = f"less {met.against}'s {_tell_interval(met.difference, signed=True)}"
-        told = f"NOT DISTINGUISHABLE from {met.against}: {less}"
+        told = f"NOT DISTINGUISHABLE from {met.against}: {less}{_tell_where_not(met)}"
     return clean(f"{told} ({100 * met.level:.4g} %), {where}.")
 
 
@@ -88,7 +88,8 @@ def _tell_head(facts: Facts, checked: CheckedSource) -> Iterator[str]:
 
 
 def _is_screened_only(facts: Facts) -> bool:
-    return bool(facts.evaluated) and facts.confirmation is None
+    chosen = facts.author is not Author.LIBRARY
+    return chosen and bool(facts.evaluated) and not any(each.has_verdict for each in facts.evaluated)
 
 
 def _tell_origin(facts: Facts) -> Iterator[str]:
@@ -124,21 +125,38 @@ def _tell_tuned(tuned: Tuned) -> str:
 
 def _tell_place(each: Evaluated) -> str:
     where = f"{each.arena} ({'where it was searched' if each.is_search_arena else 'held out'})"
-    stage = "confirmed on fresh draws" if each.is_confirmation else "screened, which confirms nothing"
+    stage = _tell_stage(each)
     setting = f"beta {each.setting.beta:g}, learning rate {each.setting.learning_rate:g} and {each.setting.steps} steps"
     draws = f"{_count(each.draws, 'draw')} over {_count(len(each.base_policies), 'base policy', 'base policies')}"
-    told = f"{where}, {stage}: {draws} at {setting}."
+    told = f"{where}, {stage}: {draws} at {setting}; {each.counts} counts there."
     told += f" It failed on {_count(each.failed, 'draw')}." if each.failed else ""
     told += "".join(f" {_tell_met(met)}" for met in each.met)
     told += " These intervals are not joint." if sum(met.verdict is not None for met in each.met) > 1 else ""
     told += " It was compared with nothing there." if not each.met else ""
-    means = [f"{name} {_tell_interval(mean)}" for name in _SHOWN if (mean := (each.means or {}).get(name))]
+    shown = dict.fromkeys((each.counts, *_SHOWN))
+    means = [f"{name} {_tell_interval(mean)}" for name in shown if (mean := (each.means or {}).get(name))]
     return f"{told} Its own means: {', '.join(means)}." if means else told
 
 
 def _tell_met(met: Met) -> str:
     shown = f"less {met.against}'s {_tell_interval(met.difference, signed=True)} ({100 * met.level:.4g} %)"
-    return f"{met.verdict.capitalize()} {met.against}: {shown}." if met.verdict else f"Screened {shown}."
+    if met.verdict is None:
+        return f"Screened {shown}."
+    return f"{met.verdict.capitalize()} {met.against}: {shown}{_tell_where_not(met)}."
+
+
+def _tell_where_not(met: Met) -> str:
+    """Why an interval above zero is none of a find."""
+    is_above = met.difference.low is not None and met.difference.low > 0
+    if met.verdict == Verdict.BETTER or not is_above or not met.not_better_under:
+        return ""
+    return f", but not better under base policy {', '.join(map(str, met.not_better_under))}"
+
+
+def _tell_stage(each: Evaluated) -> str:
+    if each.has_verdict:
+        return "confirmed on fresh draws"
+    return "trained on fresh draws, without a verdict" if each.is_confirmation else "screened, which confirms nothing"
 
 
 def _tell_interval(interval: Interval, *, signed: bool = False) -> str:
@@ -166,7 +184,9 @@ def _tell_weaknesses(facts: Facts) -> Iterator[str]:
 def _tell_untested(facts: Facts, checked: CheckedSource) -> Iterator[str]:
     if not facts.evaluated:
         yield "Neither screened nor confirmed: on no draw was it compared with another loss."
-    elif not any(each.is_confirmation for each in facts.evaluated):
+    elif facts.author is Author.LIBRARY:
+        yield "Not against DPO with a verdict: as a known loss it is what others are compared with."
+    elif not any(each.has_verdict for each in facts.evaluated):
         yield "Not confirmed: its numbers are those by which it was chosen."
     if not any(not each.is_search_arena for each in facts.evaluated):
         yield "In no arena but the one in which it was searched."

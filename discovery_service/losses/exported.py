@@ -18,6 +18,8 @@ class Met:
     difference: Interval
     level: float = LEVEL
     verdict: str | None = None
+    not_better_under: tuple[int, ...] = ()
+    """Base policies under which the loss gains nothing on it."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Evaluated:
     arena: str
     is_search_arena: bool
     is_confirmation: bool
+    """On its draws, whether it came to a verdict or not."""
     setting: Setting
     draws: int
     base_policies: tuple[int, ...]
@@ -34,6 +37,12 @@ class Evaluated:
     means: Mapping[str, Interval] | None = None
     failed: int = 0
     arena_sha256: str = ""
+    counts: str = "J"
+    """The metric that differences are of."""
+
+    @property
+    def has_verdict(self) -> bool:
+        return any(met.verdict for met in self.met)
 
 
 @dataclass(frozen=True)

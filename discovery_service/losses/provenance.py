@@ -66,6 +66,7 @@ def _describe_evaluated(each: Evaluated) -> dict[str, Any]:
         "arena_sha256": each.arena_sha256,
         "is_search_arena": each.is_search_arena,
         "stage": "confirm" if each.is_confirmation else "screen",
+        "counts": each.counts,
         "setting": each.setting.document(),
         "draws": each.draws,
         "failed": each.failed,
@@ -76,7 +77,8 @@ def _describe_evaluated(each: Evaluated) -> dict[str, Any]:
 
 
 def _describe_met(met: Met) -> Mapping[str, Any]:
-    return {"name": met.against, **asdict(met.difference), "level": met.level, "verdict": met.verdict}
+    told = {"name": met.against, **asdict(met.difference), "level": met.level, "verdict": met.verdict}
+    return {**told, "not_better_under": list(met.not_better_under)}
 
 
 def _find_names(source: str) -> set[str]:

@@ -44,7 +44,7 @@ def _tell(facts: Facts, evaluated: Evaluated | None, arena: Mapping[str, Any]) -
     if evaluated is None:
         told = f"{facts.name} was never screened: no beta, learning rate or number of steps is known to suit it."
     else:
-        stage = "confirmed" if evaluated.is_confirmation else "screened"
+        stage = "confirmed" if evaluated.has_verdict else "trained" if evaluated.is_confirmation else "screened"
         told = f"The setting with which {facts.name} was {stage} in {where}: tuning there chose it."
     if arena.get("kind") == ArenaKind.HF:
         return f"{told} It holds for the operator's model and rows there, and is a start for others at best: tune anew."

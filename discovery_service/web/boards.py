@@ -55,6 +55,8 @@ class BoardView:
 
     arena: str
     is_search: bool
+    is_first: bool
+    """And not a further page of its rows."""
     confirmed: list[Line]
     screened: list[Line]
     left_out: list[LeaderboardRow]
@@ -62,10 +64,13 @@ class BoardView:
     next: str | None
 
 
-def show_board(arena: str, rows: Sequence[LeaderboardRow], *, is_search: bool, following: str | None) -> BoardView:
+def show_board(
+    arena: str, rows: Sequence[LeaderboardRow], *, is_search: bool, is_first: bool, following: str | None
+) -> BoardView:
     return BoardView(
         arena,
         is_search,
+        is_first,
         _list_lines([(row, row.confirm) for row in rows if row.confirm is not None], is_confirmed=True),
         _list_lines([(row, row.screen) for row in rows if row.screen is not None], is_confirmed=False),
         [row for row in rows if is_search and row.screen is None and row.confirm is None],
@@ -85,7 +90,7 @@ def _tell_verdict(row: LeaderboardRow, *, is_confirmed: bool) -> str:
     is_reference = row.author == "library" and row.name == REFERENCE_LOSS
     if is_confirmed or row.confirm is None or is_reference:
         return row.verdict
-    return "confirmed above, on fresh draws"
+    return "see its confirmation"
 
 
 def _tell_mean(mean: MeanRead | None) -> str:

@@ -24,7 +24,8 @@ HEADERS = {
         "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # With less a browser would call the origin of our own form null (Fetch, "append a request Origin header").
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 

@@ -61,7 +61,7 @@ def _read_board(unit: Session, read: CampaignRead, name: str, after: str | None)
     arena = find_board_arena(unit, read.id, None if is_search else name)
     asked = Asked([arena], [read.id], with_unscored=is_search)
     rows, following = Board(unit, asked).read_page(after, LOSSES_A_PAGE)
-    return show_board(arena.name, rows, is_search=is_search, following=following)
+    return show_board(arena.name, rows, is_search=is_search, is_first=after is None, following=following)
 
 
 @router.get("/campaigns/{campaign_id:uuid}/module", name="best_module")

@@ -98,7 +98,9 @@ def test_an_edit_changes_what_it_names_and_says_so_in_an_event(api: httpx2.Clien
     assert last["payload"]["was"] == {name: made["spec"][name] for name in ("budgets", "guidance")}
 
 
-@pytest.mark.parametrize("body", [{}, {"arena": "terse"}, {"budgets": {"candidates": -1}}, {"name": ""}])
+@pytest.mark.parametrize(
+    "body", [{}, {"arena": "terse"}, {"budgets": {"candidates": -1}}, {"name": ""}, {"name": "a\x1b]0;b"}]
+)
 def test_an_edit_of_anything_else_is_422(api: httpx2.Client, body: dict[str, Any]) -> None:
     assert api.patch(f"/v1/campaigns/{create(api)['id']}", json=body).status_code == 422
 

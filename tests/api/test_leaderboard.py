@@ -1,6 +1,8 @@
 """The leaderboard over the wire: of all campaigns, page by page, against another loss, as a file."""
 
+import base64
 import csv
+import json
 from io import StringIO
 from statistics import fmean
 from typing import Any
@@ -12,9 +14,10 @@ from sqlalchemy import select, update
 
 from discovery_service.client import Client
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Campaign, Candidate, Evaluation, Measurement
+from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Measurement, Standing
 from discovery_service.domain.intervals import find_interval
 from discovery_service.domain.states import Purpose
+from discovery_service.engine.exports import find_best, read_facts
 from tests.engine.playing import ELSEWHERE, Play, table
 
 LIBRARY = ("dpo", "ipo", "slic")
@@ -132,7 +135,19 @@ def test_equal_bounds_stand_in_the_order_in_which_they_were_proposed_and_page_so
     assert [each.model_dump(mode="json") for each in paged.rows] == whole
 
 
-@pytest.mark.parametrize("after", ["nonsense", "W10", "WzEsIDJd", "\u2665", "W1tb" * 5_000])
+def place(**changes: object) -> str:
+    values = {"arena": str(uuid4()), "part": "rest", "lower": 0.0, "campaign": str(uuid4())}
+    numbers = {"round": 1, "slot": 0, "position": 0}
+    return base64.urlsafe_b64encode(json.dumps([*(values | numbers | changes).values()]).encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        *("nonsense", "W10", "WzEsIDJd", "\u2665", "W1tb" * 5_000),
+        *(place(round=10**30), place(slot=-1), place(position=-1)),
+    ],
+)
 def test_a_place_that_no_board_has_is_refused(api: httpx2.Client, after: str) -> None:
     answer = api.get("/v1/leaderboard", params={"after": after})
     assert answer.status_code == 422
@@ -144,6 +159,59 @@ def test_a_place_of_another_board_is_refused(api: httpx2.Client, sessions: Sessi
     behind = api.get("/v1/leaderboard", params={"arena": "table", "limit": 1}).json()["next"]
     assert api.get("/v1/leaderboard", params={"arena": ELSEWHERE, "after": behind}).status_code == 422
     assert api.get("/v1/leaderboard", params={"arena": "table", "stage": "screen", "after": behind}).status_code == 422
+
+
+def test_an_extension_that_is_not_measured_takes_nothing_from_an_earlier_verdict(
+    api: httpx2.Client, url: str, token: str, sessions: Sessions
+) -> None:
+    play = searched(sessions, {"cdpo": 0.5}, [("cdpo", "exp")])
+    path = f"/v1/campaigns/{play.campaign_id}"
+    before = api.get(f"{path}/leaderboard").json()["rows"]
+    with sessions.begin() as session:
+        mine = (Standing.campaign_id == play.campaign_id, Standing.stage == Purpose.CONFIRM)
+        for each in session.scalars(select(Standing).where(*mine)).all():
+            columns = {name: getattr(each, name) for name in ("candidate_id", "campaign_id", "arena_id", "stage")}
+            figures = {"role": each.figures["role"], "failed": []}
+            session.add(Standing(**columns, extension=1, setting=each.setting, draws=3, figures=figures))
+    assert api.get(f"{path}/leaderboard").json()["rows"] == before
+    assert [each["name"] for each in ask(api, stage="confirm")] == ["cdpo"]
+    with sessions() as session:
+        best = find_best(session, play.campaign_id)
+        assert best is not None
+        assert (best.row.candidate.name, best.row.confirm and best.row.confirm.verdict) == ("cdpo", "better than")
+        facts = read_facts(session, session.get_one(Candidate, best.row.candidate.id))
+    assert (facts.is_confirmed, facts.evaluated[0].is_confirmation) == (True, True)
+    found = api.get(f"/v1/candidates/{best.row.candidate.id}/lineage").json()
+    assert [each["confirm"]["lower"] is not None for each in found["losses"] if each["name"] == "cdpo"] == [True]
+
+
+def test_a_stage_and_a_held_out_arena_show_only_what_stands_there(api: httpx2.Client, sessions: Sessions) -> None:
+    play = searched(sessions, {"cdpo": 0.4}, [("cdpo", "exp", "aot", "lrml")], held_out=[ELSEWHERE])
+    path = f"/v1/campaigns/{play.campaign_id}/leaderboard"
+
+    def names(**params: str) -> list[str]:
+        return [each["name"] for each in api.get(path, params=params).json()["rows"] if each["author"] != "library"]
+
+    assert len(names()) == 4
+    assert names(arena=ELSEWHERE) == names(stage="confirm") == ["cdpo"]
+    assert 1 <= len(names(stage="screen")) < 4
+
+
+def test_the_level_of_each_interval_stands_beside_it(api: httpx2.Client, two: tuple[Play, Play]) -> None:
+    for each in ask(api, include="library"):
+        for score in (each["screen"], each["confirm"]):
+            assert score is None or (score["level"] is None) == (score["lower"] is None)
+    (best,) = ask(api, stage="confirm", campaign=two[0].campaign_id)
+    stored = two[0].standings(Purpose.CONFIRM)["cdpo"].figures["against"]["dpo"]["level"]
+    assert best["confirm"]["level"] == stored
+
+
+def test_two_versions_of_an_arena_can_be_told_apart(
+    api: httpx2.Client, sessions: Sessions, two: tuple[Play, Play]
+) -> None:
+    with sessions() as session:
+        contents = set(session.scalars(select(Arena.content_sha256).where(Arena.name == "table")))
+    assert {each["arena_sha256"] for each in ask(api)} == contents
 
 
 def values_of(play: Play, name: str) -> dict[tuple[int, str], float]:

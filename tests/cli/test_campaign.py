@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from discovery_service.client import Campaign, Client
+from discovery_service.db import tables
 from discovery_service.db.sessions import Sessions
 from discovery_service.domain.states import CampaignStatus, Purpose
 from discovery_service.engine.campaigns import get_campaign, move
@@ -157,8 +158,13 @@ def test_watch_ends_with_3_when_the_campaign_has_failed(
     assert "The model is gone." in ran.err
 
 
-def test_a_name_cannot_steer_the_terminal(discovery: Command, api_env: dict[str, str], client: Client) -> None:
-    client.campaigns.create(name="[red]\x1b[2Jgone[/red]", spec=SPEC)
+def test_a_name_cannot_steer_the_terminal(
+    discovery: Command, api_env: dict[str, str], client: Client, sessions: Sessions
+) -> None:
+    made = client.campaigns.create(name="[red] [2Jgone[/red]", spec=SPEC)
+    # No name that is sent today has such a character; one that is stored may.
+    with sessions.begin() as session:
+        session.get_one(tables.Campaign, made.id).name = "[red]\x1b[2Jgone[/red]"
     text = discovery("campaign", "list", env=api_env).out
     assert "\x1b" not in text
     assert "[red]\N{REPLACEMENT CHARACTER}[2Jgone[/red]" in text

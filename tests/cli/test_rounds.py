@@ -27,7 +27,8 @@ def test_a_file_is_proposed_as_it_is_and_waits(
     assert (ran.code, ran.out.split(" (")[0]) == (0, "mine waits for round 1"), ran.err
     other = SOURCE.replace("-beta", "-2 * beta")
     sent = discovery("campaign", "propose", campaign.id, "-", "--json", env=api_env, stdin=other).json
-    assert (sent["request"], sent["slot"]) == ({"name": "mine", "source": other, "notes": ""}, 1)
+    said = {"name": "mine", "source": other, "notes": "", "values": {}, "entry": "mine"}
+    assert (sent["request"], sent["slot"]) == (said, 1)
     again = discovery("campaign", "propose", campaign.id, file, env=api_env)
     assert (again.code, "The same text was sent already" in again.err) == (1, True)
     file.write_text("import os\n" + SOURCE)

@@ -13,11 +13,11 @@ from discovery_service.cli.app import make_app
 from discovery_service.client import Client
 from discovery_service.db.sessions import Sessions
 from tests.api.test_exports import id_of, played
-from tests.cli.conftest import Command, _settings_of_this_test, api_env, client, discovery
+from tests.cli.conftest import Command, _settings_of_this_test, api_env, client, discovery, open_jail
 from tests.docs.pages import Shown, list_commands, read_block
 from tests.house.tree import REPOSITORY
 
-__all__ = ["_settings_of_this_test", "api_env", "client", "discovery"]
+__all__ = ["_settings_of_this_test", "api_env", "client", "discovery", "open_jail"]
 
 SHOWN = list_commands()
 README = REPOSITORY / "README.md"

@@ -228,6 +228,15 @@ def test_a_text_that_is_no_loss_or_was_sent_already_takes_no_place(sessions: Ses
     assert len(search.list_proposals()) == 1
 
 
+def test_of_a_text_with_several_losses_each_may_be_sent(sessions: Sessions) -> None:
+    search, both = search_with(sessions), write(MINE) + "\n\n" + write(OTHERS[8])
+    send(search, MINE, both)
+    send(search, OTHERS[8], both)
+    with pytest.raises(Conflict, match="The same text was sent already"):
+        send(search, None, both)
+    assert [each.request["entry"] for _, each in search.list_proposals()] == [MINE, OTHERS[8]]
+
+
 def test_what_a_method_reads_of_its_trainer_comes_beside_it_and_its_name_is_its_own(sessions: Sessions) -> None:
     search = search_with(sessions)
     method = f"    def {MINE}(self, policy_chosen_logps):\n        return self.gap - self.beta * policy_chosen_logps\n"
@@ -236,7 +245,9 @@ def test_what_a_method_reads_of_its_trainer_comes_beside_it_and_its_name_is_its_
     assert "`self.gap` has no value" in refused.value.fields["body.source"]
     with pytest.raises(UnusableFields) as refused:
         send(search, None, method, gap=0.5, gab=0.5)
-    assert refused.value.fields["body.source"].startswith("gab is no hyper-parameter that the source leaves open")
+    assert refused.value.fields["body.hyperparameters"].startswith(
+        "gab is no hyper-parameter that the source leaves open"
+    )
     send(search, None, method, gap=0.5)
     # With another value it is another loss.
     send(search, OTHERS[8], method, gap=1)

@@ -4,15 +4,20 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Candidate, Evaluation, Measurement, Standing
+from discovery_service.domain.intervals import Interval
+from discovery_service.domain.measuring import Setting
+from discovery_service.domain.standings import Score
 from discovery_service.domain.states import Purpose
-from discovery_service.engine.standings import Rebuilt, rebuild
+from discovery_service.engine.standings import Board, Rebuilt, rebuild, write_board
+from tests import rows
 from tests.engine.playing import Play, table
 
 PLANTED = table({"cdpo": 0.5, "exp": 0.1, "ipo": 0.05})
+SETTING = Setting(1.0, 1e-3, 60)
 SCREEN, CONFIRM = Purpose.SCREEN, Purpose.CONFIRM
 
 
@@ -86,3 +91,19 @@ def test_an_edit_that_makes_a_loss_worse_takes_its_verdict(play: Play, owner_ses
     edit(play, owner_sessions, "cdpo", CONFIRM, -9.0)
     rescore(play)
     assert play.standings(CONFIRM)["cdpo"].verdict == "not distinguishable from"
+
+
+def test_a_campaign_may_have_more_losses_than_a_statement_has_parameters(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        campaign = rows.add_campaign(session)
+        first = rows.add_candidate(session, campaign)
+        arena = rows.find_or_add_arena(session)
+        columns = {name: getattr(first, name) for name in ("campaign_id", "proposal_id", "name", "author", "source")}
+        more = [{**columns, "turn": turn, "source_sha256": str(turn)} for turn in range(1, 6_000)]
+        made = session.scalars(insert(Candidate).returning(Candidate.id), more).all()
+        scores = {each: Score(SETTING, 3, Interval(0.5, 0.1, 0.9, 3)) for each in (first.id, *made)}
+        board = Board(arena.id, SCREEN, 0)
+        assert write_board(session, campaign.id, board, scores) == 6_000
+        assert write_board(session, campaign.id, board, scores) == 0
+        del scores[first.id]
+        assert write_board(session, campaign.id, board, scores) == 1

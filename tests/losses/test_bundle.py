@@ -211,9 +211,9 @@ def test_provenance_holds_every_fact_with_its_interval() -> None:
     confirmed, screened = told["evaluated"]
     assert (confirmed["stage"], confirmed["draws"], confirmed["base_policies"]) == ("confirm", 12, [0, 1, 2])
     assert confirmed["setting"] == {"beta": 1.0, "learning_rate": 0.0015, "steps": 120}
-    assert confirmed["against"] == [
-        {"name": "dpo", "mean": 0.41, "low": 0.22, "high": 0.6, "draws": 12, "level": 0.975, "verdict": "better than"}
-    ]
+    difference = {"mean": 0.41, "low": 0.22, "high": 0.6, "draws": 12, "level": 0.975}
+    assert confirmed["against"] == [{"name": "dpo", **difference, "verdict": "better than", "not_better_under": []}]
+    assert confirmed["counts"] == "J"
     assert (screened["stage"], screened["against"][0]["verdict"]) == ("screen", None)
     assert told["shown"].startswith("CONFIRMED BETTER than dpo by 0.410 [0.220, 0.600]")
     assert set(told["files"]) == set(FILES) - {"provenance.json"}

@@ -176,8 +176,26 @@ def test_what_others_wrote_cannot_leave_its_place(tmp_path: Path) -> None:
     text = write_module(facts)
     tree = ast.parse(text)
     assert [each for each in tree.body if isinstance(each, ast.Import) and each.names[0].name == "os"] == []
-    assert "NAME = " + repr(hostile) in [ast.unparse(each) for each in tree.body]
+    shown = "".join(each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in hostile)
+    assert "NAME = " + repr(shown) in [ast.unparse(each) for each in tree.body]
     assert check(text, tmp_path).returncode == 0
+
+
+def test_a_name_is_shown_as_it_is_and_steers_no_terminal(tmp_path: Path) -> None:
+    fire = "\N{FIRE} loss"
+    assert fire in check(write_module(facts_of(HELPED, name=fire)), tmp_path).stdout
+    assert "\x1b" not in check(write_module(facts_of(HELPED, name="a\x1b]0;owned\x07")), tmp_path).stdout
+
+
+def test_a_parameter_of_a_lambda_may_be_called_as_what_the_file_has(tmp_path: Path) -> None:
+    source = f"""
+NAME = 0.7
+
+def loss({ROW}, beta):
+    square = lambda NAME: NAME * NAME
+    return square(beta * (policy_chosen_logps - policy_rejected_logps)) * NAME
+"""
+    assert check(write_module(facts_of(source)), tmp_path).returncode == 0
 
 
 SETTING = Setting(1.0, 1.5e-3, 120)
@@ -217,6 +235,35 @@ def test_an_unconfirmed_one_says_so_first_and_when_it_is_checked(tmp_path: Path)
     assert "Screened less dpo's +0.500 [+0.100, +0.900] (95 %)." in told
     checked = check(write_module(facts), tmp_path).stdout
     assert "in 16 batches. UNCONFIRMED: no confirmation on fresh draws has shown" in checked
+
+
+UNFINISHED = replace(CONFIRMED, draws=4, met=(), means={})
+
+
+def test_draws_of_a_confirmation_without_a_verdict_confirm_nothing() -> None:
+    told = said(facts_of(HELPED, evaluated=(UNFINISHED, SCREENED)))
+    assert told.index("What a search shows of its best is more luck than merit") < 300
+    assert "trained on fresh draws, without a verdict: 4 draws" in told
+    assert "confirmed on fresh draws" not in told
+    assert "Not confirmed: its numbers are those by which it was chosen." in told
+    reference = said(facts_of(HELPED, evaluated=(UNFINISHED, SCREENED), author=Author.LIBRARY))
+    assert "luck" not in reference
+    assert "by which it was chosen" not in reference
+
+
+def test_an_interval_above_zero_that_is_no_find_says_why() -> None:
+    met = replace(SAME, difference=Interval(0.3, 0.1, 0.5, 12), not_better_under=(2,))
+    told = said(facts_of(HELPED, evaluated=(replace(CONFIRMED, met=(met,)),)))
+    why = "+0.300 [+0.100, +0.500] (97.5 %), but not better under base policy 2."
+    assert f"Not distinguishable from dpo: less dpo's {why}" in told
+    assert told.index("NOT DISTINGUISHABLE") < told.index("but not better under base policy 2")
+
+
+def test_it_says_which_metric_counts_and_what_that_came_to() -> None:
+    means = {"accuracy": Interval(0.7, 0.6, 0.8, 12)}
+    told = said(facts_of(HELPED, evaluated=(replace(CONFIRMED, counts="accuracy", means=means),)))
+    assert "; accuracy counts there. Better than dpo" in told
+    assert "Its own means: accuracy 0.700 [0.600, 0.800]." in told
 
 
 WORSE = Met("dpo", Interval(-0.41, -0.6, -0.22, 12), 0.975, "worse than")

@@ -33,10 +33,11 @@ def test_no_prompt_is_in_two_parts_and_no_row_is_lost(tmp_path: Path) -> None:
     ("rows", "batch", "sentence"),
     [
         (make_rows(49), 4, "has 49 prompts. A fifth of them is reported on, and at least 10 are needed"),
+        (make_rows(60)[:49] + 400 * make_rows(60)[59:], 4, "Some prompt has too many of the rows"),
         ([*make_rows(60), {"prompt": "How ?"}], 4, "1 row cannot be used; row 61: has no chosen"),
         (make_rows(60), 64, "fewer than a batch of 64"),
     ],
-    ids=["too few", "a bad row", "less than a batch"],
+    ids=["too few", "one of many rows", "a bad row", "less than a batch"],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_a_sentence(
     rows: list[dict[str, object]], batch: int, sentence: str, tmp_path: Path

@@ -29,6 +29,7 @@ def test_a_key_that_does_not_open_is_said_so_and_gives_no_cookie(stranger: httpx
     for key in ("", "dls_wrong", "dls_\u2665", "a\r\nb"):
         answer = stranger.post("/enter", data={"key": key, "to": "/"})
         assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+
         assert "mistyped, unknown, expired or revoked" in answer.text
 
 
@@ -43,6 +44,14 @@ def test_the_entrance_leads_to_no_other_site(stranger: httpx2.Client, token: str
 def test_a_key_comes_only_from_our_own_page(stranger: httpx2.Client, token: str) -> None:
     answer = stranger.post("/enter", data={"key": token}, headers={"Origin": "https://evil.example"})
     assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+
+
+def test_a_browser_says_that_our_page_is_ours(stranger: httpx2.Client, token: str) -> None:
+    """It sends the origin of a form only where the page's policy lets it; with `no-referrer` it says null."""
+    assert stranger.get("/enter").headers["referrer-policy"] == "same-origin"
+    own = str(stranger.base_url).rstrip("/")
+    answer = stranger.post("/enter", data={"key": token}, headers={"Origin": own})
+    assert (answer.status_code, "set-cookie" in answer.headers) == (303, True)
 
 
 def test_the_cookie_is_for_this_browser_alone(stranger: httpx2.Client, token: str) -> None:

@@ -1,6 +1,7 @@
 """From a loss, a model and preferences to what training with it and with DPO gave, as one document."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from workers.arenas.hf.tokenising import Limits
 from workers.gate.submitted import Judged, find_submissions, judge
 from workers.progress import progress_bar
 from workers.runtime.graph import Program
+from workers.runtime.memory import is_out_of_memory
 from workers.supervisor.devices import assign_devices
 from workers.trying.contest import Bench, Plan, Tried, run_contest
 from workers.trying.estimate import find_mean, subtract
@@ -59,13 +61,26 @@ def try_loss(source: str, place: Place, plan: Plan, say: Say, *, values: Mapping
         for each in judged:
             if each.passed is None:
                 return {"status": each.answer["status"], **document}
-        bench = _prepare(place, parts, tokenizer, device)
+        with _memory_told():
+            bench = _prepare(place, parts, tokenizer, device)
     except UnusableFolder as error:
         raise UsageError(str(error)) from error
     say(_tell_plan(plan, parts, bench))
-    with progress_bar(2 * plan.trainings) as tell:
+    with _memory_told(), progress_bar(2 * plan.trainings) as tell:
         tried = run_contest(bench, plan, _list_losses(name, judged), tell)
     return document | _describe(plan, place, parts, bench, tried) | {"is_same": _are_same(judged)}
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise UsageError(
+                "Memory does not suffice for this model: try --lora, a smaller --batch or shorter rows."
+            ) from error
+        raise
 
 
 def _find_device() -> torch.device:

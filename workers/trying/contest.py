@@ -7,11 +7,9 @@ from itertools import product
 from typing import Any
 
 from discovery_service.domain.measuring import Setting
-from discovery_service.errors import UsageError
 from discovery_service.losses.refusals import Refused
 from workers.progress import Tell
 from workers.runtime.graph import Program
-from workers.runtime.memory import is_out_of_memory
 from workers.trying.estimate import find_mean
 from workers.trying.measuring import Examiner, Replies, Said, Speaker
 from workers.trying.training import How, train
@@ -63,7 +61,7 @@ class Tried:
 
 
 def run_contest(bench: Bench, plan: Plan, losses: Sequence[tuple[str, Program]], tell: Tell) -> list[Tried]:
-    """One loss after another; `tell` hears how many trainings are done. UsageError where memory does not suffice."""
+    """One loss after another; `tell` hears how many trainings are done."""
     return [
         _Trial(bench, plan, Tried(name), program, tell, number * plan.trainings).run()
         for number, (name, program) in enumerate(losses)
@@ -78,10 +76,9 @@ class _Trial:
     def run(self) -> Tried:
         tried, reason = self._tried, ""
         for setting in self._plan.settings:
-            policy, failure = self._train(setting, _TO_TUNE)
-            said = None if policy is None else self._bench.chosen_by.examine(policy)
+            said, failure = self._tune(setting)
             tried.tunings.append((setting, said))
-            reason = reason or failure or _NO_NUMBER
+            reason = reason or failure
         finite = [(setting, said) for setting, said in tried.tunings if said is not None]
         if not finite:
             tried.failure = f"none of the {len(tried.tunings)} settings could be trained with: {reason}"
@@ -90,15 +87,28 @@ class _Trial:
         self._report(tried.setting)
         return tried
 
+    # A policy is gone with the call that trained it: a card holds the base model and one other, never two.
+
+    def _tune(self, setting: Setting) -> tuple[Said | None, str]:
+        policy, failure = self._train(setting, _TO_TUNE)
+        said = None if policy is None else self._bench.chosen_by.examine(policy)
+        return said, failure or _NO_NUMBER
+
     def _report(self, setting: Setting) -> None:
         for seed in range(_TO_TUNE + 1, _TO_TUNE + 1 + self._plan.seeds):
-            policy, failure = self._train(setting, seed)
-            said = None if policy is None else self._bench.reported.examine(policy)
-            if policy is None or said is None:
-                self._tried.failure = f"with seed {seed}, at the setting that was chosen: {failure or _NO_NUMBER}"
+            failure = self._report_on(setting, seed)
+            if failure is not None:
+                self._tried.failure = f"with seed {seed}, at the setting that was chosen: {failure}"
                 return
-            self._tried.said.append(said)
-            self._tried.replies.append(self._bench.speaker.reply(policy, seed))
+
+    def _report_on(self, setting: Setting, seed: int) -> str | None:
+        policy, failure = self._train(setting, seed)
+        said = None if policy is None else self._bench.reported.examine(policy)
+        if policy is None or said is None:
+            return failure or _NO_NUMBER
+        self._tried.said.append(said)
+        self._tried.replies.append(self._bench.speaker.reply(policy, seed))
+        return None
 
     def _train(self, setting: Setting, seed: int) -> tuple[Any | None, str | None]:
         """The policy, or what the loss did not bear."""
@@ -113,12 +123,6 @@ class _Trial:
             policy = train(bench.base, bench.tokenizer, bench.rows, self._program, setting, seed, bench.how, hear)
         except Refused as refused:
             return None, refused.refusals[0].message
-        except RuntimeError as error:
-            if is_out_of_memory(error):
-                raise UsageError(
-                    "Memory does not suffice for this model: try --lora, a smaller --batch or shorter rows."
-                ) from error
-            raise
         finally:
             self._done += 1
         return policy, None

@@ -52,6 +52,12 @@ def _divide(path: Path, pairs: Sequence[Pair], batch: int, prompts: int) -> Part
             f" that: bring rows with {round(FEWEST_PROMPTS / _HELD_OUT)} prompts or more."
         )
     first = divide(pairs, Draw(Purpose.CALIBRATE, "try"), held_out=_HELD_OUT, prompts=prompts, batch=batch)
+    reported = len(group_by_prompt([pairs[row] for row in first.held_out]))
+    if reported < FEWEST_PROMPTS:
+        raise UsageError(
+            f"A fifth of the rows of {path} would be reported on, and they have {reported} prompts: at least"
+            f" {FEWEST_PROMPTS} are needed. Some prompt has too many of the rows."
+        )
     rest = [pairs[row] for row in first.trained]
     second = divide(rest, Draw(Purpose.CALIBRATE, "try, to choose by"), held_out=_HELD_OUT, prompts=1, batch=batch)
     return Parts(

@@ -13,7 +13,7 @@ from discovery_service.api.schemas.problems import ALWAYS, problems
 from discovery_service.db.leaderboard import Asked, count_refused
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.states import Purpose
-from discovery_service.engine.boards import find_board_arena, find_board_arenas
+from discovery_service.engine.boards import find_board_arena, find_board_arenas, is_searched
 
 router = APIRouter(prefix="/v1", responses=problems(*ALWAYS))
 
@@ -78,7 +78,9 @@ def read(
 ) -> LeaderboardRead | Response:
     """Each accepted loss of the campaign, the library's among them, by the lower bound of its difference to DPO."""
     where = find_board_arena(unit, campaign_id, arena)
-    board = Board(unit, Asked([where], [campaign_id], stage and Purpose(stage), with_unscored=True), against)
+    # What stands nowhere is told where all are shown; in a held-out arena there are finalists alone.
+    is_all = stage is None and is_searched(unit, campaign_id, where)
+    board = Board(unit, Asked([where], [campaign_id], stage and Purpose(stage), with_unscored=is_all), against)
     if wants_csv(request):
         return answer_csv(board.list_rows())
     rows, following = board.read_page(after, limit)

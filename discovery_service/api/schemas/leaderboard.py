@@ -10,6 +10,7 @@ from discovery_service.db.leaderboard import BoardRow, Scored, list_known_as
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import example
 from discovery_service.domain.freezing import Role
+from discovery_service.domain.intervals import LEVEL
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 
 _ID = "019aa0b0-6f7e-7c3a-9d55-0d5a3f3f3b1e"
@@ -31,6 +32,7 @@ _SCORE: dict[str, Any] = {
     "difference": 0.41,
     "lower": 0.22,
     "upper": 0.6,
+    "level": 0.95,
     "verdict": "better than",
     "against": [_AGAINST],
     "attained": _INTERVAL,
@@ -45,6 +47,7 @@ _ROW: dict[str, Any] = {
     "campaign_id": _ID,
     "campaign": "softer tails",
     "arena": "panel:mini",
+    "arena_sha256": "5d14722f" * 8,
     "round": 2,
     "slot": 1,
     "candidate_id": _ID,
@@ -92,6 +95,7 @@ class ScoreRead(BaseModel):
     difference: float | None = Field(description="Paired, less the loss that the board is against.")
     lower: float | None = Field(description="Of its interval; no difference stands without one.")
     upper: float | None
+    level: float | None = Field(description="Of the interval: the more finalists were frozen, the higher.")
     verdict: str | None = Field(description="Of a confirmed finalist; a screen has none.")
     against: list[AgainstRead] = Field(description="The other references that a confirmed finalist met.")
     attained: MeanRead | None = Field(description="The share of what could be gained at best; null where unknown.")
@@ -107,7 +111,8 @@ class ScoreRead(BaseModel):
         failed = len(scored.figures.get("failed", ()))
         met = scored.figures.get("against", {})
         others = [{"name": name, **each} for name, each in sorted(met.items()) if name != against]
-        return cls.model_validate({**columns, **shown, "failed": failed, "against": others})
+        level = None if scored.lower is None else met.get(against, {}).get("level", LEVEL)
+        return cls.model_validate({**columns, **shown, "failed": failed, "against": others, "level": level})
 
 
 class CostRead(BaseModel):
@@ -128,6 +133,7 @@ class LeaderboardRow(BaseModel):
     campaign_id: UUID
     campaign: str
     arena: str
+    arena_sha256: str = Field(description="Of its content: a board ranks within one version of an arena.")
     round: int = Field(description="0 is the library's.")
     slot: int
     candidate_id: UUID
@@ -182,6 +188,7 @@ def read_row(row: BoardRow, against: str) -> LeaderboardRow:
         campaign_id=candidate.campaign_id,
         campaign=row.campaign,
         arena=row.arena,
+        arena_sha256=row.arena_sha256,
         round=row.round,
         slot=row.slot,
         candidate_id=candidate.id,

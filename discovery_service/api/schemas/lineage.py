@@ -58,7 +58,7 @@ class RelativeRead(BaseModel):
     turn: int
     generation: int = Field(description="-1 of a parent, 1 of a child; by the shortest way.")
     screen: StandingShort | None = Field(description="In the arena of the search.")
-    confirm: StandingShort | None = Field(description="Of the last freeze that it was in.")
+    confirm: StandingShort | None = Field(description="Of the last whole confirmation, else of the last begun.")
 
     @classmethod
     def of(cls, relative: Relative) -> "RelativeRead":

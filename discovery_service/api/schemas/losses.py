@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, WrapValidator
 
 from discovery_service.domain.campaign import Strict
 from discovery_service.domain.families import Family
-from discovery_service.losses.source.constants import MAX_FLOAT
+from discovery_service.losses.source.constants import MAX_FLOAT, MAX_INTEGER
 
 _DPO = (
     "def dpo(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps, beta):\n"
@@ -117,7 +117,7 @@ class KnownLossList(BaseModel):
 
 
 _Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
-_Number = Annotated[int | float, Field(ge=-MAX_FLOAT, le=MAX_FLOAT)]
+_Number = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)] | Annotated[float, Field(ge=-MAX_FLOAT, le=MAX_FLOAT)]
 Hyperparameters = Annotated[dict[_Identifier, _Number], Field(max_length=32)]
 OPEN_HYPERPARAMETERS = (
     "Numbers for what the source leaves open: parameters without a default, and what a method reads of `self`."

@@ -201,7 +201,7 @@ class CandidateRead(BaseModel):
     refusal: dict[str, Any] | None = Field(description="The first one's code, message and line, and all of them.")
     twin: dict[str, Any] | None = Field(description="The nearest loss that it behaves like; `library`: the known one.")
     screen: StandingShort | None
-    confirm: StandingShort | None = Field(description="Of the last freeze that it was in.")
+    confirm: StandingShort | None = Field(description="Of the last whole confirmation, else of the last begun.")
     evaluations: list[EvaluationShort] = Field(
         description="In every arena, that of the search first, by purpose, setting, base policy and draw."
     )
