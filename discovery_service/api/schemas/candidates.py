@@ -46,7 +46,8 @@ _STANDING: dict[str, Any] = {
     **{"arena": "panel:mini", "is_search": True, "extension": 0},
     "setting": {"beta": 1.0, "learning_rate": 0.0015, "steps": 120},
     **{"draws": 12, "base_policies": [0, 1, 2]},
-    **{"difference": 0.41, "lower": 0.22, "upper": 0.6, "verdict": "better than", "against": [_AGAINST]},
+    **{"difference": 0.41, "lower": 0.22, "upper": 0.6, "level": 0.95},
+    **{"verdict": "better than", "against": [_AGAINST]},
     **{"attained": _MEAN, "reward": _MEAN, "kl": _MEAN, "failed": 0},
 }
 _COST = {"evaluations": 22, "device_seconds": 29.7, "tokens": 1850, "cost_usd": 0.011}
