@@ -78,11 +78,11 @@ def wants_csv(request: Request) -> bool:
     return CSV in accepted and "application/json" not in accepted
 
 
-def answer_csv(rows: Iterable[LeaderboardRow]) -> Response:
+def answer_csv(board: Board) -> Response:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(_list_columns())
-    writer.writerows(map(_list_cells, rows))
+    writer.writerows([*_list_cells(row), board.against] for row in board.list_rows())
     disposition = 'attachment; filename="leaderboard.csv"'
     return Response(text.getvalue(), media_type=CSV, headers={"Content-Disposition": disposition})
 
@@ -93,7 +93,7 @@ def _list_columns() -> list[str]:
         *("rank", "name", "verdict", "author", "model", "known_as"),
         *("arena", "arena_sha256", "campaign", "round", "slot"),
         *(f"{stage}_{name}" for stage in _STAGES for name in (*_SCORE, *means)),
-        *("trainings", "device_seconds", "tokens", "cost_usd", "campaign_id", "candidate_id"),
+        *("trainings", "device_seconds", "tokens", "cost_usd", "campaign_id", "candidate_id", "against"),
     ]
 
 

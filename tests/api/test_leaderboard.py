@@ -296,7 +296,7 @@ def test_a_spreadsheet_gets_every_row_of_all_pages_and_no_formula(
         stored = two[0].standings(Purpose.CONFIRM)["cdpo"]
         assert float(best["confirm_lower"]) == stored.lower
         assert float(best["screen_lower"]) == two[0].standings(Purpose.SCREEN)["cdpo"].lower
-        assert best["confirm_verdict"] == "better than"
+        assert (best["confirm_verdict"], best["against"]) == ("better than", "dpo")
 
 
 def test_who_takes_json_as_well_gets_json(api: httpx2.Client, two: tuple[Play, Play]) -> None:

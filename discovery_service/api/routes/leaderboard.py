@@ -53,7 +53,7 @@ def list_all(
     asked = Asked(arenas, campaign, stage and Purpose(stage), with_library="library" in include)
     board = Board(unit, asked, against)
     if wants_csv(request):
-        return answer_csv(board.list_rows())
+        return answer_csv(board)
     rows, following = board.read_page(after, limit)
     return LeaderboardPage(data=rows, against=against, has_more=following is not None, next=following)
 
@@ -82,7 +82,7 @@ def read(
     is_all = stage is None and is_searched(unit, campaign_id, where)
     board = Board(unit, Asked([where], [campaign_id], stage and Purpose(stage), with_unscored=is_all), against)
     if wants_csv(request):
-        return answer_csv(board.list_rows())
+        return answer_csv(board)
     rows, following = board.read_page(after, limit)
     return LeaderboardRead(
         campaign_id=campaign_id,
