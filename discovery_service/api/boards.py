@@ -65,7 +65,7 @@ def _read_place(after: str) -> Place:
     try:
         arena, part, lower, campaign, *numbers = json.loads(base64.urlsafe_b64decode(f"{after}=="))
         made_in, slot, position = map(int, numbers)
-        if not 0 <= min(made_in, slot, position) <= max(made_in, slot, position) <= MAX_COUNT:
+        if not all(0 <= each <= MAX_COUNT for each in (made_in, slot, position)):
             raise ValueError("out of range")
         return Place(UUID(arena), Part(part), float(lower), UUID(campaign), made_in, slot, position)
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:

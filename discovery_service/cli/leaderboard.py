@@ -11,12 +11,12 @@ import typer
 from discovery_service.cli.connection import connect
 from discovery_service.cli.output import AsJson, as_plain, print_json, print_table, printable
 from discovery_service.client import Against, Cost, Leaderboard, LeaderboardRow, Score
+from discovery_service.client.resources import BOARD_PAGE_SIZE
 from discovery_service.domain.described_arenas import pinned_name
 from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.errors import UsageError
 
 Scores = Sequence[tuple[LeaderboardRow, Score]]
-MOST_A_PAGE = 199
 _BAR = 29
 _LINE, _MEAN, _ZERO = "\N{BOX DRAWINGS LIGHT HORIZONTAL}", "\N{BLACK CIRCLE}", "\N{BOX DRAWINGS LIGHT VERTICAL}"
 
@@ -51,7 +51,7 @@ def leaderboard(
             if as_csv:
                 typer.echo(client.leaderboard.csv(arena=named, stage=stage, include=include), nl=False)
             else:
-                size = min(limit, MOST_A_PAGE) + 1
+                size = min(limit + 1, BOARD_PAGE_SIZE)
                 found = client.leaderboard.list(arena=named, stage=stage, include=include, limit=size)
                 _show_all(found, limit, as_json)
         elif as_csv:
@@ -98,7 +98,7 @@ def _print_tables(board: Leaderboard, stage: str | None) -> None:
     if stage in (None, "confirm"):
         print_confirmed(board)
     else:
-        typer.echo(printable(f"In {board.arena}, less {board.against}, which is the line in each bar."))
+        _print_head(board.arena, board.against)
     if stage in (None, "screen"):
         _print_screened(board.rows)
 
@@ -127,7 +127,7 @@ def print_confirmed(board: Leaderboard) -> None:
 
 def _print_confirmed(arena: str, against: str, rows: Sequence[LeaderboardRow], *, with_campaign: bool = False) -> None:
     confirmed = [(row, row.confirm) for row in rows if row.confirm is not None]
-    typer.echo(printable(f"In {arena}, less {against}, which is the line in each bar."))
+    _print_head(arena, against)
     if not confirmed:
         typer.echo("Nothing is confirmed.")
         return
@@ -137,6 +137,10 @@ def _print_confirmed(arena: str, against: str, rows: Sequence[LeaderboardRow], *
     if others:
         beside = f"less {', '.join(others)} are not joint with those less {against}"
         typer.echo(printable(f"Intervals {beside}; finds count by those less {REFERENCE_LOSS}."))
+
+
+def _print_head(arena: str, against: str) -> None:
+    typer.echo(printable(f"In {arena}, less {against}, which is the line in each bar."))
 
 
 def _print_screened(rows: Sequence[LeaderboardRow], *, with_campaign: bool = False) -> None:

@@ -15,8 +15,8 @@ from uuid import UUID
 from sqlalchemy import Select, SQLColumnExpression, false, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased, load_only
 
-from discovery_service.db.confirmed import is_whole, what_counts_last
 from discovery_service.db.rounds import is_stopped
+from discovery_service.db.standings import is_whole, read_standings
 from discovery_service.db.tables import CUT, Arena, Campaign, Candidate, Evaluation, Exchange, Proposal, Round, Standing
 from discovery_service.domain.authors import Author
 from discovery_service.domain.states import CandidateStatus, Purpose
@@ -302,12 +302,8 @@ def _read_rows(session: Session, arena: Arena, part: Part, found: Sequence[Any],
 
 def _read_standings(session: Session, keys: Collection[UUID], arena: Arena) -> dict[tuple[UUID, Purpose], Scored]:
     policies = _read_policies(session, keys, arena)
-    query = select(Standing).where(Standing.candidate_id.in_(keys), Standing.arena_id == arena.id)
-    found = {}
-    for each in session.scalars(query.order_by(*what_counts_last())):
-        at = (each.candidate_id, Purpose(each.stage))
-        found[at] = Scored.of(each, policies.get(at, ()))
-    return found
+    standings = read_standings(session, keys, Standing.arena_id == arena.id)
+    return {at: Scored.of(each, policies.get(at, ())) for at, each in standings.items()}
 
 
 def _read_policies(

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import InstrumentedAttribute, Session, defer
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from discovery_service.db.confirmed import what_counts_last
 from discovery_service.db.queries import is_arena
+from discovery_service.db.standings import read_standings
 from discovery_service.db.tables import Arena, Campaign, Candidate, Lineage, Proposal, Round, Standing
 from discovery_service.domain.authors import Author
 from discovery_service.domain.states import CandidateStatus, Purpose
@@ -62,7 +62,8 @@ def read_kin(session: Session, candidate: Candidate, campaign: Campaign) -> Kin:
     between = (Lineage.child_id.in_(keys), Lineage.parent_id.in_(keys))
     descents = session.scalars(select(Lineage).where(*between).order_by(Lineage.child_id, Lineage.parent_id)).all()
     generations = _count_generations(candidate.id, descents)
-    standings = _read_standings(session, keys, campaign.spec["arena"])
+    is_there = Standing.arena_id.in_(select(Arena.id).where(is_arena(campaign.spec["arena"])))
+    standings = read_standings(session, keys, is_there, with_figures=False)
     relatives = [
         Relative(
             each,
@@ -116,14 +117,3 @@ def _read_members(session: Session, keys: Collection[UUID]) -> list[Member]:
         .where(Candidate.id.in_(keys))
     )
     return [Member(*row) for row in session.execute(query)]
-
-
-def _read_standings(session: Session, keys: Collection[UUID], arena: str) -> dict[tuple[UUID, Purpose], Standing]:
-    query = (
-        select(Standing)
-        .join(Arena, Arena.id == Standing.arena_id)
-        .where(Standing.candidate_id.in_(keys), is_arena(arena))
-        .order_by(*what_counts_last())
-        .options(defer(Standing.figures, raiseload=True))
-    )
-    return {(each.candidate_id, Purpose(each.stage)): each for each in session.scalars(query)}

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
-from discovery_service.db.confirmed import what_counts_last
+from discovery_service.db.standings import read_standings
 from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Exchange, Proposal, Round, Standing
 from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.states import Purpose
@@ -110,7 +110,7 @@ def _read(session: Session, made: Round, proposals: Sequence[Proposal], arena_id
     left_out = [defer(getattr(Candidate, name)) for name in _LEFT_OUT]
     found = select(Candidate).where(Candidate.proposal_id.in_(keys)).order_by(Candidate.turn).options(*left_out)
     rows = session.scalars(found).all()
-    standings = _read_standings(session, [each.id for each in rows], arena_id)
+    standings = read_standings(session, [each.id for each in rows], Standing.arena_id == arena_id)
     evaluations = _read_evaluations(session, [each.id for each in rows], arena_id)
     candidates = defaultdict(list)
     for row in rows:
@@ -124,12 +124,6 @@ def _by_proposal(rows: Iterable[Row]) -> dict[UUID, list[Row]]:
     for row in rows:
         found[row.proposal_id].append(row)
     return found
-
-
-def _read_standings(session: Session, keys: Sequence[UUID], arena_id: UUID) -> dict[tuple[UUID, Purpose], Standing]:
-    query = select(Standing).where(Standing.candidate_id.in_(keys), Standing.arena_id == arena_id)
-    rows = session.scalars(query.order_by(*what_counts_last()))
-    return {(each.candidate_id, Purpose(each.stage)): each for each in rows}
 
 
 def _read_evaluations(session: Session, keys: Sequence[UUID], arena_id: UUID) -> Mapping[UUID, list[MadeEvaluation]]:

@@ -14,7 +14,7 @@ from discovery_service.domain.described_arenas import pinned_name
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.standings import score_screen
 from discovery_service.domain.states import Purpose
-from discovery_service.engine.arenas import choose_arena, find_search_arena, get_arena_of
+from discovery_service.engine.arenas import choose_arena, get_arena_of
 from discovery_service.engine.campaigns import get_campaign
 from discovery_service.engine.entries import read_field
 from discovery_service.errors import UnusableFields
@@ -26,9 +26,10 @@ def find_board_arena(session: Session, campaign_id: UUID, name: str | None) -> A
     return get_arena_of(session, campaign_id, choose_arena(campaign.spec, name))
 
 
-def is_searched(session: Session, campaign_id: UUID, arena: Arena) -> bool:
+def is_searched(session: Session, campaign_id: UUID, name: str | None) -> bool:
     """Whether that is where the campaign searches, and not one that it holds out."""
-    return find_search_arena(session, get_campaign(session, campaign_id)).id == arena.id
+    spec = get_campaign(session, campaign_id).spec
+    return choose_arena(spec, name) == spec["arena"]
 
 
 def find_board_arenas(session: Session, campaign_ids: Collection[UUID], names: Collection[str]) -> list[Arena]:

@@ -51,15 +51,18 @@ def propose(session: Session, campaign_id: UUID, sent: Sent) -> Proposal:
     that the gate would refuse unread.
     """
     campaign = _get_searching(session, campaign_id)
-    proposal = put(session, campaign, sent, field="body.source")
+    proposal = put(session, campaign, sent, at="body")
     ring_for_step(session, campaign.id)
     return proposal
 
 
-def put(session: Session, campaign: Campaign, sent: Sent, *, field: str) -> Proposal:
-    """Into the next round of a campaign that is locked and searches, or is about to. Conflict where none has room."""
+def put(session: Session, campaign: Campaign, sent: Sent, *, at: str) -> Proposal:
+    """Into the next round of a campaign that is locked and searches, or is about to. Conflict where none has room.
+
+    `at` is its place in what was sent, for what cannot be used of it.
+    """
     spec = CampaignSpec.model_validate(campaign.spec)
-    checked = _check_text(session, campaign, spec, sent, field)
+    checked = _check_text(session, campaign, spec, sent, at)
     _check_room(session, campaign, spec)
     made_in, slot = _find_place(session, campaign, spec)
     name = " ".join((sent.name or "").split()) or checked.entry[:MAX_NAME]
@@ -147,7 +150,7 @@ def _get_searching(session: Session, campaign_id: UUID) -> Campaign:
     return campaign
 
 
-def _check_text(session: Session, campaign: Campaign, spec: CampaignSpec, sent: Sent, field: str) -> CheckedSource:
+def _check_text(session: Session, campaign: Campaign, spec: CampaignSpec, sent: Sent, at: str) -> CheckedSource:
     """What shows without running any of it costs nobody a place."""
     try:
         checked = check_source(sent.source, spec.family, name=sent.name, values=sent.values)
@@ -155,10 +158,12 @@ def _check_text(session: Session, campaign: Campaign, spec: CampaignSpec, sent: 
         first, *others = refused.refusals
         line = "" if first.line is None else f" in line {first.line}"
         more = f" ({len(others)} more of the kind)" if others else ""
-        raise UnusableFields({field: f"is no loss of this campaign's family{line}: {first.message}{more}"}) from refused
+        raise UnusableFields(
+            {f"{at}.source": f"is no loss of this campaign's family{line}: {first.message}{more}"}
+        ) from refused
     unused = tell_unused([checked], sent.values)
     if unused is not None:
-        raise UnusableFields({field.replace("source", "hyperparameters"): unused})
+        raise UnusableFields({f"{at}.hyperparameters": unused})
     query = (
         select(Round.number, Proposal.slot)
         .join(Round, Round.id == Proposal.round_id)

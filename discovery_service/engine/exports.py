@@ -10,9 +10,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from discovery_service.db.candidates import LARGE, get_candidate
-from discovery_service.db.confirmed import what_counts_last
 from discovery_service.db.leaderboard import WHO_ANSWERED, Asked, BoardRow, Scored, iterate_board, list_known_as
 from discovery_service.db.rounds import is_stopped
+from discovery_service.db.standings import what_counts_last
 from discovery_service.db.tables import (
     Arena,
     Candidate,

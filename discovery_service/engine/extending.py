@@ -68,7 +68,7 @@ def extend_campaign(
     told = {"extension": campaign.extension, "budgets": given, "was": {"budgets": before}}
     record(session, campaign.id, EXTENDED, campaign.id, **told, had_ended_for_s=float(session.scalar(ended_for) or 0))
     for number, each in enumerate(candidates):
-        put(session, campaign, each, field=f"body.candidates.{number}.source")
+        put(session, campaign, each, at=f"body.candidates.{number}")
     move(session, campaign, CampaignStatus.RUNNING)
     ring_for_step(session, campaign.id)
     return campaign

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from discovery_service.db.candidates import find_reference
-from discovery_service.db.confirmed import what_counts_last
 from discovery_service.db.queries import is_arena
+from discovery_service.db.standings import read_standings
 from discovery_service.db.tables import Arena, Candidate, Evaluation, Measurement, Standing
 from discovery_service.domain.frontier import find_frontier
 from discovery_service.domain.intervals import Interval, find_interval
@@ -68,8 +68,10 @@ def read_frontier(session: Session, candidate: Candidate, arena: str) -> Frontie
     reference = find_reference(session, candidate.campaign_id)
     losses = [candidate] if reference is None or reference.id == candidate.id else [candidate, reference]
     keys = [each.id for each in losses]
-    tried, standings = _read_tuning(session, keys, arena), _read_standings(session, keys, arena)
-    points = {each.id: _list_points(tried[each.id], standings[each.id]) for each in losses}
+    tried = _read_tuning(session, keys, arena)
+    standings = read_standings(session, keys, Standing.arena_id.in_(select(Arena.id).where(is_arena(arena))))
+    stages = (Purpose.SCREEN, Purpose.CONFIRM)
+    points = {key: _list_points(tried[key], *(standings.get((key, stage)) for stage in stages)) for key in keys}
     every = [each for lists in points.values() for some in lists.values() for each in some]
     metrics = {name for each in every for name in each.means}
     earned = next((name for name in EARNED if name in metrics), EARNED[0])
@@ -115,20 +117,7 @@ def _read_tuning(session: Session, keys: Sequence[UUID], arena: str) -> Mapping[
     return found
 
 
-def _read_standings(session: Session, keys: Sequence[UUID], arena: str) -> Mapping[UUID, Mapping[Purpose, Standing]]:
-    query = (
-        select(Standing)
-        .join(Arena, Arena.id == Standing.arena_id)
-        .where(Standing.candidate_id.in_(keys), is_arena(arena))
-        .order_by(*what_counts_last())
-    )
-    found: Mapping[UUID, dict[Purpose, Standing]] = defaultdict(dict)
-    for each in session.scalars(query):
-        found[each.candidate_id][Purpose(each.stage)] = each
-    return found
-
-
-def _list_points(tried: _Tried, standings: Mapping[Purpose, Standing]) -> dict[str, list[Point]]:
+def _list_points(tried: _Tried, screen: Standing | None, confirm: Standing | None) -> dict[str, list[Point]]:
     """By list of a trace."""
     draws = [frozenset(each) for each in tried.values()]
     shared = frozenset.intersection(*draws) if draws else frozenset()
@@ -137,8 +126,8 @@ def _list_points(tried: _Tried, standings: Mapping[Purpose, Standing]) -> dict[s
         "tried": _find_points(tried, shared),
         # Where all have had all of them these are the same points.
         "tuned": _find_points({at: each for at, each in tried.items() if each.keys() == most != shared}, most),
-        "screen": list(_list_told(standings.get(Purpose.SCREEN))),
-        "confirm": list(_list_told(standings.get(Purpose.CONFIRM))),
+        "screen": list(_list_told(screen)),
+        "confirm": list(_list_told(confirm)),
     }
 
 

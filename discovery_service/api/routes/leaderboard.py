@@ -79,7 +79,7 @@ def read(
     """Each accepted loss of the campaign, the library's among them, by the lower bound of its difference to DPO."""
     where = find_board_arena(unit, campaign_id, arena)
     # What stands nowhere is told where all are shown; in a held-out arena there are finalists alone.
-    is_all = stage is None and is_searched(unit, campaign_id, where)
+    is_all = stage is None and is_searched(unit, campaign_id, arena)
     board = Board(unit, Asked([where], [campaign_id], stage and Purpose(stage), with_unscored=is_all), against)
     if wants_csv(request):
         return answer_csv(board)
