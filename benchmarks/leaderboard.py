@@ -1,9 +1,10 @@
 """Whether boards stay fast as searches pile up: `python -m benchmarks.leaderboard`.
 
-Fills the database of a local stack with 1,000 candidates and then with 100,000, three measurements each, and asks the
-API for the first page: of all campaigns, of one of 200 candidates, and of one that has half of all. Then it does what
-follows a new measurement, and looks at every plan that the database made: no table that has grown may be scanned
-whole. Medians go to stderr as a table, with --json to stdout as JSON; some minutes in all.
+Fills the databases of two local stacks, one with 1,000 candidates and one with 100,000, three measurements each, and
+asks their APIs by turns for the first page: of all campaigns, of one of 200 candidates, and of one that has half of
+all. Then it does what follows a new measurement, and looks at every plan that the larger database made: no table that
+has grown may be scanned whole. By turns, because a machine's speed changes within a minute by as much as the target
+allows. Medians go to stderr as a table, with --json to stdout as JSON; some minutes in all.
 """
 
 import argparse
@@ -13,6 +14,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -45,46 +48,65 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", default=Path("build/leaderboard"), type=Path, help="of the stack; made anew")
     arguments = parser.parse_args(argv)
     shutil.rmtree(arguments.data, ignore_errors=True)
-    with running_stack(arguments.data, slots=1) as stack:
-        small = _measure(stack, "small", SMALL)
-        large = _measure(stack, "large", LARGE - SMALL)
-    ratios = {name: large["ms"][name] / small["ms"][name] for name in small["ms"]}
-    print(f"{'':36}{SMALL:>10,}{LARGE:>10,}     ratio", file=sys.stderr)
-    for name, ratio in ratios.items():
-        print(f"{name:36}{small['ms'][name]:7.1f} ms{large['ms'][name]:7.1f} ms{ratio:10.2f}", file=sys.stderr)
-    print(
-        "\nThe first page of what all campaigns screened, at the larger size:",
-        *large["page_plan"],
-        sep="\n  ",
-        file=sys.stderr,
-    )
-    scans = ", ".join(large["scans"]) or "none"
-    print(f"\nScanned whole after a new measurement or for a page: {scans}", file=sys.stderr)
+    with (
+        running_stack(arguments.data / "small", slots=1) as small,
+        running_stack(arguments.data / "large", slots=1) as large,
+    ):
+        boards = [_fill(small, SMALL), _fill(large, LARGE)]
+        milliseconds = {
+            what: _time([pages[what] for pages in map(_list_pages, boards)]) for what in _list_pages(boards[0])
+        }
+        milliseconds["standings after a measurement"] = _time([partial(_follow_measurement, board) for board in boards])
+        plan, scans = _explain_page(large)
+        statements, scans_after = _explain_measurement(boards[1])
+    found = {
+        "ms": milliseconds,
+        "ratios": {what: big / little for what, (little, big) in milliseconds.items()},
+        "page_plan": plan,
+        "scans": sorted(scans | scans_after),
+        "statements_after_a_measurement": statements,
+    }
+    _tell(found)
     if arguments.json:
-        print(json.dumps({"small": small, "large": large, "ratios": ratios}, indent=2))
+        print(json.dumps(found, indent=2))
 
 
-def _measure(stack: LocalStack, name: str, candidates: int) -> dict[str, Any]:
-    """With so many more: half of them in one campaign, the others in campaigns of a usual size."""
+def _tell(found: dict[str, Any]) -> None:
+    print(f"{'':36}{SMALL:>10,}{LARGE:>10,}     ratio", file=sys.stderr)
+    for what, (small, large) in found["ms"].items():
+        print(f"{what:36}{small:7.1f} ms{large:7.1f} ms{found['ratios'][what]:10.2f}", file=sys.stderr)
+    told = "\nThe first page of what all campaigns screened, at the larger size:"
+    print(told, *found["page_plan"], sep="\n  ", file=sys.stderr)
+    scans = ", ".join(found["scans"]) or "none"
+    print(f"\nScanned whole after a new measurement or for a page: {scans}", file=sys.stderr)
+
+
+@dataclass(frozen=True)
+class Board:
+    """A filled stack, with the campaign that has half of all and one of a usual size."""
+
+    stack: LocalStack
+    huge: UUID
+    usual: UUID
+
+
+def _fill(stack: LocalStack, candidates: int) -> Board:
+    """Half of them in one campaign, the others in campaigns of a usual size."""
     with Session(stack.engine) as session, session.begin():
-        [huge] = write(session, Searches(f"{name} one", 1, candidates // 2))
-        usual, *_ = write(session, Searches(f"{name} many", candidates // 2 // OF_ONE, OF_ONE))
+        [huge] = write(session, Searches("one", 1, candidates // 2))
+        usual, *_ = write(session, Searches("many", candidates // 2 // OF_ONE, OF_ONE))
         rebuild(session, usual)
     _analyze(stack)
-    pages: dict[str, Callable[[], object]] = {
+    return Board(stack, huge, usual)
+
+
+def _list_pages(board: Board) -> dict[str, Callable[[], float]]:
+    stack = board.stack
+    return {
         "first page of all campaigns": lambda: _ask(stack),
         "first page of what they screened": lambda: _ask(stack, stage="screen"),
-        f"first page of one with {OF_ONE}": lambda: _ask(stack, campaign=[usual], include=["library"]),
-        "first page of one with half of all": lambda: _ask(stack, campaign=[huge], include=["library"]),
-    }
-    milliseconds = {what: _time(ask) for what, ask in pages.items()}
-    plan, scans = _explain_page(stack)
-    after = _follow_measurement(stack, usual)
-    return {
-        "ms": {**milliseconds, "standings after a measurement": after["ms"]},
-        "page_plan": plan,
-        "scans": sorted({*scans, *after["scans"]}),
-        "statements_after_a_measurement": after["statements"],
+        f"first page of one with {OF_ONE}": lambda: _ask(stack, campaign=[board.usual], include=["library"]),
+        "first page of one with half of all": lambda: _ask(stack, campaign=[board.huge], include=["library"]),
     }
 
 
@@ -94,18 +116,20 @@ def _analyze(stack: LocalStack) -> None:
         connection.execute("VACUUM ANALYZE")
 
 
-def _ask(stack: LocalStack, **asked: Any) -> object:
-    return next(stack.client.leaderboard.list(arena=[ARENA], limit=PAGE, **asked))
+def _ask(stack: LocalStack, **asked: Any) -> float:
+    """In seconds."""
+    started = time.perf_counter()
+    next(stack.client.leaderboard.list(arena=[ARENA], limit=PAGE, **asked))
+    return time.perf_counter() - started
 
 
-def _time(ask: Callable[[], object]) -> float:
-    """The median in milliseconds, warm."""
-    seconds = []
+def _time(asks: Sequence[Callable[[], float]]) -> list[float]:
+    """The median of each in milliseconds, warm."""
+    seconds: list[list[float]] = [[] for _ in asks]
     for _ in range(REPEATS):
-        started = time.perf_counter()
-        ask()
-        seconds.append(time.perf_counter() - started)
-    return 1_000 * statistics.median(seconds[REPEATS // 4 :])
+        for ask, taken in zip(asks, seconds, strict=True):
+            taken.append(ask())
+    return [1_000 * statistics.median(taken[REPEATS // 4 :]) for taken in seconds]
 
 
 def _explain_page(stack: LocalStack) -> tuple[list[str], set[str]]:
@@ -120,24 +144,36 @@ def _explain_page(stack: LocalStack) -> tuple[list[str], set[str]]:
     return list(tell_plan(ranked)), scanned
 
 
-def _follow_measurement(stack: LocalStack, campaign_id: UUID) -> dict[str, Any]:
-    """What the engine does once a training of a running campaign has ended; taken back again each time."""
-    seconds, scans, statements = [], set(), 0
-    for number in range(REPEATS // 2):
-        with stack.engine.connect() as connection, Session(connection) as session:
-            running = update(Campaign).where(Campaign.id == campaign_id).values(status=CampaignStatus.RUNNING)
-            session.execute(running)
-            last = _measure_last(session, campaign_id)
-            with listening(connection) as heard:
-                started = time.perf_counter()
-                proceed(session, campaign_id, last)
-                session.flush()
-                seconds.append(time.perf_counter() - started)
-            if number == 0:
-                explained = heard.explain(connection)
-                statements, scans = len(explained), _list_scanned(connection, [plan for _, plan in explained])
-            session.rollback()
-    return {"ms": 1_000 * statistics.median(seconds), "scans": scans, "statements": statements}
+def _follow_measurement(board: Board) -> float:
+    """In seconds, what the engine does once a training of a running campaign has ended; taken back again."""
+    with board.stack.engine.connect() as connection, Session(connection) as session:
+        last = _run_again(session, board.usual)
+        started = time.perf_counter()
+        proceed(session, board.usual, last)
+        session.flush()
+        seconds = time.perf_counter() - started
+        session.rollback()
+        return seconds
+
+
+def _explain_measurement(board: Board) -> tuple[int, set[str]]:
+    """How many statements that takes, and what is scanned for them."""
+    with board.stack.engine.connect() as connection, Session(connection) as session:
+        last = _run_again(session, board.usual)
+        with listening(connection) as heard:
+            proceed(session, board.usual, last)
+            session.flush()
+        explained = heard.explain(connection)
+        scanned = _list_scanned(connection, [plan for _, plan in explained])
+        session.rollback()
+    return len(explained), scanned
+
+
+def _run_again(session: Session, campaign_id: UUID) -> UUID:
+    """The campaign is running and its last training has just ended."""
+    running = update(Campaign).where(Campaign.id == campaign_id).values(status=CampaignStatus.RUNNING)
+    session.execute(running)
+    return _measure_last(session, campaign_id)
 
 
 def _measure_last(session: Session, campaign_id: UUID) -> UUID:
