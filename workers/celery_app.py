@@ -3,7 +3,9 @@
 Messages are acknowledged before the task runs and no result is kept: what is lost comes back by the lease of its row.
 """
 
+import contextlib
 import logging
+import os
 from typing import Any
 
 import structlog
@@ -28,13 +30,36 @@ CHATTY_LOGGERS = ("celery.beat", "celery.worker.strategy", "celery.app.trace")
 # A free slot of a worker that does not prefetch is noticed at the next turn of Celery's loop, which comes only once a
 # second by itself: 24 short tasks on two slots took 12 s, and take 1.5 s so.
 TURN_EVERY_S = 0.05
+# A task's end is told a moment before Celery takes its slot as free. With these turns a slot has the next message 3 ms
+# after it has ended a training, without them 31 ms (medians of a campaign on two slots).
+TURNS_AFTER_TASK_S = (0.001, 0.003, 0.01)
 
 
 class Turning(bootsteps.StartStopStep):
-    """Keeps the worker's loop turning while no message arrives."""
+    """Keeps the worker's loop turning while no message arrives, and turns it at once when a task has ended."""
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self._hears, self._tells = os.pipe()
+        for end in (self._hears, self._tells):
+            os.set_blocking(end, False)
+        task_postrun.connect(self._tell)
 
     def register_with_event_loop(self, worker: Any, hub: Any) -> None:  # noqa: ARG002 - Celery's signature
+        """At each connection to the broker anew."""
         hub.call_repeatedly(TURN_EVERY_S, lambda: None)
+        hub.add_reader(self._hears, self._turn, hub)
+
+    def _tell(self, **_: Any) -> None:
+        """From whichever thread or process has had the task. A pipe that is full has told already."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._tells, b".")
+
+    def _turn(self, hub: Any) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._hears, 4096)
+        for seconds in TURNS_AFTER_TASK_S:
+            hub.call_later(seconds, lambda: None)
 
 
 def make_app(settings: Settings) -> Celery:

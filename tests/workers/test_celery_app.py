@@ -1,14 +1,18 @@
 from datetime import timedelta
+from threading import Thread
 
 import pytest
 from celery import Celery
+from celery.signals import task_postrun
+from kombu.asynchronous import Hub
 from pydantic import SecretStr
 
 from discovery_service.engine.claim import LEASE
 from discovery_service.engine.dispatch import MAINTAIN_QUEUE, QUEUES, SWEEP_TASK
 from discovery_service.errors import UsageError
 from discovery_service.settings import RedisSettings, Settings
-from workers.celery_app import make_app
+from workers import celery_app
+from workers.celery_app import Turning, make_app
 from workers.supervisor.zygote import START_WITHIN_S
 
 
@@ -49,6 +53,22 @@ def test_every_task_of_the_schedule_is_known(app: Celery) -> None:
     app.loader.import_default_modules()
     app.finalize()
     assert {entry["task"] for entry in app.conf.beat_schedule.values()} <= set(app.tasks)
+
+
+def test_the_end_of_a_task_turns_the_loop_whatever_else_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By itself it turns in an hour only; at each connection to the broker the step is registered anew."""
+    monkeypatch.setattr(celery_app, "TURN_EVERY_S", 3_600.0)
+    turning = Turning(None)
+    for _ in range(2):
+        hub = Hub()
+        turning.register_with_event_loop(None, hub)
+        before = len(hub.timer)
+        ended = Thread(target=task_postrun.send, args=(None,))
+        ended.start()
+        hub.run_once()
+        ended.join()
+        assert len(hub.timer) == before + len(celery_app.TURNS_AFTER_TASK_S)
+        hub.close()
 
 
 def test_without_a_broker_the_setting_is_named() -> None:
