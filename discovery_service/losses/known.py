@@ -32,7 +32,10 @@ def list_known(family: Family) -> tuple[KnownLoss, ...]:
 
 
 def _read(family: Family, name: str) -> KnownLoss:
-    place = files("discovery_service.losses") / "library" / family.value / f"{name}.py"
+    library = files("discovery_service.losses") / "library"
+    place = library / family.value / f"{name}.py"
+    if family is Family.AUXILIARY and not place.is_file():
+        place = library / Family.PAIRWISE.value / f"{name}.py"
     text = place.read_text(encoding="utf-8")
     docstring = ast.get_docstring(ast.parse(text)) or ""
     title, _, rest = docstring.partition("\n\n")
