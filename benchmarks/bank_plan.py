@@ -11,7 +11,7 @@ from typing import NamedTuple
 from benchmarks.bank_file import Cell, Tuned
 from benchmarks.planted import PLANTED, WINNERS, list_variants
 from discovery_service.domain.families import Family
-from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
+from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSSES
 from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.power import POLICIES
 from discovery_service.domain.states import Purpose
@@ -35,6 +35,7 @@ CONTROLS = MAIN[:2]
 WITH_WINNER = MAIN[2:]
 DECIDED = "terse:mini"
 LIBRARY = KNOWN_LOSSES[Family.PAIRWISE]
+DPO = REFERENCE_LOSSES[Family.PAIRWISE]
 PROPOSED = ("ipo", "slic", "cdpo", "exp", "simpo", "length_dpo")
 """Beside the planted winner: the best classical ones of the prototype, and two that know of lengths."""
 SALTS = ("1", "2")
@@ -75,7 +76,7 @@ def list_units() -> Iterator[Unit]:
 
     for phase in Phase:
         if phase is Phase.PLACEBO:
-            yield from (Unit(phase, arena, REFERENCE_LOSS) for arena in MAIN)
+            yield from (Unit(phase, arena, DPO) for arena in MAIN)
         elif phase is Phase.DECIDE:
             yield from (Unit(phase, DECIDED, loss) for loss in list_decided())
         else:
@@ -83,7 +84,7 @@ def list_units() -> Iterator[Unit]:
             yield from (Unit(phase, arena, loss) for arena in MAIN for loss in (*winner(arena), *losses))
 
 
-TRUTH_LOSSES = (REFERENCE_LOSS, *PROPOSED)
+TRUTH_LOSSES = (DPO, *PROPOSED)
 
 
 def list_decided() -> tuple[str, ...]:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from benchmarks.bank_file import Bank, Cell
-from benchmarks.bank_plan import CONFIRM, LIBRARY, LIBRARY_DRAWS, PROPOSED, SALTS, SCREEN, TUNE, Place, has_winner
+from benchmarks.bank_plan import CONFIRM, DPO, LIBRARY, LIBRARY_DRAWS, PROPOSED, SALTS, SCREEN, TUNE, Place, has_winner
 from benchmarks.planted import PLANTED
 from benchmarks.redrawn import Entry, Values, World
 from discovery_service.domain.differences import Occasion, Variance, find_differences, find_whole, pool_variance
-from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.screening import find_usual_sd, fit_spread
 
@@ -25,7 +24,7 @@ def open_world(bank: Bank, arena: str) -> World:
         arena=arena,
         spread=fit_spread(variances),
         sd=find_usual_sd(variances),
-        reference=_make_entry(bank, arena, REFERENCE_LOSS, ("", *SALTS)),
+        reference=_make_entry(bank, arena, DPO, ("", *SALTS)),
         entries={loss: _make_entry(bank, arena, loss, ("",)) for loss in losses},
         tune=range(len(CONFIRM), first_screen),
         screen=range(first_screen, len(PLACES)),
@@ -45,9 +44,9 @@ def _make_entry(bank: Bank, arena: str, loss: str, salts: Sequence[str]) -> Entr
 
 def find_variances(bank: Bank, arena: str) -> list[Variance]:
     """Of the library's differences to DPO on fresh draws, each loss at its best, as a calibration takes them."""
-    reference = find_library(bank, arena, REFERENCE_LOSS)
+    reference = find_library(bank, arena, DPO)
     assert reference is not None
-    others = (find_library(bank, arena, loss) for loss in LIBRARY if loss != REFERENCE_LOSS)
+    others = (find_library(bank, arena, loss) for loss in LIBRARY if loss != DPO)
     return [pool_variance(find_differences(each, reference)) for each in others if each is not None]
 
 

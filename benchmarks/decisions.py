@@ -16,13 +16,12 @@ from statistics import fmean
 import numpy as np
 
 from benchmarks.bank_file import Bank, Cell
-from benchmarks.bank_plan import DECIDE, DECIDED, LIBRARY, list_decided
+from benchmarks.bank_plan import DECIDE, DECIDED, DPO, LIBRARY, list_decided
 from benchmarks.bank_worlds import find_variances
 from discovery_service.domain.agreement import find_agreement
 from discovery_service.domain.freezing import pick_best
 from discovery_service.domain.halving import LIBRARY_ROUND, find_stopping
 from discovery_service.domain.intervals import Interval
-from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.screening import Spread, fit_spread, screen
 from discovery_service.domain.tuning import rank_settings
@@ -122,7 +121,7 @@ def decide(table: Table, rng: random.Random) -> Decision:
     tune, screened_on, confirmed_on = draws[:3], draws[3:6], draws[6:]
     first = [[table.value((loss, at), tune[0]) for at in range(len(each))] for loss, each in enumerate(table.settings)]
     bests = {loss: max((j for j in tried if j is not None), default=None) for loss, tried in enumerate(first)}
-    going = _halve(bests, table.losses.index(REFERENCE_LOSS))
+    going = _halve(bests, table.losses.index(DPO))
     ranked: dict[int, tuple[int, ...]] = {}
     cost, trainings = table.exhaustive_s, table.ways
     for loss in going:
@@ -165,7 +164,7 @@ def _or_failed(j: float | None) -> float:
 
 def _screen(table: Table, chosen: Mapping[int, int], draws: Sequence[int]) -> dict[int, Interval]:
     """Of those that failed on none of them."""
-    reference = table.losses.index(REFERENCE_LOSS)
+    reference = table.losses.index(DPO)
     intervals = {}
     for loss, at in chosen.items():
         pairs = [(table.value((loss, at), draw), table.value((reference, chosen[reference]), draw)) for draw in draws]
@@ -179,7 +178,7 @@ def _freeze(table: Table, screened: Mapping[int, Interval], ranked: Mapping[int,
     """DPO at each setting between which its tuning chose, the others at the chosen one."""
     known = {loss: interval for loss, interval in screened.items() if table.losses[loss] in LIBRARY}
     proposed = {loss: interval for loss, interval in screened.items() if loss not in known}
-    reference = table.losses.index(REFERENCE_LOSS)
+    reference = table.losses.index(DPO)
     known.pop(reference, None)
     others = [*pick_best(proposed, FINALISTS), *pick_best(known, 1)]
     return [*((loss, ranked[loss][0]) for loss in others), *((reference, at) for at in ranked[reference])]

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from benchmarks.bank import Bench, NotMeasured, tune
 from benchmarks.bank_file import Bank, Cell, NotInBank, Tuned, read_bank
-from benchmarks.bank_plan import CONFIRM, PROPOSED, has_winner
+from benchmarks.bank_plan import CONFIRM, DPO, PROPOSED, has_winner
 from benchmarks.kept import Kept
 from benchmarks.planted import PLANTED
 from discovery_service.domain.confirming import compare_with_all
 from discovery_service.domain.differences import Occasion, find_differences, find_whole
-from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
 
 Gain = dict[str, float]
@@ -40,7 +39,7 @@ def find_gains(arenas: Iterable[str], kept: Path, *, measures: bool) -> dict[tup
 
 def _find_in_bank(bank: Bank, arena: str, loss: str) -> Gain | None:
     try:
-        tuned = (bank.get_tuned(arena, each) for each in (loss, REFERENCE_LOSS))
+        tuned = (bank.get_tuned(arena, each) for each in (loss, DPO))
         return find_gain(arena, loss, lambda cell: bank.get(cell).j, *tuned)
     except NotInBank:
         return None
@@ -48,7 +47,7 @@ def _find_in_bank(bank: Bank, arena: str, loss: str) -> Gain | None:
 
 def _find_measured(bench: Bench, arena: str) -> Gain | None:
     try:
-        return find_gain(arena, PLANTED, bench.get, *(tune(bench, arena, each) for each in (PLANTED, REFERENCE_LOSS)))
+        return find_gain(arena, PLANTED, bench.get, *(tune(bench, arena, each) for each in (PLANTED, DPO)))
     except NotMeasured:
         return None
 
@@ -64,7 +63,7 @@ def find_gain(
         )
 
     own = None if tuned.chosen is None else measure(loss, tuned.chosen)
-    others = find_whole({setting: measure(REFERENCE_LOSS, setting) for setting in reference.finalists})
+    others = find_whole({setting: measure(DPO, setting) for setting in reference.finalists})
     if own is None or others is None:
         return None
     match = compare_with_all({setting: find_differences(own, each) for setting, each in others.items()}, 1)

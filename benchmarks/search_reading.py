@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from benchmarks.bank_plan import DPO
 from benchmarks.slot_time import SlotTime, Span, find_slot_time
 from discovery_service.db.tables import (
     Campaign,
@@ -22,7 +23,6 @@ from discovery_service.db.tables import (
 )
 from discovery_service.domain.authors import Author
 from discovery_service.domain.freezing import Role
-from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.states import CandidateStatus, EvaluationStatus, Purpose
 from discovery_service.losses.refusals import RefusalCode
 
@@ -96,9 +96,9 @@ def _read_pick(session: Session, best: dict[str, Any] | None) -> dict[str, Any] 
     candidate, proposal, number, standing = session.execute(query).one()
     found = {name: best[name] for name in ("name", "difference", "lower", "upper", "verdict")}
     against = standing.figures.get("against", {})
-    other = next((name for name in against if name != REFERENCE_LOSS), None)
+    other = next((name for name in against if name != DPO), None)
     return found | {
-        "level": against[REFERENCE_LOSS]["level"],
+        "level": against[DPO]["level"],
         "round": number,
         "thought": (proposal.outcome or {}).get("thought"),
         "source": candidate.source,
@@ -116,7 +116,7 @@ def _list_finalists(session: Session, campaign_id: UUID) -> list[dict[str, Any]]
         .order_by(Candidate.name)
     )
     rows = [(name, each) for name, each in session.execute(query) if each.figures.get("role") == Role.FINALIST.value]
-    return [{"name": name, **each.figures.get("against", {}).get(REFERENCE_LOSS, {})} for name, each in rows]
+    return [{"name": name, **each.figures.get("against", {}).get(DPO, {})} for name, each in rows]
 
 
 def _count_proposals(session: Session, campaign_id: UUID) -> dict[str, Any]:

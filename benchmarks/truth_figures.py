@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from benchmarks.bank_file import Bank
-from benchmarks.bank_plan import CONFIRM, CONTROLS, LIBRARY, LIBRARY_DRAWS, MAIN, WITH_WINNER
+from benchmarks.bank_plan import CONFIRM, CONTROLS, DPO, LIBRARY, LIBRARY_DRAWS, MAIN, WITH_WINNER
 from benchmarks.bank_worlds import find_library, find_values
 from benchmarks.judging import COPIES, LOSSES, Counts
 from benchmarks.redrawn import CONFIRM_DRAWS, FINALISTS, World
@@ -16,7 +16,6 @@ from benchmarks.truth_campaigns import GAINS, Drawing, add_up
 from discovery_service.domain.confirming import compare_with_all
 from discovery_service.domain.differences import find_differences
 from discovery_service.domain.intervals import LEVEL
-from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.power import find_power
 from discovery_service.domain.verdicts import Verdict
 
@@ -125,12 +124,12 @@ def compare_library(bank: Bank, arena: str) -> dict[str, Any]:
     """Each loss at its best against DPO at each of its settings, at a level for as many losses as there are."""
     places = CONFIRM[:LIBRARY_DRAWS]
     reference = {}
-    for setting in bank.get_tuned(arena, REFERENCE_LOSS).finalists:
-        values = find_values(bank, arena, REFERENCE_LOSS, setting, places)
+    for setting in bank.get_tuned(arena, DPO).finalists:
+        values = find_values(bank, arena, DPO, setting, places)
         if values is None:
             raise ValueError(f"DPO failed in {arena}, with which everything is compared, at {setting.document()}.")
         reference[setting] = values
-    found = {loss: find_library(bank, arena, loss) for loss in LIBRARY if loss != REFERENCE_LOSS}
+    found = {loss: find_library(bank, arena, loss) for loss in LIBRARY if loss != DPO}
     losses = {}
     for loss, own in found.items():
         if own is not None:

@@ -15,7 +15,7 @@ from discovery_service.cli.exits import ExitCode
 from discovery_service.cli.hyperparameters import Given, read_given
 from discovery_service.cli.output import AsJson, print_json, print_line, print_table, printable, say
 from discovery_service.domain.families import Family
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from workers import arena_cli, replay_cli
 from workers.kinds import WorkerKind
 
@@ -153,7 +153,10 @@ def compare(
     ],
     *,
     arena: Annotated[str, typer.Option(help="As `discovery arena list` shows it, or the file of one of your own.")],
-    against: Annotated[str, typer.Option(metavar="NAME|FILE", help="What they are compared with.")] = REFERENCE_LOSS,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="What they are compared with; else their family's reference."),
+    ] = None,
     confirm: Annotated[
         int | None,
         typer.Option(
@@ -184,7 +187,7 @@ def compare(
         check_plot(plot)
     document = find_document(arena)
     place = find_place(document, find_base_policies(document, None), confirm, seed)
-    answer = run(sources, against, place, say, values=read_given(given))
+    answer = run(sources, against or REFERENCE_LOSSES[document["family"]], place, say, values=read_given(given))
     if as_json:
         print_json(answer)
     else:

@@ -50,7 +50,10 @@ TAGS = [
         "description": "A loss: its source, what the gate found, its relatives, how it stands.",
     },
     {"name": "evaluations", "description": "One training of a loss, what was measured, or why it was not."},
-    {"name": "leaderboard", "description": "How losses stand to DPO, and what is confirmed."},
+    {
+        "name": "leaderboard",
+        "description": "How losses stand to their family's reference, and what is confirmed.",
+    },
     {"name": "events", "description": "What happened to a campaign, in order, never skipping one."},
     {"name": "workers", "description": "The fleet: who takes which work, on which devices."},
     {"name": "keys", "description": "API keys and their scopes."},

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from discovery_service.api.schemas.leaderboard import LeaderboardRow, MeanRead, ScoreRead, read_row
 from discovery_service.db.leaderboard import Asked, BoardRow, Part, Place, iterate_board, read_board
 from discovery_service.domain.campaign import MAX_COUNT
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.engine.boards import list_board_against
 from discovery_service.errors import Unprocessable
 
@@ -32,29 +32,33 @@ _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True)
 class Board:
-    """What was asked for, against DPO or against another loss of one campaign's library."""
+    """What was asked for, against each family's reference or against another loss of one campaign's library."""
 
     unit: Session
     asked: Asked
-    against: str = REFERENCE_LOSS
+    against: str | None = None
 
     def read_page(self, after: str | None, limit: int) -> tuple[list[LeaderboardRow], str | None]:
         """With the `after` of the next page, where there is one."""
         behind = None if after is None else _read_place(after)
-        if self.against == REFERENCE_LOSS:
+        if self.against is None:
             found = read_board(self.unit, self.asked, after=behind, limit=limit + 1)
         else:
             start = 0 if behind is None else behind.position
             found = list_board_against(self.unit, self.asked, self.against)[start : start + limit + 1]
-        rows = [read_row(each, self.against) for each in found[:limit]]
+        rows = [self._read_row(each) for each in found[:limit]]
         return rows, _write_place(found[limit - 1].place) if len(found) > limit else None
 
     def list_rows(self) -> Iterator[LeaderboardRow]:
-        if self.against == REFERENCE_LOSS:
+        if self.against is None:
             found: Iterable[BoardRow] = iterate_board(self.unit, self.asked)
         else:
             found = list_board_against(self.unit, self.asked, self.against)
-        return (read_row(each, self.against) for each in found)
+        return map(self._read_row, found)
+
+    def _read_row(self, row: BoardRow) -> LeaderboardRow:
+        families = {each.id: each.family for each in self.asked.arenas}
+        return read_row(row, self.against or REFERENCE_LOSSES[families[row.place.arena_id]])
 
 
 def _write_place(place: Place) -> str:
@@ -82,7 +86,7 @@ def answer_csv(board: Board) -> Response:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(_list_columns())
-    writer.writerows([*_list_cells(row), board.against] for row in board.list_rows())
+    writer.writerows(_list_cells(row) for row in board.list_rows())
     disposition = 'attachment; filename="leaderboard.csv"'
     return Response(text.getvalue(), media_type=CSV, headers={"Content-Disposition": disposition})
 
@@ -103,7 +107,7 @@ def _list_cells(row: LeaderboardRow) -> list[object]:
         *(row.arena, row.arena_sha256, row.campaign, row.round, row.slot),
         *(cell for score in (row.confirm, row.screen) for cell in _list_score(score)),
         *(row.cost.evaluations, row.cost.device_seconds, row.cost.tokens, row.cost.cost_usd),
-        *(row.campaign_id, row.candidate_id),
+        *(row.campaign_id, row.candidate_id, row.against),
     ]
     return [f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell for cell in cells]
 

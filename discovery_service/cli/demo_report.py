@@ -86,7 +86,10 @@ def print_findings(found: Findings) -> None:
         typer.echo("\nHeld out: tuned anew there, and never searched in.")
         print_confirmed(board)
     typer.echo("\nWho found what, without the library")
-    print_table(("by", "accepted", "finalists", "better than dpo", "its highest bound"), _list_authors(found))
+    print_table(
+        ("by", "accepted", "finalists", f"better than {found.search.against}", "its highest bound"),
+        _list_authors(found),
+    )
     refused = found.campaign.spend.candidates.spent - sum(row.author != "library" for row in found.search.rows)
     if refused > 0:
         typer.echo(f"{refused:.0f} of {found.campaign.spend.candidates.spent:.0f} proposals came to nothing.")
@@ -131,7 +134,8 @@ def tell_verdict(found: Findings) -> list[str]:
     said = [f"The campaign is {campaign.status}. {campaign.status_reason or ''}".strip()]
     if not found.has_found:
         said.append(
-            "Nothing better than the baselines was found: no proposed loss is confirmed to be better than a tuned dpo."
+            "Nothing better than the baselines was found: no proposed loss is confirmed to be better than a tuned"
+            f" {found.search.against}."
         )
     said += [
         f"{row.name} ({row.author}) is {met.verdict} {met.name}, the best known loss of the screen:"

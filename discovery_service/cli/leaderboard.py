@@ -13,7 +13,7 @@ from discovery_service.cli.output import AsJson, as_plain, print_json, print_tab
 from discovery_service.client import Against, Cost, Leaderboard, LeaderboardRow, Score
 from discovery_service.client.resources import BOARD_PAGE_SIZE
 from discovery_service.domain.described_arenas import pinned_name
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import find_reference
 from discovery_service.errors import UsageError
 
 Scores = Sequence[tuple[LeaderboardRow, Score]]
@@ -33,7 +33,8 @@ def leaderboard(
         Literal["screen", "confirm"] | None, typer.Option(help="Only what stands there, ranked by it.")
     ] = None,
     against: Annotated[
-        str | None, typer.Option(metavar="LOSS", help="Another loss of the campaign's library instead of DPO.")
+        str | None,
+        typer.Option(metavar="LOSS", help="Another loss of the campaign's library, not the reference."),
     ] = None,
     library: Annotated[
         bool, typer.Option("--library", help="Over all campaigns the known losses too; in one they always are.")
@@ -42,7 +43,7 @@ def leaderboard(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a table for a spreadsheet.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show losses by the lower bound of their difference to DPO; what was confirmed comes first."""
+    """Show losses by the lower bound of their difference to the reference; what was confirmed comes first."""
     if campaign_id is None and against is not None:
         raise UsageError(f"{against} is of one campaign's library: name the campaign.")
     with connect() as client:
@@ -80,7 +81,7 @@ def _show_all(found: Iterator[LeaderboardRow], limit: int, as_json: bool) -> Non
     for (name, content), group in groupby(rows, key=lambda row: (row.arena, row.arena_sha256)):
         losses = list(group)
         called = name if versions[name] == 1 else pinned_name(name, content)
-        _print_confirmed(called, REFERENCE_LOSS, losses, with_campaign=True)
+        _print_confirmed(called, losses[0].against, losses, with_campaign=True)
         _print_screened(losses, with_campaign=True)
         typer.echo("")
     if next(found, None) is not None:
@@ -136,7 +137,7 @@ def _print_confirmed(arena: str, against: str, rows: Sequence[LeaderboardRow], *
     others = _list_others(confirmed)
     if others:
         beside = f"less {', '.join(others)} are not joint with those less {against}"
-        typer.echo(printable(f"Intervals {beside}; finds count by those less {REFERENCE_LOSS}."))
+        typer.echo(printable(f"Intervals {beside}; finds count by those less {find_reference([against, *others])}."))
 
 
 def _print_head(arena: str, against: str) -> None:

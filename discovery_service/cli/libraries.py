@@ -5,7 +5,7 @@ from typing import Any
 
 from discovery_service.domain.calibration import is_without_spread
 from discovery_service.domain.intervals import LEVEL
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import find_reference
 from discovery_service.domain.power import find_detectable
 
 Library = Mapping[str, Any]
@@ -18,7 +18,8 @@ def tabulate_library(library: Library) -> tuple[tuple[str, ...], list[tuple[obje
     losses = sorted(library["losses"].items(), key=lambda each: -each[1]["value"]["mean"] if each[1]["value"] else 0.0)
     losses.sort(key=lambda each: each[1]["value"] is None)
     levels = [f"{100 * each:.4g} %" for each in (LEVEL, library["level"])]
-    columns = f"value, {levels[0]}", f"less {REFERENCE_LOSS}'s, {levels[1]}", "sd of that"
+    reference = find_reference(library["losses"])
+    columns = f"value, {levels[0]}", f"less {reference}'s, {levels[1]}", "sd of that"
     return ("loss", "beta", "learning rate", "steps", *columns), [
         _tabulate(name, loss, library["draws"]) for name, loss in losses
     ]
@@ -43,9 +44,9 @@ def _tell(interval: Mapping[str, Any], *, signed: bool = False) -> str:
 
 def tell_library(library: Library) -> Iterator[str]:
     """What it means for whoever compares losses in this arena."""
-    detectable, spread = library["detectable"], library["spread"]
+    detectable, spread, reference = library["detectable"], library["spread"], find_reference(library["losses"])
     yield (
-        f"Three in four tuned losses differ from {REFERENCE_LOSS} with a standard deviation of {library['sd']:.3f} over"
+        f"Three in four tuned losses differ from {reference} with a standard deviation of {library['sd']:.3f} over"
         " draws or less;"
         f" {detectable['draws']} draws find a difference of {detectable['difference']:.3f} with 80 % power"
         f" where it is alike under all base policies, {detectable['finalists']} finalists together."
@@ -54,15 +55,15 @@ def tell_library(library: Library) -> Iterator[str]:
     compared = sum(each["difference"] is not None for each in library["losses"].values())
     for words in ("better", "worse"):
         names = ", ".join(library[words]) or "none"
-        yield f"Of {compared} known losses {words} than {REFERENCE_LOSS}, corrected for all: {names}."
+        yield f"Of {compared} known losses {words} than {reference}, corrected for all: {names}."
     if is_without_spread(library):
-        policies, met = len(library["base_policies"]), len(library["losses"][REFERENCE_LOSS]["settings"])
+        policies, met = len(library["base_policies"]), len(library["losses"][reference]["settings"])
         seen = find_detectable(sd=library["sd"], draws=library["draws"], finalists=compared, policies=policies, met=met)
         yield (
-            f"A control: none of {compared} known losses could be told from {REFERENCE_LOSS}; a difference below"
+            f"A control: none of {compared} known losses could be told from {reference}; a difference below"
             f" {seen:.3f} may have been missed."
         )
-    yield from map(_tell_steps, library["steps"])
+    yield from (_tell_steps(steps, reference) for steps in library["steps"])
 
 
 def tell_agreement(agreement: Mapping[str, Any]) -> str:
@@ -77,12 +78,12 @@ def tell_agreement(agreement: Mapping[str, Any]) -> str:
     )
 
 
-def _tell_steps(steps: Mapping[str, Any]) -> str:
+def _tell_steps(steps: Mapping[str, Any], reference: str) -> str:
     if steps["difference"] is None:
-        return f"With {steps['steps']} steps {REFERENCE_LOSS} failed."
+        return f"With {steps['steps']} steps {reference} failed."
     beside = {
         None: "; nobody knows whether that is within the noise",
         True: ": no gain beyond the noise",
         False: ": a gain beyond the noise",
     }[steps["gains_less_than_noise"]]
-    return f"With {steps['steps']} steps {REFERENCE_LOSS} changes by {_tell(steps['difference'], signed=True)}{beside}."
+    return f"With {steps['steps']} steps {reference} changes by {_tell(steps['difference'], signed=True)}{beside}."

@@ -60,7 +60,7 @@ def print_event(event: Event) -> None:
 
 def print_standings(found: Standings) -> None:
     """The screen has no verdict: what it shows may be luck."""
-    columns = ("name", "author", "arena", "setting", "draws", "difference to dpo")
+    columns = ("name", "author", "arena", "setting", "draws", f"difference to {found.against}")
     typer.echo(f"Screened: {len(found.screen)}")
     print_table((*columns, "95 % interval"), map(_standing, found.screen))
     for freeze in found.freezes:

@@ -47,8 +47,8 @@ def print_candidate(found: CandidateDetail, curve: CandidateCurve) -> None:
     if found.neighbours:
         typer.echo("\nNearest when it was judged:")
         print_table(("name", "cosine", "at", ""), map(_write_neighbour, found.neighbours))
-    _print_standings("screen", found.screen)
-    _print_standings("confirm", found.confirm)
+    _print_standings("screen", found.screen, curve.against)
+    _print_standings("confirm", found.confirm, curve.against)
 
 
 def _list_fields(found: CandidateDetail) -> list[tuple[str, object]]:
@@ -84,7 +84,7 @@ def _write_neighbour(each: CandidateNeighbour) -> tuple[object, ...]:
 
 
 def print_curve(own: CurvePoints, curve: CandidateCurve) -> None:
-    """Loss and slope, each beside DPO's on one scale."""
+    """Loss and slope, each beside the reference's on one scale."""
     other = None if curve.name == curve.against else curve.reference
     rows = [
         row
@@ -122,20 +122,20 @@ def draw_blocks(samples: Iterable[float | None], low: float, high: float) -> str
     ).rstrip()
 
 
-def _print_standings(stage: str, standings: Sequence[CandidateStanding]) -> None:
+def _print_standings(stage: str, standings: Sequence[CandidateStanding], against: str) -> None:
     if not standings:
         return
     typer.echo(f"\n{_STAGES[stage]}:")
-    columns = ("arena", "less dpo", "verdict", "against others", "setting", "draws", "attained", "reward", "KL")
-    print_table(columns, map(_write_standing, standings))
+    columns = ("arena", f"less {against}", "verdict", "against others", "setting", "draws", "attained", "reward", "KL")
+    print_table(columns, (_write_standing(each, against) for each in standings))
 
 
-def _write_standing(each: CandidateStanding) -> tuple[object, ...]:
+def _write_standing(each: CandidateStanding, against: str) -> tuple[object, ...]:
     where = each.arena if each.is_search else f"{each.arena}, held out"
     return (
         f"{where}, extension {each.extension}" if each.extension else where,
         tell_interval(each.difference, each.lower, each.upper),
-        each.verdict and f"{each.verdict} dpo",
+        each.verdict and f"{each.verdict} {against}",
         "; ".join(map(tell_against, each.against)),
         tell_setting(each.setting),
         f"{each.draws} over {len(each.base_policies)}{f', {each.failed} failed' if each.failed else ''}",

@@ -81,7 +81,7 @@ def _describe(loss: Relative) -> "Text":
     told = [f"{loss.author}, round {loss.round}, slot {loss.slot}"]
     told += [] if loss.status == "accepted" else [loss.status]
     told += [f"screened {screened}"] if screened else []
-    told += [f"confirmed {confirmed}: {confirm.verdict} dpo"] if confirm and confirmed else []
+    told += [f"confirmed {confirmed}: {confirm.verdict} the reference"] if confirm and confirmed else []
     text = Text(printable(loss.name), style="bold")
     return text.append(printable(f" ({'; '.join(told)})"), style="not bold")
 

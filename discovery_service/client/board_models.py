@@ -68,6 +68,8 @@ class LeaderboardRow(Model):
     model: str | None
     known_as: list[str]
     """The known losses that it behaves like."""
+    against: str
+    """Whose difference to it is shown."""
     verdict: str
     """In words."""
     is_stopped: bool = False

@@ -101,12 +101,13 @@ class Best(Model):
     name: str
     author: str
     difference: float
-    """To DPO, in the search arena."""
+    """To the reference of its family, in the search arena."""
     lower: float
     upper: float
     stage: str
     """screen, which confirms nothing, or confirm."""
     verdict: str | None
+    against: str
 
 
 class Account(Model):
@@ -385,6 +386,8 @@ class Freeze(Model):
 
 
 class Standings(Model):
+    against: str
+    """The reference of its family, that all are compared with."""
     screen: list[Standing]
     """The highest lower bound first, arena by arena."""
     confirm: list[Standing]

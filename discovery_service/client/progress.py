@@ -33,8 +33,8 @@ def tell_event(event: Event) -> str:
 def tell_best(best: Best) -> str:
     """With what the figure is worth: one that was chosen for being the highest of its screen is too high."""
     difference = f"{best.difference:+.3f} [{best.lower:+.3f}, {best.upper:+.3f}]"
-    said = f"confirmed: {best.verdict} dpo" if best.verdict else "screened, which confirms nothing"
-    return f"{best.name} ({best.author}): {difference} less dpo; {said}"
+    said = f"confirmed: {best.verdict} {best.against}" if best.verdict else "screened, which confirms nothing"
+    return f"{best.name} ({best.author}): {difference} less {best.against}; {said}"
 
 
 def tell_time(seconds: float) -> str:

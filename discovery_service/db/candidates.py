@@ -26,7 +26,7 @@ from discovery_service.db.tables import (
 )
 from discovery_service.domain.authors import Author
 from discovery_service.domain.halving import LIBRARY_ROUND
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import REFERENCES
 from discovery_service.domain.states import Purpose
 from discovery_service.errors import NotFound, Unprocessable
 
@@ -183,7 +183,7 @@ def find_reference(session: Session, campaign_id: UUID) -> Candidate | None:
         .join(Proposal, Proposal.id == Candidate.proposal_id)
         .join(Round, Round.id == Proposal.round_id)
         .where(Round.campaign_id == campaign_id, Round.number == LIBRARY_ROUND)
-        .where(Candidate.author == Author.LIBRARY, Candidate.name == REFERENCE_LOSS)
+        .where(Candidate.author == Author.LIBRARY, Candidate.name.in_(REFERENCES))
         .options(*(defer(getattr(Candidate, name), raiseload=True) for name in LARGE))
     )
     return session.scalars(query.limit(1)).one_or_none()

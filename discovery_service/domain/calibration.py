@@ -11,7 +11,7 @@ from discovery_service.domain.agreement import find_agreement
 from discovery_service.domain.confirming import Match, compare, compare_with_all, find_level, stratify
 from discovery_service.domain.differences import Occasion, find_differences, find_whole, pool_variance
 from discovery_service.domain.intervals import Interval
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import find_reference
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.power import find_detectable
 from discovery_service.domain.screening import Spread, find_usual_sd, fit_spread
@@ -49,21 +49,26 @@ class Tuned:
 
 
 def describe_library(library: Mapping[str, Tuned]) -> dict[str, Any]:
-    """Of losses by name, DPO among them. Incomparable where DPO failed, or fewer than two others differ from it."""
-    references = library[REFERENCE_LOSS].succeeded()
+    """Of losses by name, their family's reference among them. Incomparable where that failed, or fewer than two others
+    differ from it.
+    """
+    compared_with = find_reference(library)
+    references = library[compared_with].succeeded()
     if references is None:
-        raise Incomparable("DPO failed on some of the draws: nothing can be compared with it in this arena.")
-    chosen = library[REFERENCE_LOSS].settings[0]
+        raise Incomparable(
+            f"{compared_with} failed on some of the draws: nothing can be compared with it in this arena."
+        )
+    chosen = library[compared_with].settings[0]
     reference = references[chosen]
     whole = {name: each for name, tuned in library.items() if (each := tuned.succeeded_at_best()) is not None}
-    others = [name for name in whole if name != REFERENCE_LOSS]
+    others = [name for name in whole if name != compared_with]
     differences = {
         name: {at: find_differences(whole[name], each) for at, each in references.items()} for name in others
     }
     compared = {name: compare_with_all(each, len(others)) for name, each in differences.items()}
     variances = [pool_variance(each[chosen]) for each in differences.values()]
     if sum(each.value > 0 for each in variances) < 2:
-        raise Incomparable("fewer than two losses that were measured on all draws differ from DPO in it.")
+        raise Incomparable(f"fewer than two losses that were measured on all draws differ from {compared_with} in it.")
     policies = sorted({at.base_policy for at in reference})
     spread, sd = fit_spread(variances), find_usual_sd(variances)
     return {

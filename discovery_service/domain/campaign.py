@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from discovery_service.domain.arenas import ARENAS, ArenaSize, arena_names, find_arena
 from discovery_service.domain.families import Family
-from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
+from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSSES
 
 MAX_COUNT = 1_000_000_000
 """Above any budget that a person means, below what the database's integers hold."""
@@ -243,6 +243,11 @@ class CampaignSpec(Strict):
     guidance: Guidance = ""
     """Free text that goes into every prompt."""
 
+    @property
+    def reference(self) -> str:
+        """The known loss that everything is compared with."""
+        return REFERENCE_LOSSES[self.family]
+
     @field_validator("proposers")
     @classmethod
     def one_of_a_kind(cls, value: list[Proposer]) -> list[Proposer]:
@@ -277,8 +282,10 @@ class CampaignSpec(Strict):
                 "names no loss of the family {family}: {unknown}; there are {allowed}",
                 {"family": family.value, "unknown": ", ".join(unknown), "allowed": ", ".join(allowed) or "none"},
             )
-        if family is Family.PAIRWISE and REFERENCE_LOSS not in value:
-            raise PydanticCustomError("no_reference", "must hold dpo, which everything is compared with")
+        if (reference := REFERENCE_LOSSES[family]) not in value:
+            raise PydanticCustomError(
+                "no_reference", "must hold {reference}, which everything is compared with", {"reference": reference}
+            )
         return value
 
 

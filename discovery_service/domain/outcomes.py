@@ -4,33 +4,32 @@ from collections.abc import Sequence
 from enum import Enum
 
 from discovery_service.domain.intervals import Interval
-from discovery_service.domain.known_losses import REFERENCE_LOSS
 
 NO_DISCOVERY = "No confirmed discovery"
-
-
-WITHOUT_NUMBER = f"as a training of theirs or of {REFERENCE_LOSS}'s ended without a number"
 
 
 def tell_discoveries(
     found: Sequence[tuple[str, Interval]],
     *,
+    reference: str,
     arena: str,
     looked_at: int,
     unjudged: Sequence[str] = (),
-    why: str = WITHOUT_NUMBER,
+    why: str | None = None,
 ) -> str:
-    """Of a campaign that was confirmed; `found` are the finalists that are better than DPO in the search arena.
+    """Of a campaign that was confirmed; `found` are the finalists that are better than the reference in the search
+    arena.
 
-    `unjudged` are those without a verdict: a training of theirs, or of DPO's, failed or was given up, unless `why` says
-    otherwise.
+    `unjudged` are those without a verdict: a training of theirs, or of the reference's, failed or was given up, unless
+    `why` says otherwise.
     """
+    why = why or f"as a training of theirs or of {reference}'s ended without a number"
     whence = f"of {looked_at} candidates that were looked at"
     without = f" Without a verdict, {why}: {', '.join(unjudged)}." if unjudged else ""
     if not found:
-        return f"{NO_DISCOVERY}: {whence}, none was confirmed to be better than {REFERENCE_LOSS} in {arena}.{without}"
+        return f"{NO_DISCOVERY}: {whence}, none was confirmed to be better than {reference} in {arena}.{without}"
     told = ", ".join(f"{name} by {_tell(interval)}" for name, interval in found)
-    return f"Confirmed: {whence}, better than {REFERENCE_LOSS} in {arena} is {told}.{without}"
+    return f"Confirmed: {whence}, better than {reference} in {arena} is {told}.{without}"
 
 
 class Lack(Enum):
@@ -42,13 +41,13 @@ class Lack(Enum):
     SCREENED = "screened"
 
 
-def tell_no_finalist(lack: Lack, *, arena: str, looked_at: int) -> str:
+def tell_no_finalist(lack: Lack, *, reference: str, arena: str, looked_at: int) -> str:
     whence = f"of {looked_at} candidates that were looked at in {arena}"
     match lack:
         case Lack.REFERENCE:
-            why = f"{REFERENCE_LOSS} is not among the accepted losses, so nothing could be compared in {arena}"
+            why = f"{reference} is not among the accepted losses, so nothing could be compared in {arena}"
         case Lack.REFERENCE_MEASURED:
-            why = f"{REFERENCE_LOSS} did not come through tuning and screen in {arena}, so nothing could be compared"
+            why = f"{reference} did not come through tuning and screen in {arena}, so nothing could be compared"
         case Lack.UNKNOWN:
             why = f"{whence}, all that came through tuning and screen are known losses or twins of one"
         case Lack.SCREENED:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from discovery_service.db.tables import Arena, Candidate, Evaluation, Finalist, Freeze, Proposal, Seal
 from discovery_service.domain.differences import Occasion
 from discovery_service.domain.freezing import ConfirmationPlan, Role, list_confirm_draws
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import REFERENCES
 from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.stages import Wanted
 from discovery_service.domain.standings import (
@@ -85,7 +85,7 @@ def read_confirmation(session: Session, freeze: Freeze) -> Confirmation:
         .join(Candidate, Candidate.id == Finalist.candidate_id)
         .join(Proposal, Proposal.id == Candidate.proposal_id)
         .where(Finalist.freeze_id == freeze.id)
-        .order_by(Candidate.name != REFERENCE_LOSS, Candidate.name, Candidate.id, Finalist.rank)
+        .order_by(Candidate.name.not_in(REFERENCES), Candidate.name, Candidate.id, Finalist.rank)
     )
     losses = []
     for candidate_id, group in groupby(session.execute(query), key=lambda row: row.Finalist.candidate_id):

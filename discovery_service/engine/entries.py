@@ -14,7 +14,7 @@ from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.differences import Occasion
 from discovery_service.domain.halving import LIBRARY_ROUND
-from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
+from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCES
 from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.published import add_attained
 from discovery_service.domain.stages import Course, Wanted, follow_course, list_missing
@@ -108,7 +108,7 @@ class Entry:
 
     @property
     def is_reference(self) -> bool:
-        return self.author is Author.LIBRARY and self.name == REFERENCE_LOSS
+        return self.author is Author.LIBRARY and self.name in REFERENCES
 
     @cached_property
     def course(self) -> Course:

@@ -29,7 +29,7 @@ from discovery_service.domain.authors import Author
 from discovery_service.domain.families import Family
 from discovery_service.domain.intervals import LEVEL, Interval
 from discovery_service.domain.isolation import Level
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import REFERENCE_LOSSES, REFERENCES
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.states import CandidateStatus, EvaluationStatus, Purpose
 from discovery_service.domain.user_arenas import counted_metric
@@ -68,12 +68,13 @@ def get_best(session: Session, campaign_id: UUID, *, is_unconfirmed_taken: bool)
     best = find_best(session, campaign_id)
     if best is not None and (is_discovery(best.row.confirm) or is_unconfirmed_taken):
         return get_exportable(session, best.row.candidate.id)
-    told = "No loss of this campaign is confirmed to be better than dpo in the arena of its search."
+    reference = REFERENCE_LOSSES[get_campaign(session, campaign_id).spec["family"]]
+    told = f"No loss of this campaign is confirmed to be better than {reference} in the arena of its search."
     if best is None:
         raise NoConfirmedDiscovery(f"{told} Nothing new that was proposed has come through its screen.", standing=None)
     what = "finalist" if best.is_finalist else "screened loss"
     verdict = best.row.confirm and best.row.confirm.verdict
-    shown = f", which is {verdict} {REFERENCE_LOSS}" if verdict else ""
+    shown = f", which is {verdict} {reference}" if verdict else ""
     raise NoConfirmedDiscovery(
         f"{told} The best {what} is {best.row.candidate.name}{shown}; with `unconfirmed` (`discovery export"
         " --unconfirmed`) it leaves as what it is.",
@@ -218,7 +219,7 @@ def _read_evaluated(session: Session, standing: Standing, arena: Arena, search_i
         setting=Setting(**standing.setting),
         draws=standing.draws,
         base_policies=tuple(sorted(policies)),
-        met=tuple(_list_met(standing, figures)),
+        met=tuple(_list_met(standing, figures, REFERENCE_LOSSES[arena.family])),
         means=means,
         failed=len(figures.get("failed", ())),
         arena_sha256=arena.content_sha256,
@@ -238,14 +239,14 @@ def _read_tuned(session: Session, candidate: Candidate, search: Arena) -> Tuned 
     return Tuned(search.name, trainings, draws, stopped) if trainings else None
 
 
-def _list_met(standing: Standing, figures: Mapping[str, Any]) -> Iterator[Met]:
+def _list_met(standing: Standing, figures: Mapping[str, Any], reference: str) -> Iterator[Met]:
     if standing.stage == Purpose.CONFIRM:
-        for name, each in sorted(figures.get("against", {}).items(), key=lambda pair: pair[0] != REFERENCE_LOSS):
+        for name, each in sorted(figures.get("against", {}).items(), key=lambda pair: pair[0] not in REFERENCES):
             difference = Interval(each["difference"], each["lower"], each["upper"], each["draws"])
             yield Met(name, difference, each["level"], each["verdict"], _list_not_better(each))
     elif standing.difference is not None:
         difference = Interval(standing.difference, standing.lower, standing.upper, standing.draws)
-        yield Met(REFERENCE_LOSS, difference, LEVEL)
+        yield Met(reference, difference, LEVEL)
 
 
 def _list_not_better(met: Mapping[str, Any]) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from discovery_service.db.tables import Campaign, CampaignProgress, Round
 from discovery_service.domain.budget import is_wider
 from discovery_service.domain.campaign import Budgets, CampaignSpec
 from discovery_service.domain.halving import LIBRARY_ROUND
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.states import CampaignStatus
 from discovery_service.engine.arenas import get_arena_of
 from discovery_service.engine.by_hand import Sent, put
@@ -51,10 +52,11 @@ def extend_campaign(
         why = f"raises no limit, so that nothing more could be proposed; the limits are {limits}"
         raise UnusableFields({"body.budgets": why})
     if not _can_compare(session, campaign):
+        reference = REFERENCE_LOSSES[campaign.spec["family"]]
         raise Conflict(
-            "DPO, with which everything is compared, was not measured before this campaign's search ended, so that"
-            " nothing that is still proposed could have a difference. Create a campaign with the same spec and more"
-            " budget: what was measured is taken over."
+            f"{reference}, with which everything is compared, was not measured before this campaign's search ended, so"
+            " that nothing that is still proposed could have a difference. Create a campaign with the same spec and"
+            " more budget: what was measured is taken over."
         )
     campaign.spec = {**campaign.spec, "budgets": after}
     campaign.extension += 1

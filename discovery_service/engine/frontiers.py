@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from discovery_service.db.candidates import find_reference
 from discovery_service.db.queries import is_arena
 from discovery_service.db.standings import read_standings
-from discovery_service.db.tables import Arena, Candidate, Evaluation, Measurement, Standing
+from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Measurement, Standing
 from discovery_service.domain.frontier import find_frontier
 from discovery_service.domain.intervals import Interval, find_interval
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.stages import SEARCH_POLICY
 from discovery_service.domain.states import EvaluationStatus, Purpose
@@ -61,6 +62,8 @@ class Frontier:
     loss: Trace
     reference: Trace | None
     """None where the loss is the reference itself, or the campaign has none."""
+    against: str
+    """What the reference is called."""
 
 
 def read_frontier(session: Session, candidate: Candidate, arena: str) -> Frontier:
@@ -76,7 +79,8 @@ def read_frontier(session: Session, candidate: Candidate, arena: str) -> Frontie
     metrics = {name for each in every for name in each.means}
     earned = next((name for name in EARNED if name in metrics), EARNED[0])
     own, *others = [_make_trace(each, points[each.id], earned) for each in losses]
-    return Frontier(arena.partition("@")[0], earned, own, others[0] if others else None)
+    against = REFERENCE_LOSSES[session.get_one(Campaign, candidate.campaign_id).spec["family"]]
+    return Frontier(arena.partition("@")[0], earned, own, others[0] if others else None, against)
 
 
 def _make_trace(candidate: Candidate, points: Mapping[str, Sequence[Point]], earned: str) -> Trace:

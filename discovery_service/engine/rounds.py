@@ -16,6 +16,7 @@ from discovery_service.domain.authors import Author
 from discovery_service.domain.budget import Bound, Spend, count_slots, find_bounds
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.halving import LIBRARY_ROUND
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.orders import Order
 from discovery_service.domain.states import CandidateStatus, ProposalStatus, Purpose, RoundStatus
 from discovery_service.domain.stopping import find_stop
@@ -123,7 +124,9 @@ def close_rounds(session: Session, campaign_id: UUID, field: Field) -> None:
     for each in closing:
         set_status(session, each, RoundStatus.CLOSED)
         if each.number == LIBRARY_ROUND and not field.has_reference:
-            end_search(session, campaign_id, "DPO, with which everything is compared, did not come through the screen.")
+            reference = REFERENCE_LOSSES[field.arena.family]
+            told = f"{reference}, with which everything is compared, did not come through the screen."
+            end_search(session, campaign_id, told)
     if closing:
         _write_progress(session, campaign_id, field.arena.id)
 

@@ -28,7 +28,6 @@ from discovery_service.domain.budget import Spend, find_bounds
 from discovery_service.domain.campaign import Budgets, CampaignSpec
 from discovery_service.domain.freezing import ConfirmationPlan, SdSource, plan_confirmation
 from discovery_service.domain.halving import LIBRARY_ROUND
-from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.states import EvaluationStatus, ExchangeStatus, Purpose, RoundStatus
 from discovery_service.domain.token_costs import Spent
 from discovery_service.domain.tuning_plans import find_plan
@@ -236,13 +235,13 @@ def keep_for(spec: CampaignSpec, arena: Arena, shipped: Shipped, *, fewest: bool
 
 
 def _count_tuned(spec: CampaignSpec, shipped: Collection[str]) -> int:
-    """In a held-out arena: the finalists, DPO and the best other loss of the library, which may be any of them."""
-    others = {each.name for each in list_library(spec)} - {REFERENCE_LOSS}
-    return spec.confirmation.finalists + (REFERENCE_LOSS not in shipped) + (not others <= set(shipped))
+    """In a held-out arena: finalists, the reference, and the best other loss of the library, which may be any."""
+    others = {each.name for each in list_library(spec)} - {spec.reference}
+    return spec.confirmation.finalists + (spec.reference not in shipped) + (not others <= set(shipped))
 
 
 def _count_confirming(spec: CampaignSpec, arena: Arena, *, fewest: bool = False) -> int:
-    """Finalists, the best other loss of the library, and DPO at each setting between which its tuning chooses."""
+    """Finalists, the best other loss of the library, and the reference at each setting that its tuning chooses from."""
     draws = plan_end(spec, arena, fewest=fewest).draws
     return (spec.confirmation.finalists + 1 + find_plan(arena.spec).finalists) * draws
 

@@ -11,7 +11,6 @@ from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.intervals import Interval
-from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.user_arenas import counted_metric
 from discovery_service.engine.library import list_library
@@ -31,7 +30,7 @@ def stand_in(spec: CampaignSpec, arena: Arena) -> Archive:
             described[known.name].graph,
             described[known.name].passport,
             described[known.name].formula,
-            screened=_screen(spec, arena.spec, -0.1234 - slot / 1000, is_reference=known.name == REFERENCE_LOSS),
+            screened=_screen(spec, arena.spec, -0.1234 - slot / 1000, is_reference=known.name == spec.reference),
         )
         for slot, known in enumerate(list_library(spec))
     ]

@@ -15,7 +15,8 @@ from discovery_service.domain.authors import Author
 from discovery_service.domain.budget import Bound, tell_reached
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.freezing import Role, TooFewDraws, pick_best
-from discovery_service.domain.outcomes import WITHOUT_NUMBER, Lack, tell_discoveries, tell_no_finalist, tell_too_few
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
+from discovery_service.domain.outcomes import Lack, tell_discoveries, tell_no_finalist, tell_too_few
 from discovery_service.domain.standings import Score
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose
 from discovery_service.domain.verdicts import Verdict
@@ -107,7 +108,7 @@ def _search(
     field = tune_and_screen(session, campaign.id, spec, arena)
     project_screen(session, campaign.id, field)
     if may_begin and field.reference is not None and field.reference.is_unranked:
-        # Before its round is closed, for without DPO nothing that is proposed can be compared with anything.
+        # Before its round is closed, for without the reference nothing that is proposed can be compared with anything.
         _pause_if_given_up(session, campaign, [field.reference.candidate_id])
         return None
     close_rounds(session, campaign.id, field)
@@ -126,7 +127,8 @@ def _search(
         return None
     if frozen is None:
         cut = find_cut(session, campaign.id)
-        why = f"{_tell_why_none(field)} The search was cut: {cut}" if cut else _tell_why_none(field)
+        why = _tell_why_none(field, spec)
+        why = f"{why} The search was cut: {cut}" if cut else why
         complete_campaign(session, campaign, why, None)
     return frozen
 
@@ -184,8 +186,10 @@ def complete(
     found = [(name, score.interval) for name, score in finalists if score.verdict == Verdict.BETTER and score.interval]
     unjudged = [name for name, score in finalists if score.verdict is None]
     late = "" if overrun is None else tell_reached(overrun)
-    why = WITHOUT_NUMBER if confirmation.is_settled else f"as {late} before all of it was measured"
-    reason = tell_discoveries(found, arena=arena, looked_at=confirmation.plan.looked_at, unjudged=unjudged, why=why)
+    why = None if confirmation.is_settled else f"as {late} before all of it was measured"
+    reference = REFERENCE_LOSSES[campaign.spec["family"]]
+    looked_at = confirmation.plan.looked_at
+    reason = tell_discoveries(found, reference=reference, arena=arena, looked_at=looked_at, unjudged=unjudged, why=why)
     lacking = {name: each.lack or late for name, each in apart.items() if each.lack or not each.is_settled}
     reason += "".join(f" Not confirmed in {name}: {lack}." for name, lack in lacking.items())
     complete_campaign(session, campaign, said + reason, _find_best(losses, authors, scores))
@@ -229,7 +233,7 @@ def _pause_if_given_up(session: Session, campaign: Campaign, candidate_ids: Coll
         move(session, campaign, CampaignStatus.PAUSED, why)
 
 
-def _tell_why_none(field: Field) -> str:
+def _tell_why_none(field: Field, spec: CampaignSpec) -> str:
     reference = field.reference
     scores = score_field(field)
     came_through = {key for key, score in scores.items() if score.interval is not None}
@@ -241,4 +245,4 @@ def _tell_why_none(field: Field) -> str:
         lack = Lack.UNKNOWN
     else:
         lack = Lack.SCREENED
-    return tell_no_finalist(lack, arena=field.arena.name, looked_at=field.looked_at)
+    return tell_no_finalist(lack, reference=spec.reference, arena=field.arena.name, looked_at=field.looked_at)

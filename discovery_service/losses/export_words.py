@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from discovery_service.domain.authors import Author
 from discovery_service.domain.intervals import Interval
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.verdicts import Verdict
 from discovery_service.losses.exported import Evaluated, Facts, Met, Tuned
 from discovery_service.losses.known import list_known
@@ -185,7 +186,8 @@ def _tell_untested(facts: Facts, checked: CheckedSource) -> Iterator[str]:
     if not facts.evaluated:
         yield "Neither screened nor confirmed: on no draw was it compared with another loss."
     elif facts.author is Author.LIBRARY:
-        yield "Not against DPO with a verdict: as a known loss it is what others are compared with."
+        reference = REFERENCE_LOSSES[facts.family]
+        yield f"Not against {reference} with a verdict: as a known loss it is what others are compared with."
     elif not any(each.has_verdict for each in facts.evaluated):
         yield "Not confirmed: its numbers are those by which it was chosen."
     if not any(not each.is_search_arena for each in facts.evaluated):

@@ -8,6 +8,7 @@ import yaml
 
 from discovery_service.domain.arenas import ArenaKind, Precision
 from discovery_service.domain.families import Family
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.losses.export_words import clean
 from discovery_service.losses.exported import Evaluated, Facts, Origin
 
@@ -48,10 +49,11 @@ def _tell(facts: Facts, evaluated: Evaluated | None, arena: Mapping[str, Any]) -
         told = f"The setting with which {facts.name} was {stage} in {where}: tuning there chose it."
     if arena.get("kind") == ArenaKind.HF:
         return f"{told} It holds for the operator's model and rows there, and is a start for others at best: tune anew."
+    reference = "DPO" if facts.family is Family.PAIRWISE else REFERENCE_LOSSES[facts.family]
     return (
         f"{told} {where} trains a language model of some ten thousand weights on made-up texts: this is NO"
         " recommendation for a real model, where a learning rate is usually a hundredth to a thousandth of it and beta"
-        " has another optimum. Tune both for the loss and for DPO alike, with the same number of trainings."
+        f" has another optimum. Tune both for the loss and for {reference} alike, with the same number of trainings."
     )
 
 

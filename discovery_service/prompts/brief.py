@@ -8,6 +8,7 @@ from typing import Any, Literal
 from discovery_service.domain.archive import Archive, Place
 from discovery_service.domain.campaign import StrategyName
 from discovery_service.domain.families import Family
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.requests import Request
 
 
@@ -34,6 +35,11 @@ class Brief:
     """The document of the arena in which the search happens."""
     screen_draws: int
     guidance: str = ""
+
+    @property
+    def reference(self) -> str:
+        """The known loss that everything is compared with."""
+        return REFERENCE_LOSSES[self.family]
 
 
 @dataclass(frozen=True)

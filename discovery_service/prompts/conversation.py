@@ -29,7 +29,8 @@ class Conversation:
 
     @cached_property
     def table(self) -> Table:
-        return Table(only_library(self.context.archive), counted_metric(self.brief.arena), is_measured=True)
+        archive, counts = only_library(self.context.archive), counted_metric(self.brief.arena)
+        return Table(archive, counts, is_measured=True, reference=self.brief.reference)
 
     @cached_property
     def outcomes(self) -> dict[Place, Member | Refused]:
@@ -80,7 +81,7 @@ class Conversation:
         if member.screened is not None:
             shown = {name: each for name, each in member.screened.means.items() if name in self.table.figures}
             member = replace(member, screened=replace(member.screened, means=shown))
-        return tell_figures(member, self.table.counts)
+        return tell_figures(member, self.table.counts, self.table.reference)
 
 
 def only_library(archive: Archive) -> Archive:

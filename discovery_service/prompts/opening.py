@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from discovery_service.domain.arenas_in_words import tell_arena, tell_tuning
-from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.tuning_plans import find_plan
 from discovery_service.domain.user_arenas import counted_metric
 from discovery_service.prompts.brief import Brief, Message, NamedInput
@@ -27,10 +26,11 @@ def write_system(brief: Brief, words: Words) -> Message:
         tuning=tell_tuning(brief.arena),
         draws=brief.screen_draws,
         counts=counted_metric(brief.arena),
-        reference=REFERENCE_LOSS,
+        reference=brief.reference,
+        room=words.say(f"room.{brief.family}"),
     )
     parts = (
-        words.say("role", reference=REFERENCE_LOSS),
+        words.say("role", called=words.say(f"called.{brief.family}"), reference=brief.reference),
         contract,
         words.say("language"),
         judged,

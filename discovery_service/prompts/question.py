@@ -10,13 +10,12 @@ from functools import cached_property
 
 from discovery_service.domain.archive import Member, Place, Refused
 from discovery_service.domain.authors import Author
-from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.requests import Kind
 from discovery_service.domain.user_arenas import counted_metric
 from discovery_service.prompts.brief import Brief, Context, Cut, Message, Part
 from discovery_service.prompts.fitting import narrow
 from discovery_service.prompts.opening import count_first_trainings, join, write_guidance, write_system
-from discovery_service.prompts.shown import show_line, show_loss, show_name, show_place, show_training
+from discovery_service.prompts.shown import show_line, show_loss, show_name, show_place, show_training, tell_figures
 from discovery_service.prompts.table import Table, tell_metrics
 from discovery_service.prompts.templates import Words
 
@@ -34,7 +33,7 @@ class Question:
 
     @cached_property
     def table(self) -> Table:
-        return Table(self.context.archive, counted_metric(self.brief.arena), self.is_measured)
+        return Table(self.context.archive, counted_metric(self.brief.arena), self.is_measured, self.brief.reference)
 
     def _find(self, places: tuple[Place, ...]) -> tuple[Member, ...]:
         by_place = self.context.archive.by_place
@@ -92,8 +91,12 @@ class Question:
         for each in members:
             yield self.words.say(section, id=show_place(each.place), name=show_name(each.name))
             passport = self.context.passports.get(each.place, ())
-            yield show_loss(each, self.table.counts, passport, self.words, is_measured=self.is_measured)
+            figures = list(self._tell_figures(each)) if self.is_measured else []
+            yield show_loss(each, passport, figures, self.words)
             yield self._show_training(each, cuts)
+
+    def _tell_figures(self, member: Member) -> Iterator[str]:
+        return tell_figures(member, self.table.counts, self.table.reference)
 
     def _show_training(self, member: Member, cuts: Collection[Cut] = ()) -> str:
         """Nothing where nothing is known of it, or where it was cut."""
@@ -134,4 +137,4 @@ def write_archive(
     values = {"losses": losses, "legend": legend, "table": table.write(words, without)}
     if not table.is_measured:
         return words.say("unmeasured", **values)
-    return words.say("measured", **values, reference=REFERENCE_LOSS, first_trainings=count_first_trainings(brief))
+    return words.say("measured", **values, reference=brief.reference, first_trainings=count_first_trainings(brief))

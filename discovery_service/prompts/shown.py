@@ -9,7 +9,7 @@ from discovery_service.domain.diagnostics import SHOWN as TENTHS
 from discovery_service.domain.diagnostics import count_steps, list_courses, tell_training
 from discovery_service.domain.figures import show, show_interval, show_setting
 from discovery_service.domain.intervals import Interval
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import REFERENCES
 from discovery_service.domain.standings import SHOWN as METRICS
 from discovery_service.prompts.code import show_code
 from discovery_service.prompts.templates import Words
@@ -19,7 +19,7 @@ NOTHING = "-"
 
 
 def is_reference(member: Member) -> bool:
-    return member.author is Author.LIBRARY and member.name == REFERENCE_LOSS
+    return member.author is Author.LIBRARY and member.name in REFERENCES
 
 
 def show_place(place: Place) -> str:
@@ -63,21 +63,21 @@ def order_metrics(means: Mapping[str, Interval], counts: str) -> list[str]:
     return [*(name for name in known if name in means), *sorted(means.keys() - set(known))]
 
 
-def tell_figures(member: Member, counts: str) -> Iterator[str]:
+def tell_figures(member: Member, counts: str, reference: str) -> Iterator[str]:
     """What was measured of it, each with its interval, and at which setting."""
     screened = member.screened
     yield f"verdict: {tell_verdict(member)}"
     if screened is None:
         return
     if screened.difference is not None:
-        yield f"difference in {counts} to {REFERENCE_LOSS}: {show_interval(screened.difference, is_signed=True)}"
+        yield f"difference in {counts} to {reference}: {show_interval(screened.difference, is_signed=True)}"
     for name in order_metrics(screened.means, counts):
         yield f"{name}: {show_interval(screened.means[name])}"
     yield f"setting: {show_setting(screened.setting)}"
 
 
-def show_loss(member: Member, counts: str, passport: Sequence[str], words: Words, *, is_measured: bool) -> str:
-    """Its author's thought, its source, what the gate found, and what was measured of it."""
+def show_loss(member: Member, passport: Sequence[str], figures: Sequence[str], words: Words) -> str:
+    """Its author's thought, its source, what the gate found, and of what was measured these lines."""
     parts = []
     if member.thought:
         parts.append(f"Its author said: {_shorten(member.thought)}")
@@ -86,8 +86,8 @@ def show_loss(member: Member, counts: str, passport: Sequence[str], words: Words
     parts.append(show_code(member.source))
     if passport:
         parts.append("\n".join((words.say("passport"), *(f"- {sentence}" for sentence in passport))))
-    if is_measured:
-        parts.append("\n".join(tell_figures(member, counts)))
+    if figures:
+        parts.append("\n".join(figures))
     return "\n\n".join(parts)
 
 

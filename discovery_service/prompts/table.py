@@ -7,7 +7,6 @@ from functools import cached_property
 from discovery_service.domain.archive import Archive, Member, Place
 from discovery_service.domain.arenas_in_words import MEANINGS
 from discovery_service.domain.figures import show_interval, show_setting
-from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.prompts.shown import NOTHING, is_reference, show_name, show_place, tell_verdict
 from discovery_service.prompts.templates import Words
 
@@ -23,6 +22,7 @@ class Table:
     """The metric by which losses are compared."""
     is_measured: bool
     """Whether anything of what was measured is shown: order, verdicts, figures and settings."""
+    reference: str
 
     @cached_property
     def members(self) -> tuple[Member, ...]:
@@ -56,7 +56,7 @@ class Table:
     def write(self, words: Words, without: Collection[Place]) -> str:
         columns = ["id", "loss"]
         if self.is_measured:
-            columns += ["verdict", f"difference in {self.counts} to {REFERENCE_LOSS}", *self.figures, "setting"]
+            columns += ["verdict", f"difference in {self.counts} to {self.reference}", *self.figures, "setting"]
         if any(each.formula for each in self.members):
             columns.append("formula")
         rows = list(self._write_rows(words, without, "formula" in columns))

@@ -10,7 +10,7 @@ from statistics import median
 
 from discovery_service.domain.archive import Archive, Member
 from discovery_service.domain.authors import Author
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import REFERENCES
 
 _TO_SD = 1.4826
 """From the median absolute deviation to the standard deviation of a normal distribution."""
@@ -61,7 +61,7 @@ def find_lower(member: Member) -> float | None:
 
 
 def is_reference(member: Member) -> bool:
-    return member.author is Author.LIBRARY and member.name == REFERENCE_LOSS
+    return member.author is Author.LIBRARY and member.name in REFERENCES
 
 
 def _scale(values: Sequence[float]) -> list[float]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from discovery_service.api.schemas.leaderboard import LeaderboardRow, MeanRead, ScoreRead
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import REFERENCES
 from discovery_service.web.bars import Bar, draw_bars
 
 
@@ -62,10 +62,12 @@ class BoardView:
     left_out: list[LeaderboardRow]
     """Accepted, and neither confirmed nor screened here."""
     next: str | None
+    against: str
+    """The reference of its family."""
 
 
 def show_board(
-    arena: str, rows: Sequence[LeaderboardRow], *, is_search: bool, is_first: bool, following: str | None
+    arena: str, against: str, rows: Sequence[LeaderboardRow], *, is_search: bool, is_first: bool, following: str | None
 ) -> BoardView:
     return BoardView(
         arena,
@@ -75,6 +77,7 @@ def show_board(
         _list_lines([(row, row.screen) for row in rows if row.screen is not None], is_confirmed=False),
         [row for row in rows if is_search and row.screen is None and row.confirm is None],
         following,
+        against,
     )
 
 
@@ -87,7 +90,7 @@ def _list_lines(scores: Sequence[tuple[LeaderboardRow, ScoreRead]], *, is_confir
 
 
 def _tell_verdict(row: LeaderboardRow, *, is_confirmed: bool) -> str:
-    is_reference = row.author == "library" and row.name == REFERENCE_LOSS
+    is_reference = row.author == "library" and row.name in REFERENCES
     if is_confirmed or row.confirm is None or is_reference:
         return row.verdict
     return "see its confirmation"

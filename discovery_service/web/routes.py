@@ -17,6 +17,7 @@ from discovery_service.api.routes import campaigns, exports
 from discovery_service.api.schemas.campaigns import CampaignRead
 from discovery_service.api.state import ApiState
 from discovery_service.db.leaderboard import Asked, count_refused
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.engine.boards import find_board_arena
 from discovery_service.engine.exports import find_best, is_discovery
 from discovery_service.engine.keys import find_principal
@@ -61,7 +62,8 @@ def _read_board(unit: Session, read: CampaignRead, name: str, after: str | None)
     arena = find_board_arena(unit, read.id, None if is_search else name)
     asked = Asked([arena], [read.id], with_unscored=is_search)
     rows, following = Board(unit, asked).read_page(after, LOSSES_A_PAGE)
-    return show_board(arena.name, rows, is_search=is_search, is_first=after is None, following=following)
+    against = REFERENCE_LOSSES[read.spec.family]
+    return show_board(arena.name, against, rows, is_search=is_search, is_first=after is None, following=following)
 
 
 @router.get("/campaigns/{campaign_id:uuid}/module", name="best_module")

@@ -74,8 +74,12 @@ def test_the_library_tells_what_each_loss_is_and_does(url: str, token: str) -> N
     assert lrml.neighbours
 
 
-def test_a_family_without_known_losses_has_an_empty_library(api: httpx2.Client) -> None:
-    assert api.get("/v1/library", params={"family": "matching"}).json() == {"data": []}
+def test_each_family_has_a_library_of_its_own(api: httpx2.Client) -> None:
+    told = {
+        family: api.get("/v1/library", params={"family": family}).json()["data"] for family in ("outcome", "matching")
+    }
+    assert [each["name"] for each in told["outcome"]] == ["oo_rlhf", "sft_best_half", "cpo", "dr_cpo"]
+    assert {each["family"] for each in told["matching"]} == {"matching"}
     assert api.get("/v1/library", params={"family": "unknown"}).status_code == 422
 
 

@@ -59,7 +59,12 @@ def test_a_campaign_that_has_measured_nothing_has_none(api: httpx2.Client, sessi
         setting = {"beta": 1.0, "learning_rate": 0.001, "steps": 8}
         columns = {"candidate_id": candidate.id, "arena_id": arena_id, "setting": setting, "draws": 3, "figures": {}}
         session.add(Standing(campaign_id=other.id, stage="screen", **columns))
-    assert api.get(f"/v1/campaigns/{made.id}/standings").json() == {"screen": [], "confirm": [], "freezes": []}
+    assert api.get(f"/v1/campaigns/{made.id}/standings").json() == {
+        "against": "dpo",
+        "screen": [],
+        "confirm": [],
+        "freezes": [],
+    }
     assert api.get(f"/v1/campaigns/{uuid4()}/standings").status_code == 404
 
 

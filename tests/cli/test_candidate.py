@@ -132,7 +132,7 @@ def test_relatives_stand_with_their_intervals(discovery: Command, api_env: dict[
         session.add(Lineage(child_id=id_of(won, "cdpo"), parent_id=id_of(won, "ipo"), role="parent"))
     above, below = discovery("candidate", "lineage", id_of(won, "cdpo"), env=api_env).out.split("made from")
     assert "confirmed +0." in above
-    assert "]: better than dpo)" in above
+    assert "]: better than the reference)" in above
     assert "ipo (library, round 0, slot 1; screened " in below
 
 

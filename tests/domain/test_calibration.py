@@ -90,7 +90,7 @@ def test_a_loss_that_is_better_than_dpo_at_the_worse_of_its_settings_alone_is_no
         find_detectable(sd=told["sd"], draws=12, finalists=3, met=2), rel=1e-3
     )
     losses["dpo"] = Tuned((*SETTINGS, other), {SETTINGS[0]: at_worse, other: {**at_other, OCCASIONS[0]: None}})
-    with pytest.raises(Incomparable, match="DPO failed"):
+    with pytest.raises(Incomparable, match="dpo failed"):
         describe_library(losses)
 
 
@@ -114,7 +114,7 @@ def test_a_loss_that_failed_somewhere_is_told_and_not_compared() -> None:
 def test_without_dpo_nothing_can_be_said() -> None:
     failing = library()
     failing["dpo"] = at_best({**failing["dpo"].values[SETTINGS[0]], OCCASIONS[0]: None})
-    with pytest.raises(Incomparable, match="DPO failed"):
+    with pytest.raises(Incomparable, match="dpo failed"):
         describe_library(failing)
 
 

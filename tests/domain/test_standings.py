@@ -139,17 +139,17 @@ def test_the_own_spread_is_of_those_that_differ_from_dpo() -> None:
 
 def test_what_is_said_at_the_end() -> None:
     interval = Interval(0.31234, 0.2, 0.4, 12)
-    assert tell_discoveries([("a", interval), ("b", interval)], arena="terse:mini", looked_at=24) == (
+    assert tell_discoveries([("a", interval), ("b", interval)], reference="dpo", arena="terse:mini", looked_at=24) == (
         "Confirmed: of 24 candidates that were looked at, better than dpo in terse:mini is a by 0.312 [0.2, 0.4],"
         " b by 0.312 [0.2, 0.4]."
     )
-    assert tell_discoveries([], arena="terse:mini", looked_at=24) == (
+    assert tell_discoveries([], reference="dpo", arena="terse:mini", looked_at=24) == (
         "No confirmed discovery: of 24 candidates that were looked at, none was confirmed to be better than dpo in"
         " terse:mini."
     )
-    told = tell_discoveries([], arena="terse:mini", looked_at=2, unjudged=["a", "b"])
+    told = tell_discoveries([], reference="dpo", arena="terse:mini", looked_at=2, unjudged=["a", "b"])
     assert told.endswith("Without a verdict, as a training of theirs or of dpo's ended without a number: a, b.")
-    endings = {lack: tell_no_finalist(lack, arena="terse:mini", looked_at=2) for lack in Lack}
+    endings = {lack: tell_no_finalist(lack, reference="dpo", arena="terse:mini", looked_at=2) for lack in Lack}
     assert len(set(endings.values())) == 4
     assert all(each.startswith("No confirmed discovery: ") for each in endings.values())
     incomparable = {lack for lack, told in endings.items() if "nothing could be compared" in told}

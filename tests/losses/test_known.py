@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from discovery_service.domain.families import Family
-from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
+from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSSES, REFERENCES
 from discovery_service.losses.known import list_known
 from tests.losses.eager import KNOWN, load
 
@@ -184,8 +184,9 @@ def test_names_and_sources_are_the_same(family: Family) -> None:
     assert [each.name for each in list_known(family)] == list(KNOWN_LOSSES[family])
 
 
-def test_the_loss_that_all_are_compared_with_is_there() -> None:
-    assert REFERENCE_LOSS in KNOWN
+@pytest.mark.parametrize("family", Family)
+def test_the_loss_that_all_of_a_family_are_compared_with_is_there_and_no_other_familys(family: Family) -> None:
+    assert [name for name in KNOWN_LOSSES[family] if name in REFERENCES] == [REFERENCE_LOSSES[family]]
 
 
 @pytest.mark.parametrize("name", KNOWN)

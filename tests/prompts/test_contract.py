@@ -6,7 +6,7 @@ import re
 import pytest
 
 from discovery_service.domain.families import Family
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.losses.families import INPUTS
 from discovery_service.losses.fingerprints import MAX_SHIFT, TWIN_COSINE
 from discovery_service.losses.nodes import MAX_NODES
@@ -103,4 +103,4 @@ def test_what_it_says_is_there_passes_the_static_check(body: str) -> None:
 
 
 def test_the_reference_is_named_as_tables_name_it() -> None:
-    assert f"DPO (`{REFERENCE_LOSS}`)" in _system(Family.PAIRWISE)
+    assert f"DPO (`{REFERENCE_LOSSES[Family.PAIRWISE]}`)" in _system(Family.PAIRWISE)

@@ -9,7 +9,7 @@ from discovery_service.domain.arenas import BASE_POLICIES, ArenaKind, ArenaSize,
 from discovery_service.domain.calibration import Incomparable
 from discovery_service.domain.described_arenas import describe_built_in
 from discovery_service.domain.families import Family
-from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSS
+from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSSES
 from discovery_service.domain.published import find_calibration, find_figures
 from discovery_service.errors import UsageError
 from discovery_service.losses.shipped import find_conditions, is_current, list_published
@@ -22,24 +22,25 @@ from workers.trainings import open_slots, open_trainings
 Document = Mapping[str, Any]
 Say = Callable[[str], None]
 
-USUAL = (REFERENCE_LOSS, "ipo", "slic", "cdpo", "exp", "simpo", "lrml", "robust_dpo", "apo_zero", "orpo")
-"""Enough for the noise of an arena whose trainings take long; where they take a second it is the whole library."""
+USUAL = ("ipo", "slic", "cdpo", "exp", "simpo", "lrml", "robust_dpo", "apo_zero", "orpo")
+"""Beside DPO enough for the noise of an arena of pairs whose trainings take long. Where they take a second it is the
+whole library, and in other families too."""
 
 FEWEST = 3
-"""With DPO."""
+"""With the reference."""
 
 
 def choose_losses(document: Document, wanted: Sequence[str]) -> list[str]:
-    """Those that are wanted and DPO. UsageError for one that is not known, and where they tell nothing of noise."""
-    known = KNOWN_LOSSES[Family(document["family"])]
+    """Those that are wanted and the reference. UsageError for an unknown one, and where they tell nothing of noise."""
+    family = Family(document["family"])
+    known, reference = KNOWN_LOSSES[family], REFERENCE_LOSSES[family]
     if unknown := [each for each in wanted if each not in known]:
         raise UsageError(f"{unknown[0]} is no known loss of the family; those are {', '.join(known)}.")
     is_mini = document["kind"] == ArenaKind.SYNTHETIC and document["name"].endswith(f":{ArenaSize.MINI}")
-    chosen = {REFERENCE_LOSS, *(wanted or (known if is_mini else USUAL))}
+    usual = known if is_mini or family is not Family.PAIRWISE else USUAL
+    chosen = {reference, *(wanted or usual)}
     if len(chosen) < FEWEST:
-        raise UsageError(
-            f"The noise of an arena is that of two losses or more beside {REFERENCE_LOSS}: name another one."
-        )
+        raise UsageError(f"The noise of an arena is that of two losses or more beside {reference}: name another one.")
     return [each for each in known if each in chosen]
 
 

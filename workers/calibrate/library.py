@@ -8,7 +8,7 @@ from discovery_service.domain.arenas import hash_document
 from discovery_service.domain.calibration import Tuned, describe_library, describe_steps
 from discovery_service.domain.differences import Occasion
 from discovery_service.domain.families import Family
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.power import find_fewest_draws
 from discovery_service.domain.published import find_figures
@@ -47,7 +47,8 @@ def measure_library(
     losses = {name: Loss.of(read_graph(described[name].graph)) for name in names}
     told = {loss: name for name, loss in losses.items()}
     settings = {loss: each.progress.settings for loss, each in tune(trainings, told, plan, counts).items()}
-    reference = losses[REFERENCE_LOSS]
+    compared_with = REFERENCE_LOSSES[document["family"]]
+    reference = losses[compared_with]
     # The reference at each of its settings, as a campaign meets it.
     measured_at = {loss: each if loss == reference else each[:1] for loss, each in settings.items()}
     wanted = {
@@ -55,7 +56,7 @@ def measure_library(
         for loss, each in measured_at.items()
         for setting in each
     }
-    with_steps = dict(_vary_steps(reference, settings[reference], plan, draws))
+    with_steps = dict(_vary_steps(compared_with, reference, settings[reference], plan, draws))
     outcomes = trainings.run([each for some in (*wanted.values(), *with_steps.values()) for each in some])
     refuse_crashed(outcomes)
     values = {key: _find_values(each, outcomes, counts) for key, each in wanted.items()}
@@ -66,7 +67,7 @@ def measure_library(
     steps = {steps: _find_values(each, outcomes, counts) for steps, each in with_steps.items()}
     return {
         **describe_library(library),
-        "steps": describe_steps(library[REFERENCE_LOSS], steps, _find_noise(document, base_policies)),
+        "steps": describe_steps(library[compared_with], steps, _find_noise(document, base_policies)),
     }
 
 
@@ -79,13 +80,13 @@ def _list_steps(plan: TuningPlan) -> tuple[int, ...]:
 
 
 def _vary_steps(
-    reference: Loss, tuned: Sequence[Setting], plan: TuningPlan, draws: Sequence[tuple[int, Draw]]
+    name: str, reference: Loss, tuned: Sequence[Setting], plan: TuningPlan, draws: Sequence[tuple[int, Draw]]
 ) -> Iterator[tuple[int, list[Training]]]:
     """Half and twice as many as the plan's, at the setting that serves the reference best."""
     for chosen in tuned[:1]:  # none where it could not be tuned
         for steps in _list_steps(plan):
             setting = Setting(chosen.beta, chosen.learning_rate, steps)
-            yield steps, _list_trainings(reference, setting, draws, f"{REFERENCE_LOSS}, {steps} steps")
+            yield steps, _list_trainings(reference, setting, draws, f"{name}, {steps} steps")
 
 
 def _find_values(wanted: Sequence[Training], outcomes: Outcomes, counts: str) -> dict[Occasion, float | None]:

@@ -10,7 +10,7 @@ import torch
 
 from discovery_service.domain.arenas import Precision
 from discovery_service.domain.families import Family
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.errors import UsageError
 from discovery_service.settings import MachineSettings, get_settings
 from workers.arenas.hf.folders import UnusableFolder, find_ends, find_reach, load_model, load_tokenizer
@@ -42,6 +42,9 @@ class Place:
     is_lora: bool
 
 
+AGAINST = REFERENCE_LOSSES[Family.PAIRWISE]
+
+
 def try_loss(source: str, place: Place, plan: Plan, say: Say, *, values: Mapping[str, float]) -> dict[str, Any]:
     """`status` is tried, failed (a loss with which nothing could be measured), or what the gate says instead.
 
@@ -54,10 +57,10 @@ def try_loss(source: str, place: Place, plan: Plan, say: Say, *, values: Mapping
         limits = Limits(place.max_length, MAX_NEW_TOKENS, reach.positions, reach.vocabulary)
         parts = read_parts(place.data, tokenizer, limits, batch=place.batch, prompts=_PROMPTS)
         family = Family.PAIRWISE
-        submission, reference = find_submissions([source, REFERENCE_LOSS], family, values)
+        submission, reference = find_submissions([source, AGAINST], family, values)
         judged = judge([submission, reference])
         name = submission.name or (judged[0].answer["name"] if judged[0].passed else source)
-        document = {"loss": name, "against": REFERENCE_LOSS, "gate": judged[0].summary()}
+        document = {"loss": name, "against": AGAINST, "gate": judged[0].summary()}
         for each in judged:
             if each.passed is None:
                 return {"status": each.answer["status"], **document}
@@ -111,7 +114,7 @@ def _prepare(place: Place, parts: Parts, tokenizer: Any, device: torch.device) -
 def _list_losses(name: str, judged: Sequence[Judged]) -> list[tuple[str, Program]]:
     """The graphs, which alone are run."""
     passed = [each.passed for each in judged]
-    return [(told, Program(each.graph)) for told, each in zip((name, REFERENCE_LOSS), passed, strict=True) if each]
+    return [(told, Program(each.graph)) for told, each in zip((name, AGAINST), passed, strict=True) if each]
 
 
 def _are_same(judged: Sequence[Judged]) -> bool:

@@ -21,6 +21,7 @@ from discovery_service.api.schemas.problems import ALWAYS, problems
 from discovery_service.api.schemas.standings import StandingsRead
 from discovery_service.db.queries import list_campaigns, list_frozen_losses, list_standings
 from discovery_service.db.tables import Campaign
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.states import CampaignStatus
 from discovery_service.engine import campaigns as engine
 from discovery_service.engine.extending import extend_campaign
@@ -87,8 +88,8 @@ def read(campaign_id: UUID, unit: Unit, _: Reader) -> CampaignRead:
 @router.get("/{campaign_id}/standings", response_model=StandingsRead, responses=_MISSING)
 def standings(campaign_id: UUID, unit: Unit, _: Reader) -> StandingsRead:
     """What the screen shows of each loss, what was frozen, and what was confirmed, in every arena."""
-    engine.get_campaign(unit, campaign_id)
-    return StandingsRead.of(list_standings(unit, campaign_id), list_frozen_losses(unit, campaign_id))
+    against = REFERENCE_LOSSES[engine.get_campaign(unit, campaign_id).spec["family"]]
+    return StandingsRead.of(against, list_standings(unit, campaign_id), list_frozen_losses(unit, campaign_id))
 
 
 @router.patch("/{campaign_id}", response_model=CampaignRead, responses=problems(404, 408, 409, 413))

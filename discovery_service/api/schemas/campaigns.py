@@ -22,6 +22,7 @@ from discovery_service.domain.campaign import (
     example,
 )
 from discovery_service.domain.forecast import CampaignStage, make_forecast
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.states import CampaignStatus
 from discovery_service.engine.outlook import Outlook
 
@@ -34,6 +35,7 @@ _BEST: dict[str, Any] = {
     "upper": 0.7,
     "stage": "confirm",
     "verdict": "better than",
+    "against": "dpo",
 }
 _SPEND: dict[str, Any] = {
     "candidates": {"spent": 4, "committed": 12, "limit": 24},
@@ -146,7 +148,7 @@ class ProgressRead(BaseModel):
 
 
 class BestRead(BaseModel):
-    """The proposed loss with the highest lower bound of its difference to DPO in the search arena."""
+    """The proposed loss with the highest lower bound of its difference to the reference in the search arena."""
 
     model_config = example(**_BEST)
 
@@ -158,6 +160,7 @@ class BestRead(BaseModel):
     upper: float
     stage: str = Field(description="screen, which confirms nothing, until the finalists are confirmed; then confirm.")
     verdict: str | None = Field(description="Of a confirmation; null before it.")
+    against: str = Field(description="The reference of its family, that it is compared with.")
 
 
 class CountRead(BaseModel):
@@ -252,7 +255,7 @@ class CampaignRead(BaseModel):
     @classmethod
     def of(cls, campaign: Campaign, outlook: Outlook) -> Self:
         """With how it stands and what it looks like to come to."""
-        limits, spend = campaign.spec.get("budgets", {}), {}
+        limits, spend, best = campaign.spec.get("budgets", {}), {}, campaign.progress.best
         for name, spent in asdict(outlook.spent).items():
             spend[name] = {"spent": spent, "committed": getattr(outlook.committed, name), "limit": limits.get(name)}
         named = ("id", "name", "notes", "status", "status_reason", "cloned_from", "extension", "created_at")
@@ -263,7 +266,7 @@ class CampaignRead(BaseModel):
                 "spec": campaign.spec,
                 "stage": outlook.stage,
                 "progress": campaign.progress,
-                "best": campaign.progress.best,
+                "best": best and {**best, "against": REFERENCE_LOSSES[campaign.spec["family"]]},
                 "spend": spend,
                 "forecast": outlook.forecast,
             }

@@ -17,7 +17,7 @@ from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import example
 from discovery_service.domain.families import Family
 from discovery_service.domain.isolation import Level
-from discovery_service.domain.known_losses import REFERENCE_LOSS
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.states import CandidateStatus, Purpose
 from discovery_service.losses.described import list_described
 from discovery_service.losses.passport import describe_passport
@@ -87,8 +87,8 @@ class CandidateStandingRead(ScoreRead):
     is_search: bool = Field(description="It is the arena of its campaign's search; else a held-out one.")
 
     @classmethod
-    def of_stood(cls, stood: Stood) -> "CandidateStandingRead":
-        score = ScoreRead.of(Scored.of(stood.standing, stood.policies))
+    def of_stood(cls, stood: Stood, against: str) -> "CandidateStandingRead":
+        score = ScoreRead.of(Scored.of(stood.standing, stood.policies), against)
         where = {"arena": stood.arena, "is_search": stood.is_search}
         return cls.model_validate(score.model_dump() | where)
 
@@ -210,7 +210,8 @@ class CandidateDetailRead(BaseModel):
 
 
 def _read_standings(detail: CandidateDetail, stage: Purpose) -> list[CandidateStandingRead]:
-    return [CandidateStandingRead.of_stood(each) for each in detail.standings if each.standing.stage == stage]
+    against = REFERENCE_LOSSES[detail.campaign.spec["family"]]
+    return [CandidateStandingRead.of_stood(each, against) for each in detail.standings if each.standing.stage == stage]
 
 
 def _short(source: str | None) -> str | None:
@@ -299,7 +300,7 @@ class CurvePointsRead(BaseModel):
 
 class CurveRead(BaseModel):
     model_config = example(
-        candidate_id=_ID, name="softened", progress=0.0, curve=_POINTS, against=REFERENCE_LOSS, reference=_POINTS
+        candidate_id=_ID, name="softened", progress=0.0, curve=_POINTS, against="dpo", reference=_POINTS
     )
 
     candidate_id: UUID
@@ -307,16 +308,16 @@ class CurveRead(BaseModel):
     progress: float | None = Field(description="Of training, at which the loss has this curve.")
     curve: CurvePointsRead | None = Field(description="Null of a loss that was never probed.")
     against: str
-    reference: CurvePointsRead | None = Field(description="That of DPO; null in a family that it is not of.")
+    reference: CurvePointsRead = Field(description="That of the family's reference.")
 
     @classmethod
     def of(cls, row: Candidate, family: Family) -> "CurveRead":
         passport: Mapping[str, Any] = row.passport or {}
-        known = list_described(family).get(REFERENCE_LOSS)
+        against = REFERENCE_LOSSES[family]
         return cls.model_validate(
             {
                 **{"candidate_id": row.id, "name": row.name, "progress": passport.get("curve_progress")},
                 "curve": passport.get(_CURVE),
-                **{"against": REFERENCE_LOSS, "reference": known and known.curve},
+                **{"against": against, "reference": list_described(family)[against].curve},
             }
         )

@@ -11,7 +11,6 @@ from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import example
 from discovery_service.domain.freezing import Role
 from discovery_service.domain.intervals import LEVEL
-from discovery_service.domain.known_losses import REFERENCE_LOSS
 
 _ID = "019aa0b0-6f7e-7c3a-9d55-0d5a3f3f3b1e"
 _SETTING = {"beta": 1.0, "learning_rate": 0.0015, "steps": 120}
@@ -56,6 +55,7 @@ _ROW: dict[str, Any] = {
     "model": "gpt-5-mini",
     "known_as": ["robust_dpo"],
     "verdict": "better than dpo",
+    "against": "dpo",
     "is_stopped": False,
     "screen": _SCORE | {"against": []},
     "confirm": _SCORE,
@@ -73,11 +73,11 @@ class MeanRead(BaseModel):
 
 
 class AgainstRead(BaseModel):
-    """A finalist's comparison with another reference than the board's; only those with DPO make a discovery."""
+    """A finalist's comparison with another loss than the board's; only those with the reference count."""
 
     model_config = example(**_AGAINST)
 
-    name: str = Field(description="DPO, or the best other loss of the campaign's library by its screen.")
+    name: str = Field(description="The family's reference, or the best other loss of the library by its screen.")
     difference: float = Field(description="Paired, less that loss.")
     lower: float | None = Field(description="Of an interval that is not joint with the one of the verdict.")
     upper: float | None
@@ -104,7 +104,7 @@ class ScoreRead(BaseModel):
     failed: int = Field(description="Draws on which it failed.")
 
     @classmethod
-    def of(cls, scored: Scored, against: str = REFERENCE_LOSS) -> "ScoreRead":
+    def of(cls, scored: Scored, against: str) -> "ScoreRead":
         columns = {name: getattr(scored, name) for name in cls.model_fields if hasattr(scored, name)}
         means = scored.figures.get("means", {})
         shown = {name: means.get(name) for name in ("attained", "reward", "kl")}
@@ -141,6 +141,7 @@ class LeaderboardRow(BaseModel):
     author: Author
     model: str | None = Field(description="Which language model proposed it, as its endpoint calls it.")
     known_as: list[str] = Field(description="The known losses that it behaves like.")
+    against: str = Field(description="Whose difference to it is shown.")
     verdict: str = Field(description="In words; what was not confirmed has no verdict and says so.")
     is_stopped: bool = Field(description="By the halving of its round, after its first trainings.")
     screen: ScoreRead | None
@@ -154,7 +155,7 @@ class LeaderboardRead(BaseModel):
     model_config = example(
         campaign_id=_ID,
         arena="panel:mini",
-        against=REFERENCE_LOSS,
+        against="dpo",
         rows=[_ROW],
         refused=2,
         has_more=True,
@@ -173,10 +174,9 @@ class LeaderboardRead(BaseModel):
 class LeaderboardPage(BaseModel):
     """Of all campaigns, an arena after the other: differences of two arenas do not compare."""
 
-    model_config = example(data=[_ROW], against=REFERENCE_LOSS, has_more=True, next=_NEXT)
+    model_config = example(data=[_ROW], has_more=True, next=_NEXT)
 
     data: list[LeaderboardRow]
-    against: str = Field(description="Whose difference to each loss is shown.")
     has_more: bool
     next: str | None = Field(description="The `after` of the next page.")
 
@@ -196,6 +196,7 @@ def read_row(row: BoardRow, against: str) -> LeaderboardRow:
         author=candidate.author,
         model=row.model,
         known_as=list_known_as(candidate),
+        against=against,
         verdict=tell_verdict(row, against),
         is_stopped=row.is_stopped,
         screen=row.screen and ScoreRead.of(row.screen, against),
@@ -209,7 +210,7 @@ def read_row(row: BoardRow, against: str) -> LeaderboardRow:
     )
 
 
-def tell_verdict(row: BoardRow, against: str = REFERENCE_LOSS) -> str:
+def tell_verdict(row: BoardRow, against: str) -> str:
     candidate, confirm, screen = row.candidate, row.confirm, row.screen
     if candidate.author is Author.LIBRARY and candidate.name == against:
         return "what the others are compared with"

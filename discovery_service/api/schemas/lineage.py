@@ -13,7 +13,6 @@ from discovery_service.db.lineage import MOST_RELATIVES, Kin, Member, Relative
 from discovery_service.db.tables import Lineage
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import example
-from discovery_service.domain.known_losses import REFERENCE_LOSS
 from discovery_service.domain.states import CandidateStatus
 from discovery_service.engine.frontiers import Frontier, Point, Trace
 from discovery_service.losses.changes import tell_changes
@@ -184,7 +183,7 @@ class FrontierTraceRead(BaseModel):
 
 class FrontierRead(BaseModel):
     model_config = example(
-        arena="panel:mini", earned="reward", loss=_TRACE, against=REFERENCE_LOSS, reference=_TRACE | {"name": "dpo"}
+        arena="panel:mini", earned="reward", loss=_TRACE, against="dpo", reference=_TRACE | {"name": "dpo"}
     )
 
     arena: str
@@ -192,11 +191,11 @@ class FrontierRead(BaseModel):
     loss: FrontierTraceRead
     against: str
     reference: FrontierTraceRead | None = Field(
-        description="The same of DPO in this campaign; null where this is DPO, or the campaign has none."
+        description="The same of that loss in this campaign; null where this is it, or the campaign has none."
     )
 
     @classmethod
     def of(cls, found: Frontier) -> "FrontierRead":
         reference = None if found.reference is None else FrontierTraceRead.of(found.reference, found.earned)
         loss = FrontierTraceRead.of(found.loss, found.earned)
-        return cls(arena=found.arena, earned=found.earned, loss=loss, against=REFERENCE_LOSS, reference=reference)
+        return cls(arena=found.arena, earned=found.earned, loss=loss, against=found.against, reference=reference)

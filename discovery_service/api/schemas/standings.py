@@ -63,8 +63,8 @@ class StandingRead(BaseModel):
     setting: SettingRead = Field(description="The best that tuning found; of a confirmation the frozen one.")
     draws: int = Field(description="On so many it was measured.")
     difference: float | None = Field(
-        description="Less DPO at its own best, of a confirmation at the hardest of its settings; null of DPO, before"
-        " all is measured, and where one of both has failed."
+        description="Less the reference at its own best, of a confirmation at the hardest of its settings; null of"
+        " that, before all is measured, and where one of both has failed."
     )
     lower: float | None = Field(description="Of its interval.")
     upper: float | None
@@ -96,17 +96,21 @@ class FreezeRead(BaseModel):
 
 
 class StandingsRead(BaseModel):
-    model_config = example(screen=[_STANDING | {"stage": "screen"}], confirm=[_STANDING], freezes=[_FREEZE])
+    model_config = example(
+        against="dpo", screen=[_STANDING | {"stage": "screen"}], confirm=[_STANDING], freezes=[_FREEZE]
+    )
 
+    against: str = Field(description="The reference of its family, that all are compared with.")
     screen: list[StandingRead] = Field(description="The highest lower bound first, arena by arena.")
     confirm: list[StandingRead]
     freezes: list[FreezeRead] = Field(description="The earliest first.")
 
     @classmethod
-    def of(cls, standings: Iterable[StandingRow], frozen: Sequence[FrozenRow]) -> "StandingsRead":
+    def of(cls, against: str, standings: Iterable[StandingRow], frozen: Sequence[FrozenRow]) -> "StandingsRead":
         rows = [_read_standing(each) for each in standings]
         freezes = {each.freeze.id: each for each in frozen}
         return cls(
+            against=against,
             screen=[each for each in rows if each.stage is Purpose.SCREEN],
             confirm=[each for each in rows if each.stage is Purpose.CONFIRM],
             freezes=[
