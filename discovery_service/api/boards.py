@@ -22,7 +22,7 @@ CSV = "text/csv"
 CSV_TOO = {"content": {CSV: {"schema": {"type": "string"}}}, "description": "Or as a file: all pages in one."}
 _STAGES = ("confirm", "screen")
 _SCORE = (
-    *("difference", "lower", "upper", "level", "verdict", "draws", "base_policies", "failed"),
+    *("extension", "difference", "lower", "upper", "level", "verdict", "draws", "base_policies", "failed"),
     *("beta", "learning_rate", "steps"),
 )
 _MEANS = ("attained", "reward", "kl")
@@ -117,7 +117,7 @@ def _list_score(score: ScoreRead | None) -> Iterator[object]:
         yield from [None] * (len(_SCORE) + 3 * len(_MEANS))
         return
     at = score.setting
-    yield from (score.difference, score.lower, score.upper, score.level, score.verdict, score.draws)
+    yield from (score.extension, score.difference, score.lower, score.upper, score.level, score.verdict, score.draws)
     yield from (len(score.base_policies), score.failed, at.beta, at.learning_rate, at.steps)
     for name in _MEANS:
         mean: MeanRead | None = getattr(score, name)

@@ -134,6 +134,11 @@ def _print_confirmed(arena: str, against: str, rows: Sequence[LeaderboardRow], *
         return
     typer.echo(f"\nConfirmed on fresh draws: {len(confirmed)}")
     _print_scores(confirmed, with_campaign=with_campaign)
+    if any(score.extension for _, score in confirmed):
+        typer.echo(
+            "The campaign was extended and confirmed again, which gave its finalists another chance each;"
+            " `discovery campaign standings` has the confirmations before."
+        )
     others = _list_others(confirmed)
     if others:
         beside = f"less {', '.join(others)} are not joint with those less {against}"

@@ -51,12 +51,14 @@ def find_search_arena(session: Session, campaign: Campaign) -> Arena:
 def choose_arena(spec: Mapping[str, Any], name: str | None) -> str:
     """As the campaign's spec has it: that of the search unless one of the held-out ones is named."""
     # An operator's arena stands in the spec with its version, which nobody needs to say again.
-    arenas = {each.partition("@")[0]: str(each) for each in (spec["arena"], *spec["held_out_arenas"])}
+    every = [str(each) for each in (spec["arena"], *spec["held_out_arenas"])]
+    arenas = {each.partition("@")[0]: each for each in every}
+    short = {each.partition(":")[0]: each for each in reversed(every)}
     if name is None:
         return str(spec["arena"])
-    if name not in {*arenas, *arenas.values()}:
+    if name not in {*short, *arenas, *every}:
         raise UnusableFields({"arena": f"is none of this campaign; it has {', '.join(arenas)}"})
-    return arenas.get(name, name)
+    return arenas.get(name) or short.get(name, name)
 
 
 def list_arenas_of(session: Session, campaign_id: UUID, spec: CampaignSpec) -> list[Arena]:

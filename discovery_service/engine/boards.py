@@ -37,7 +37,10 @@ def find_board_arenas(session: Session, campaign_ids: Collection[UUID], names: C
     for each in campaign_ids:
         get_campaign(session, each)
     arenas = list_scored_arenas(session, campaign_ids)
-    called = {each.id: {each.name, pinned_name(each.name, each.content_sha256)} for each in arenas}
+    called = {
+        each.id: {each.name, each.name.partition(":")[0], pinned_name(each.name, each.content_sha256)}
+        for each in arenas
+    }
     unknown = [name for name in names if not any(name in each for each in called.values())]
     if unknown:
         there = ", ".join(dict.fromkeys(each.name for each in arenas)) or "none yet"

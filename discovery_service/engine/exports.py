@@ -131,6 +131,11 @@ def read_facts(session: Session, candidate: Candidate) -> Facts:
     campaign = get_campaign(session, candidate.campaign_id)
     search = find_search_arena(session, campaign)
     standings = _list_standings(session, candidate.id, search.id)
+    evaluated = [
+        _read_evaluated(session, *group[-1], search.id, [each for each, _ in group[:-1] if each.verdict])
+        for group in standings
+    ]
+    last = [group[-1] for group in standings]
     return Facts(
         name=candidate.name,
         family=Family(campaign.spec["family"]),
@@ -145,18 +150,17 @@ def read_facts(session: Session, candidate: Candidate) -> Facts:
         campaign=campaign.name,
         known_as=tuple(list_known_as(candidate)),
         is_executed=(candidate.isolation or {}).get("level") == Level.FULL.value,
-        evaluated=tuple(_read_evaluated(session, *each, search.id) for each in standings),
-        tuned=None if any(arena.id == search.id for _, arena in standings) else _read_tuned(session, candidate, search),
+        looked_at=sum(_count_judged(session, campaign.id).values()),
+        evaluated=tuple(evaluated),
+        tuned=None if any(arena.id == search.id for _, arena in last) else _read_tuned(session, candidate, search),
         is_confirmed=candidate.author is not Author.LIBRARY
-        and any(each.arena_id == search.id and is_discovery(each) for each, _ in standings),
+        and any(each.arena_id == search.id and is_discovery(each) for each, _ in last),
     )
 
 
 def read_origin(session: Session, candidate: Candidate) -> Origin:
     campaign = get_campaign(session, candidate.campaign_id)
-    proposed = (Candidate.campaign_id == campaign.id, Candidate.author != Author.LIBRARY)
-    counts = select(Candidate.status, func.count().label("candidates")).where(*proposed).group_by(Candidate.status)
-    judged = {row.status: row.candidates for row in session.execute(counts)}
+    judged = _count_judged(session, campaign.id)
     return Origin(
         candidate_id=str(candidate.id),
         proposal_id=str(candidate.proposal_id),
@@ -167,6 +171,14 @@ def read_origin(session: Session, candidate: Candidate) -> Origin:
         parents=tuple(_list_parents(session, candidate.id)),
         search_arena=find_search_arena(session, campaign).spec,
     )
+
+
+def _count_judged(session: Session, campaign_id: UUID) -> dict[str, int]:
+    """Of what was proposed."""
+    proposed = (Candidate.campaign_id == campaign_id, Candidate.author != Author.LIBRARY)
+    judged = Candidate.status.in_((CandidateStatus.ACCEPTED, CandidateStatus.REJECTED))
+    counts = select(Candidate.status, func.count().label("candidates")).where(*proposed, judged)
+    return {row.status: row.candidates for row in session.execute(counts.group_by(Candidate.status))}
 
 
 def _list_library(session: Session, campaign_id: UUID) -> Sequence[str]:
@@ -186,8 +198,10 @@ def _list_parents(session: Session, candidate_id: UUID) -> Iterator[Parent]:
     return (Parent(str(row.id), row.name, row.role) for row in session.execute(query))
 
 
-def _list_standings(session: Session, candidate_id: UUID, search_id: UUID) -> list[tuple[Standing, Arena]]:
-    """The arena of the search first, and of each arena what was confirmed first; the confirmation that counts."""
+def _list_standings(session: Session, candidate_id: UUID, search_id: UUID) -> list[list[tuple[Standing, Arena]]]:
+    """The arena of the search first, and of each arena what was confirmed first: all confirmations there, of which the
+    last one counts.
+    """
     query = (
         select(Standing, Arena)
         .join(Arena, Arena.id == Standing.arena_id)
@@ -195,8 +209,10 @@ def _list_standings(session: Session, candidate_id: UUID, search_id: UUID) -> li
         .order_by((Standing.arena_id != search_id), Arena.name, Arena.content_sha256, Standing.stage)
         .order_by(*what_counts_last())
     )
-    last = {(standing.arena_id, standing.stage): (standing, arena) for standing, arena in session.execute(query)}
-    return list(last.values())
+    groups: dict[tuple[UUID, str], list[tuple[Standing, Arena]]] = {}
+    for standing, arena in session.execute(query):
+        groups.setdefault((standing.arena_id, standing.stage), []).append((standing, arena))
+    return list(groups.values())
 
 
 def _find_model(session: Session, proposal_id: UUID) -> str | None:
@@ -205,8 +221,10 @@ def _find_model(session: Session, proposal_id: UUID) -> str | None:
     return session.scalars(asked.order_by(Exchange.turn.desc()).limit(1)).first()
 
 
-def _read_evaluated(session: Session, standing: Standing, arena: Arena, search_id: UUID) -> Evaluated:
-    figures = standing.figures
+def _read_evaluated(
+    session: Session, standing: Standing, arena: Arena, search_id: UUID, before: Sequence[Standing]
+) -> Evaluated:
+    figures, reference = standing.figures, REFERENCE_LOSSES[arena.family]
     trained = (Evaluation.candidate_id == standing.candidate_id, Evaluation.arena_id == standing.arena_id)
     of_stage = (Evaluation.purpose == Purpose(standing.stage), Evaluation.measurement_id.is_not(None))
     policies = session.scalars(select(Evaluation.base_policy).where(*trained, *of_stage).distinct()).all()
@@ -219,7 +237,10 @@ def _read_evaluated(session: Session, standing: Standing, arena: Arena, search_i
         setting=Setting(**standing.setting),
         draws=standing.draws,
         base_policies=tuple(sorted(policies)),
-        met=tuple(_list_met(standing, figures, REFERENCE_LOSSES[arena.family])),
+        met=tuple(_list_met(standing, figures, reference)),
+        before=tuple(
+            met for each in before for met in _list_met(each, each.figures, reference) if met.against == reference
+        ),
         means=means,
         failed=len(figures.get("failed", ())),
         arena_sha256=arena.content_sha256,

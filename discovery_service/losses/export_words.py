@@ -39,10 +39,12 @@ def tell_loss(facts: Facts, checked: CheckedSource) -> str:
     for title, lines in (
         ("Evaluated", list(_tell_evaluated(facts))),
         ("Known weaknesses", list(_tell_weaknesses(facts))),
+        ("What it needs of your rows", list(_tell_needs(facts))),
         ("Behaviour (z is beta times the margin)", describe_passport(facts.passport)),
         ("How it was not tested", list(_tell_untested(facts, checked))),
     ):
-        parts.append("\n".join([f"{title}:", *(_wrap(f"- {line}", _INDENT, f"{_INDENT}  ") for line in lines)]))
+        if lines:
+            parts.append("\n".join([f"{title}:", *(_wrap(f"- {line}", _INDENT, f"{_INDENT}  ") for line in lines)]))
     return clean("\n\n".join(parts))
 
 
@@ -95,7 +97,10 @@ def _is_screened_only(facts: Facts) -> bool:
 
 def _tell_origin(facts: Facts) -> Iterator[str]:
     told = [AUTHORS[facts.author].format(model=facts.model or "of an unknown name")]
-    told.append(f"From the campaign {facts.campaign!r}.")
+    looked_at = (
+        f", in which {_count(facts.looked_at, 'candidate was', 'candidates were')} looked at" if facts.looked_at else ""
+    )
+    told.append(f"From the campaign {facts.campaign!r}{looked_at}.")
     if facts.known_as:
         papers = {each.name: each.paper for each in list_known(facts.family)}
         names = (f"{name} ({papers[name]})" if name in papers else name for name in facts.known_as)
@@ -134,9 +139,19 @@ def _tell_place(each: Evaluated) -> str:
     told += "".join(f" {_tell_met(met)}" for met in each.met)
     told += " These intervals are not joint." if sum(met.verdict is not None for met in each.met) > 1 else ""
     told += " It was compared with nothing there." if not each.met else ""
+    told += _tell_before(each)
     shown = dict.fromkeys((each.counts, *_SHOWN))
     means = [f"{name} {_tell_interval(mean)}" for name in shown if (mean := (each.means or {}).get(name))]
     return f"{told} Its own means: {', '.join(means)}." if means else told
+
+
+def _tell_before(each: Evaluated) -> str:
+    """What an extension of the campaign has confirmed again had two chances to be better."""
+    if not each.before:
+        return ""
+    told = " ".join(map(_tell_met, each.before))
+    chances = f"Before its campaign was extended it was confirmed {_count(len(each.before), 'time')} there already"
+    return f" {chances}, so that it had {len(each.before) + 1} chances: {told}"
 
 
 def _tell_met(met: Met) -> str:
@@ -169,7 +184,7 @@ def _tell_interval(interval: Interval, *, signed: bool = False) -> str:
 
 def _tell_weaknesses(facts: Facts) -> Iterator[str]:
     oddities = describe_oddities(facts.passport)
-    yield from oddities
+    yield from oddities or ["The probes found nothing odd."]
     if facts.passport["is_batch_coupled"]:
         yield "A row's loss depends on the rest of its batch, so that another batch size is another loss."
     for each in facts.evaluated:
@@ -178,8 +193,21 @@ def _tell_weaknesses(facts: Facts) -> Iterator[str]:
             for met in each.met
             if met.verdict and not met.verdict.startswith("better")
         )
-    if not oddities:
-        yield "The probes found nothing odd."
+
+
+def _tell_needs(facts: Facts) -> Iterator[str]:
+    uses = facts.passport.get("uses", {})
+    if uses.get("annotator"):
+        yield (
+            "Who labelled each (`annotator`). Its numbers are those of its arena's annotators and mean nobody of yours:"
+            " read in the code what it does with each. Where nobody is known (-1) it may be another loss."
+        )
+    if uses.get("lengths"):
+        yield "Answers of differing length: where all are equally long it may be another loss."
+    if uses.get("prompt_value"):
+        yield "What auxiliary score is to be expected of each prompt."
+    if uses.get("behavior"):
+        yield "How likely each recorded answer was where it was recorded; wrong ones make it wrong."
 
 
 def _tell_untested(facts: Facts, checked: CheckedSource) -> Iterator[str]:

@@ -39,6 +39,8 @@ class Evaluated:
     arena_sha256: str = ""
     counts: str = "J"
     """The metric that differences are of."""
+    before: tuple[Met, ...] = ()
+    """What earlier confirmations of the campaign said of it here: each was a chance of its own."""
 
     @property
     def has_verdict(self) -> bool:
@@ -72,6 +74,8 @@ class Facts:
     author: Author
     model: str | None
     campaign: str
+    looked_at: int = 0
+    """Candidates of its campaign, refused ones among them."""
     known_as: tuple[str, ...] = ()
     """The known losses that it behaves like, its campaign's library or not."""
     is_executed: bool = False

@@ -12,7 +12,8 @@ from discovery_service.losses.terms import NOTATION, Term, apply, hold, number
 MAX_LENGTH = 200
 _MIN_SHARED = 10
 """What is used twice gets a letter of its own if it is longer than this."""
-_LETTERS = "zuwqhkmnp"
+_LETTERS = "uwqhkmnp"
+"""Not z, which is beta times the margin wherever a loss is described."""
 _REDUCTIONS = {"0": "none", "1": "mean", "2": "sum"}
 _PI, _RHO, _Y_HAT = (
     "\N{GREEK SMALL LETTER PI}",

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from discovery_service.losses.fingerprints import REFERENCE_BETA
+
 Passport = Mapping[str, Any]
 
 _USED = {
@@ -91,9 +93,15 @@ def _of_curve(passport: Passport) -> Iterator[str]:
     if passport["is_flat"]:
         yield "The margin between better and worse answers does nothing by itself."
         return
+    yield from _of_betas(passport)
     if passport["uses"].get("progress"):
         yield f"Its curve changes with training; what follows is that of progress {passport['curve_progress']:g}."
     yield from (*_of_slope(passport), *_of_shape(passport), *_of_ends(passport))
+
+
+def _of_betas(passport: Passport) -> Iterator[str]:
+    if passport["uses"]["beta"] and not passport["is_beta_equivariant"]:
+        yield f"Its curve changes with beta; what follows is that of beta {REFERENCE_BETA:g} alone."
 
 
 def _of_slope(passport: Passport) -> Iterator[str]:

@@ -72,6 +72,7 @@ def _describe_evaluated(each: Evaluated) -> dict[str, Any]:
         "failed": each.failed,
         "base_policies": list(each.base_policies),
         "against": [_describe_met(met) for met in each.met],
+        "confirmed_before": [_describe_met(met) for met in each.before],
         "means": {name: asdict(mean) for name, mean in (each.means or {}).items()},
     }
 

@@ -116,8 +116,17 @@ def test_a_loss_hears_who_labelled_and_how_far_training_is(bundle: Bundle, tmp_p
 
 
 def test_where_no_column_says_who_labelled_nobody_did(bundle: Bundle, tmp_path: Path) -> None:
-    trained = train(bundle(TELLING).DiscoveredTrainer, tmp_path, max_steps=1)
+    with pytest.warns(UserWarning, match="nobody labelled: that may train another loss"):
+        trained = train(bundle(TELLING).DiscoveredTrainer, tmp_path, max_steps=1)
     assert trained.state.log_history[0]["loss"] == pytest.approx(-1.0, abs=1e-4)
+
+
+def test_annotators_that_are_no_numbers_are_refused_where_the_loss_asks_for_them(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    rows = ROWS.add_column("annotator", ["ada", "ben", "ada", None] * STEPS)
+    with pytest.raises(ValueError, match="annotator holds 'ada', which is no whole number"):
+        train(bundle(TELLING).DiscoveredTrainer, tmp_path, rows)
 
 
 @pytest.mark.parametrize(

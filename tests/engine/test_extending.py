@@ -6,11 +6,11 @@ from sqlalchemy import select
 from discovery_service.db.leaderboard import list_board
 from discovery_service.db.queries import list_frozen_losses, list_standings
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Arena, CampaignProgress, Evaluation, Freeze, Seal, Standing
+from discovery_service.db.tables import Arena, CampaignProgress, Candidate, Evaluation, Freeze, Seal, Standing
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose
 from discovery_service.engine.campaigns import archive_campaign, cancel_campaign
 from discovery_service.engine.evaluations import retry_evaluation
-from discovery_service.engine.exports import find_best
+from discovery_service.engine.exports import find_best, read_facts
 from discovery_service.engine.standings import rebuild
 from discovery_service.errors import Conflict, IllegalTransition, UnusableFields
 from tests.engine.playing import ELSEWHERE, table
@@ -89,6 +89,24 @@ def test_what_was_confirmed_before_stays_and_the_latest_counts(sessions: Session
     assert best is not None
     assert best.row.candidate.name == LATE
     assert (progress.best or {})["name"] == LATE
+
+
+def test_a_finalist_that_is_confirmed_again_leaves_with_both_of_its_chances(sessions: Sessions) -> None:
+    confirmation = {"finalists": 2, "min_draws": 9, "detect": 0.5}
+    search = completed(sessions, confirmation=confirmation)
+    before = search.standings(Purpose.CONFIRM)[EARLY]
+    extend(search, candidates=4)
+    search.search()
+    with sessions() as session:
+        candidate = session.scalars(
+            select(Candidate).where(Candidate.campaign_id == search.campaign_id, Candidate.name == EARLY)
+        ).one()
+        facts = read_facts(session, candidate)
+    confirmed = facts.confirmation
+    assert confirmed is not None
+    assert [met.difference.mean for met in confirmed.before] == [before.difference]
+    assert confirmed.met[0].verdict == confirmed.before[0].verdict == "better than"
+    assert facts.looked_at == 4
 
 
 def test_what_an_extension_has_written_is_what_a_rebuild_finds(sessions: Sessions) -> None:

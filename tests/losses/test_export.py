@@ -295,6 +295,22 @@ def test_a_discovery_that_is_no_better_than_the_best_known_loss_says_so_first() 
     assert "Not distinguishable from simpo: less simpo's +0.010 [-0.100, +0.120] (97.5 %). These intervals" in told
 
 
+def test_an_earlier_confirmation_is_told_as_the_chance_that_it_was() -> None:
+    told = said(facts_of(HELPED, evaluated=(replace(CONFIRMED, before=(SAME,)),), is_confirmed=True, looked_at=11))
+    assert "so that it had 2 chances: Not distinguishable from dpo: less dpo's +0.010 [-0.100, +0.120]" in told
+    assert "in which 11 candidates were looked at" in told
+    assert "chance" not in said(facts_of(HELPED, evaluated=(CONFIRMED,), is_confirmed=True))
+
+
+def test_a_loss_that_listens_to_annotators_says_that_yours_are_others() -> None:
+    known = {each.name: each.text for each in list_known(Family.PAIRWISE)}
+    listening = f"def loss({ROW}, annotator, beta):\n    rho = policy_chosen_logps - policy_rejected_logps\n"
+    listening += "    return -F.logsigmoid(beta * rho) * (annotator == 0)\n"
+    assert "mean nobody of yours" in said(facts_of(listening))
+    assert "What it needs of your rows: - Answers of differing length" in said(facts_of(known["length_dpo"]))
+    assert "What it needs" not in said(facts_of(known["dpo"]))
+
+
 def test_a_loss_that_was_stopped_in_its_tuning_says_how_far_it_came() -> None:
     told = said(facts_of(HELPED, tuned=Tuned("panel:mini", 7, 1, is_stopped=True)))
     assert told.index("UNCONFIRMED: the halving of its round stopped this loss in its tuning, compared with") < 120

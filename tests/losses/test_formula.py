@@ -16,12 +16,12 @@ FORMULAS = {
     "slic": "max(0, 1 − β·((πc − πr) − (ρc − ρr)))",
     "exponential": "exp(-β·((πc − πr) − (ρc − ρr)))",
     "simpo": "-log σ(β·(πc/|c| − πr/|r|) − γ)",
-    "lrml": "-(1 − σ(z/τ))·log σ(z) + exp(-z)·σ(z/τ), where z = β·((πc − πr) − (ρc − ρr))",
-    "held_gate": "-log σ(z)·sg(σ(z − mean(z))), where z = β·((πc − πr) − (ρc − ρr))",
+    "lrml": "-(1 − σ(u/τ))·log σ(u) + exp(-u)·σ(u/τ), where u = β·((πc − πr) − (ρc − ρr))",
+    "held_gate": "-log σ(u)·sg(σ(u − mean(u))), where u = β·((πc − πr) − (ρc − ρr))",
     "kto_pair": "cat(1 − σ(β·(πc − ρc − max(0, mean(πr − ρr)))), 1 − σ(β·(max(0, mean(πc − ρc)) − (πr − ρr))))",
     "ranked": None,
-    "matching": "-(u − mv(z, u)/sum(z, 1))·sum(π·mask, 1), "
-    "where u = r − β·sg(sum((π − ρ)·mask, 1)), z = [unsqueeze(group, 1) = unsqueeze(group, 0)]",
+    "matching": "-(w − mv(u, w)/sum(u, 1))·sum(π·mask, 1), "
+    "where w = r − β·sg(sum((π − ρ)·mask, 1)), u = [unsqueeze(group, 1) = unsqueeze(group, 0)]",
     "outcome": "-exp(π − b)·y",
 }
 

@@ -50,6 +50,12 @@ def test_where_nothing_can_be_said_of_zero() -> None:
     assert "At z = 0 it is not finite." in sentences(of_margin(lambda rho, _: rho.abs().log()))
 
 
+def test_a_curve_that_another_beta_changes_says_whose_it_is() -> None:
+    told = sentences(of_margin(lambda rho, inputs: -(inputs["beta"] * rho).sigmoid().log() * (1 + rho.sigmoid())))
+    assert "Its curve changes with beta; what follows is that of beta 0.5 alone." in told
+    assert not any("changes with beta" in each for each in sentences("dpo"))
+
+
 def test_a_loss_of_the_policy_alone() -> None:
     told = sentences(lambda inputs: -inputs["policy_logps"], Family.OUTCOME)
     assert told[:3] == ["It looks at nothing but the policy.", "It needs no reference.", "Beta changes nothing."]

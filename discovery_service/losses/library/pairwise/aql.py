@@ -3,7 +3,8 @@
 Paper: Lu et al., Discovering Preference Optimization Algorithms with and for Large Language Models, arXiv
     2406.08414, among the discovered losses.
 Defaults: tau = .05, by which the published code scales the margin inside the switch, so that its shape does not
-    depend on beta. quantile = .5, moved by .01 of the batch's mean.
+    depend on beta; the function that the paper prints has the unscaled margin, the same at beta = .05 alone.
+    quantile = .5, moved by .01 of the batch's mean.
 Differs: nothing.
 """
 

@@ -3,7 +3,8 @@
 Paper: Lu et al., Discovering Preference Optimization Algorithms with and for Large Language Models, arXiv
     2406.08414, among the discovered losses.
 Defaults: tau = .05, by which the published code scales the margin inside the switch, so that its shape does not
-    depend on beta. temperature = .9.
+    depend on beta; the function that the paper prints has the unscaled margin, the same at beta = .05 alone.
+    temperature = .9.
 Differs: nothing; gradients flow through the variance, and a batch of one row has none.
 """
 

@@ -3,7 +3,9 @@
 Paper: Lu et al., Discovering Preference Optimization Algorithms with and for Large Language Models, arXiv
     2406.08414, equation 5.
 Defaults: tau = .05; beta = .05 where it was found.
-Differs: nothing; the blend makes the loss rise around margin 0, and monotone only from tau = .2 on.
+Differs: as the published code, which scales the margin inside the switch by tau, so that its shape does not depend on
+    beta. The function that the paper prints has the unscaled margin there: the same at beta = .05 and nowhere else. The
+    blend makes the loss rise around margin 0; it is monotone only from tau = .2 on.
 """
 
 
