@@ -185,7 +185,7 @@ def test_names_and_sources_are_the_same(family: Family) -> None:
 
 
 @pytest.mark.parametrize("family", Family)
-def test_the_loss_that_all_of_a_family_are_compared_with_is_there_and_no_other_familys(family: Family) -> None:
+def test_the_loss_that_all_of_a_family_are_compared_with_is_there_and_no_other(family: Family) -> None:
     assert [name for name in KNOWN_LOSSES[family] if name in REFERENCES] == [REFERENCE_LOSSES[family]]
 
 

@@ -59,8 +59,8 @@ def _tell_difference(answer: Document) -> str:
     if difference["low"] is None:
         return (
             f"{name} and {against} differ by {difference['mean']:+.3f} in accuracy on every prompt with every seed"
-            f" alike: these prompts are too few, or too easy, to tell the two apart, or {name} is {against} on such rows,"
-            " as a loss may be that asks for an annotator whom they do not name."
+            f" alike: these prompts are too few, or too easy, to tell the two apart, or {name} is {against} on such"
+            " rows, as a loss may be that asks for an annotator whom they do not name."
         )
     told = f"Accuracy of {name} less {against}'s on the same rows with the same seeds: {tell_difference(difference)}."
     if difference["low"] > 0:
