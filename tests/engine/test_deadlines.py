@@ -126,7 +126,7 @@ def test_whom_the_cut_meets_has_no_standing_and_is_no_finalist(sessions: Session
     assert not set(search.standings(CONFIRM)) & under_way
     with sessions() as session:
         board = list_board(session, search.campaign_id, session.get_one(Arena, search.arena_id))
-    told = {tell_verdict(row) for row in board if row.candidate.name in under_way}
+    told = {tell_verdict(row, "dpo") for row in board if row.candidate.name in under_way}
     assert told == {"no verdict: the time ended before it was screened"}
     assert rescored(search) == 0
     assert search.list_differing() == []
@@ -352,5 +352,5 @@ def test_where_the_cut_met_the_library_there_is_nothing_to_extend(sessions: Sess
     pass_time(search, 61.0)
     search.search()
     assert search.get_campaign().status is CampaignStatus.COMPLETED
-    with pytest.raises(Conflict, match="DPO, with which everything is compared, was not measured"):
+    with pytest.raises(Conflict, match="dpo, with which everything is compared, was not measured"):
         extend(search, wall_time_s=3600.0)

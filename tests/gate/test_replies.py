@@ -19,7 +19,7 @@ REFUSED = {
     "a07": "branch_on_batch_size",
 }
 """Of the 43; all the others are right."""
-TWINS = {"r013": "nca_pair", "r014": "apo_zero", "r030": "dpo", "r053": "robust_dpo"}
+TWINS = {"r013": "nca_pair", "r014": "apo_zero", "r030": "dpo", "r053": "robust_dpo", "b01": "modpo"}
 RECORDED = list_recordings()
 
 

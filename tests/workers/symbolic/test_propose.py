@@ -46,7 +46,9 @@ def test_what_is_proposed_compiles_to_something_new(family: Family, proposed: li
 def test_it_stays_small(family: Family, proposed: list[Proposed]) -> None:
     sizes = sorted(measure_graph(compile_text(each.source, family)).nodes for each in proposed)
     assert sizes[-1] <= LARGEST
-    assert sizes[COUNT // 2] <= LARGEST / 3
+    # In a family whose known losses are large, proposals begin there.
+    known = [measure_graph(read_graph(each.graph)).nodes for each in archive_of_library(family).members]
+    assert sizes[COUNT // 2] <= max(LARGEST / 3, *known)
 
 
 def test_it_says_what_was_done_and_has_a_name_of_its_own(proposed: list[Proposed]) -> None:
