@@ -5,6 +5,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from io import StringIO
 from uuid import UUID
 
@@ -57,8 +58,12 @@ class Board:
         return map(self._read_row, found)
 
     def _read_row(self, row: BoardRow) -> LeaderboardRow:
-        families = {each.id: each.family for each in self.asked.arenas}
-        return read_row(row, self.against or REFERENCE_LOSSES[families[row.place.arena_id]])
+        return read_row(row, self.against or self._references[row.place.arena_id])
+
+    @cached_property
+    def _references(self) -> dict[UUID, str]:
+        """By arena."""
+        return {each.id: REFERENCE_LOSSES[each.family] for each in self.asked.arenas}
 
 
 def _write_place(place: Place) -> str:
