@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from discovery_service.domain.authors import Author
 from discovery_service.domain.intervals import Interval
+from discovery_service.domain.known_losses import REFERENCES
 from discovery_service.domain.measuring import Setting
 
 Document = Mapping[str, Any]
@@ -62,6 +63,11 @@ class Member:
     parents: tuple[Place, ...] = ()
     twin: str | None = None
     """The known loss that it behaves like, if any."""
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is the known loss that everything is compared with."""
+        return self.author is Author.LIBRARY and self.name in REFERENCES
 
     @property
     def lower(self) -> float | None:

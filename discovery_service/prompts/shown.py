@@ -4,22 +4,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from discovery_service.domain.archive import Member, Place, Screened
-from discovery_service.domain.authors import Author
 from discovery_service.domain.diagnostics import SHOWN as TENTHS
 from discovery_service.domain.diagnostics import count_steps, list_courses, tell_training
 from discovery_service.domain.figures import show, show_interval, show_setting
 from discovery_service.domain.intervals import Interval
-from discovery_service.domain.known_losses import REFERENCES
 from discovery_service.domain.standings import SHOWN as METRICS
 from discovery_service.prompts.code import show_code
 from discovery_service.prompts.templates import Words
 
 MAX_THOUGHT = 600
 NOTHING = "-"
-
-
-def is_reference(member: Member) -> bool:
-    return member.author is Author.LIBRARY and member.name in REFERENCES
 
 
 def show_place(place: Place) -> str:
@@ -38,7 +32,7 @@ def show_line(text: str) -> str:
 
 def tell_verdict(member: Member) -> str:
     """Where the interval lies, or why there is none. Of a screen nobody says better or worse: it is one of many."""
-    if is_reference(member) and member.screened is not None and member.screened.means:
+    if member.is_reference and member.screened is not None and member.screened.means:
         return "reference"
     screened = member.screened
     if screened is not None and screened.difference is not None:

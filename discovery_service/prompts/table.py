@@ -7,7 +7,7 @@ from functools import cached_property
 from discovery_service.domain.archive import Archive, Member, Place
 from discovery_service.domain.arenas_in_words import MEANINGS
 from discovery_service.domain.figures import show_interval, show_setting
-from discovery_service.prompts.shown import NOTHING, is_reference, show_name, show_place, tell_verdict
+from discovery_service.prompts.shown import NOTHING, show_name, show_place, tell_verdict
 from discovery_service.prompts.templates import Words
 
 KEPT_BEST, KEPT_WORST = 8, 3
@@ -32,7 +32,7 @@ class Table:
 
     def _rank(self, member: Member) -> tuple[bool, float]:
         lower = member.lower if self.is_measured else None
-        return not is_reference(member), float("inf") if lower is None else -lower
+        return not member.is_reference, float("inf") if lower is None else -lower
 
     @cached_property
     def figures(self) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ class Table:
 
         First those in the middle, from their lower end; then the worst; then the best, from their lower end.
         """
-        others = [each.place for each in self.members if not is_reference(each)]
+        others = [each.place for each in self.members if not each.is_reference]
         worst = others[max(KEPT_BEST, len(others) - KEPT_WORST) :]
         middle = others[KEPT_BEST : len(others) - len(worst)]
         return [*reversed(middle), *reversed(worst), *reversed(others[1:KEPT_BEST])]

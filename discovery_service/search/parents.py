@@ -10,7 +10,6 @@ from statistics import median
 
 from discovery_service.domain.archive import Archive, Member
 from discovery_service.domain.authors import Author
-from discovery_service.domain.known_losses import REFERENCES
 
 _TO_SD = 1.4826
 """From the median absolute deviation to the standard deviation of a normal distribution."""
@@ -35,7 +34,7 @@ def weigh_parents(archive: Archive) -> list[tuple[Member, float]]:
     members = list_distinct(archive)
     lowers = {each.place: find_lower(each) for each in members if not each.is_stopped}
     known = {place: lower for place, lower in lowers.items() if lower is not None}
-    if any(not is_reference(archive.by_place[place]) for place in known):
+    if any(not archive.by_place[place].is_reference for place in known):
         scaled = dict(zip(known, _scale(list(known.values())), strict=True))
         weights = {place: _sigmoid(each) for place, each in scaled.items()}
     else:
@@ -57,11 +56,7 @@ def list_distinct(archive: Archive) -> list[Member]:
 
 def find_lower(member: Member) -> float | None:
     """Of the reference 0: its difference to itself is not measured."""
-    return 0.0 if is_reference(member) else member.lower
-
-
-def is_reference(member: Member) -> bool:
-    return member.author is Author.LIBRARY and member.name in REFERENCES
+    return 0.0 if member.is_reference else member.lower
 
 
 def _scale(values: Sequence[float]) -> list[float]:

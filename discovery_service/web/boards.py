@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from discovery_service.api.schemas.leaderboard import LeaderboardRow, MeanRead, ScoreRead
-from discovery_service.domain.known_losses import REFERENCES
 from discovery_service.web.bars import Bar, draw_bars
 
 
@@ -90,7 +89,7 @@ def _list_lines(scores: Sequence[tuple[LeaderboardRow, ScoreRead]], *, is_confir
 
 
 def _tell_verdict(row: LeaderboardRow, *, is_confirmed: bool) -> str:
-    is_reference = row.author == "library" and row.name in REFERENCES
+    is_reference = row.author == "library" and row.name == row.against
     if is_confirmed or row.confirm is None or is_reference:
         return row.verdict
     return "see its confirmation"
