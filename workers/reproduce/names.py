@@ -1,0 +1,9 @@
+"""What a person calls the papers. Free of torch, for whoever only reads the command's options."""
+
+from enum import StrEnum
+
+
+class PaperName(StrEnum):
+    SIGN = "sign"
+    ALL = "all"
+    """Not one, but every one."""

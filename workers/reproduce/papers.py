@@ -1,0 +1,21 @@
+"""The papers that can be reproduced: each is a function that yields claims, and a weight."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from workers.reproduce.claims import Claim
+from workers.reproduce.names import PaperName
+from workers.reproduce.run import Run
+from workers.reproduce.sign import claims as sign
+
+
+@dataclass(frozen=True)
+class Paper:
+    reproduce: Callable[[Run], Iterable[Claim]]
+    seconds: float
+    """Of one core with the usual seeds, roughly: its part of the bar."""
+
+
+PAPERS: Mapping[PaperName, Paper] = {
+    PaperName.SIGN: Paper(sign.reproduce, 50.0),
+}
