@@ -18,7 +18,7 @@ def reproduce(
     seeds: Annotated[
         int | None, typer.Option(min=2, max=100, help="Of each world; as many as its lines are drawn for unless given.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Three seeds, and lines half as far.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Three seeds, shorter trainings, halved lines.")] = False,
     plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw what was measured into PNGs.")] = None,
     as_json: AsJson = False,
 ) -> None:

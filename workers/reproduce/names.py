@@ -5,5 +5,6 @@ from enum import StrEnum
 
 class PaperName(StrEnum):
     SIGN = "sign"
+    PM = "pm"
     ALL = "all"
     """Not one, but every one."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from workers.reproduce.claims import Claim
 from workers.reproduce.names import PaperName
+from workers.reproduce.pm import claims as pm
 from workers.reproduce.run import Run
 from workers.reproduce.sign import claims as sign
 
@@ -17,5 +18,6 @@ class Paper:
 
 
 PAPERS: Mapping[PaperName, Paper] = {
-    PaperName.SIGN: Paper(sign.reproduce, 50.0),
+    PaperName.SIGN: Paper(sign.reproduce, 60.0),
+    PaperName.PM: Paper(pm.reproduce, 60.0),
 }

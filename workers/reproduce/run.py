@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 
 from workers.reproduce.arms import Admission
+from workers.reproduce.training import Recipe
 
 QUICK_SEEDS = 3
 Figures = TypeVar("Figures")
@@ -24,7 +25,7 @@ class Run:
     seeds: int | None = None
     """Of every paper; each has a number of its own unless given."""
     is_quick: bool = False
-    """Three seeds, and lines half as far."""
+    """Three seeds, in some worlds trainings half as long, and lines half as far."""
     plots: Path | None = None
     """The folder in which pictures go."""
     pool: Executor | None = None
@@ -34,6 +35,9 @@ class Run:
 
     def count_seeds(self, usual: int) -> int:
         return self.seeds or (QUICK_SEEDS if self.is_quick else usual)
+
+    def recipe_of(self, usual: Recipe) -> Recipe:
+        return usual.shortened() if self.is_quick else usual
 
     def measure(self, measure_seed: Callable[[int], Figures], seeds: int) -> list[Figures]:
         """Of each seed from 0 on, in their order. What is handed over goes to other processes."""

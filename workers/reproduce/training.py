@@ -1,6 +1,6 @@
 """Trains a world's policy with the graph of an arm, by the trainer that campaigns use."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -28,6 +28,9 @@ class Recipe:
     steps: int
     clip: float = 10.0
     schedule: Schedule = Schedule.COSINE
+
+    def shortened(self) -> "Recipe":
+        return replace(self, steps=self.steps // 2)
 
 
 @dataclass(frozen=True)

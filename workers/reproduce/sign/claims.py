@@ -175,8 +175,8 @@ def _conclude_policies(found: Sequence[Angles], claims: Claims) -> Iterable[Clai
         [1 - mine / its for mine, its in pairs],
         Line(at_least=0.15),
         figure_paper="33 % fewer",
-        note="hangs on the learning rate, .03 here: at .1 the loss left its start, where all margins are 0, in a"
-        " direction from which it did not come back, and came out behind DPO",
+        note="hangs on the learning rate, .03 here: at .1, or with half of the steps, the loss did not"
+        " come back from where its start, at which all margins are 0, had sent it, and came out behind DPO",
     )
     pairs = zip(list_angles(Crowd.HOMOGENEOUS, "sign"), list_angles(Crowd.HOMOGENEOUS, "dpo"), strict=True)
     yield claims.of_mean(
