@@ -4,6 +4,7 @@ from enum import StrEnum
 
 
 class PaperName(StrEnum):
+    CPO = "cpo"
     SIGN = "sign"
     PM = "pm"
     ALL = "all"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from workers.reproduce.claims import Claim
+from workers.reproduce.cpo import claims as cpo
 from workers.reproduce.names import PaperName
 from workers.reproduce.pm import claims as pm
 from workers.reproduce.run import Run
@@ -18,6 +19,7 @@ class Paper:
 
 
 PAPERS: Mapping[PaperName, Paper] = {
+    PaperName.CPO: Paper(cpo.reproduce, 100.0),
     PaperName.SIGN: Paper(sign.reproduce, 60.0),
     PaperName.PM: Paper(pm.reproduce, 60.0),
 }
