@@ -19,7 +19,7 @@ def reproduce(
         int | None, typer.Option(min=2, max=100, help="Of each world; as many as its lines are drawn for unless given.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Three seeds, shorter trainings, halved lines.")] = False,
-    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw what was measured into PNGs.")] = None,
+    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw what was measured, as PNG files.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check what the papers claim, each in a small world of its own, with the library's losses.

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 class PaperName(StrEnum):
     CPO = "cpo"
+    UPO = "upo"
     SIGN = "sign"
     PM = "pm"
     ALL = "all"

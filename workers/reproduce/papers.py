@@ -9,6 +9,7 @@ from workers.reproduce.names import PaperName
 from workers.reproduce.pm import claims as pm
 from workers.reproduce.run import Run
 from workers.reproduce.sign import claims as sign
+from workers.reproduce.upo import claims as upo
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Paper:
 
 
 PAPERS: Mapping[PaperName, Paper] = {
-    PaperName.CPO: Paper(cpo.reproduce, 100.0),
+    PaperName.CPO: Paper(cpo.reproduce, 130.0),
+    PaperName.UPO: Paper(upo.reproduce, 100.0),
     PaperName.SIGN: Paper(sign.reproduce, 60.0),
     PaperName.PM: Paper(pm.reproduce, 60.0),
 }
