@@ -96,8 +96,9 @@ def _draw(file: Path, title: str, x: str, y: str) -> "Iterator[Axes]":
 
 
 def _look(number: int) -> dict[str, Any]:
-    """Of the so many-th thing of a picture."""
-    return {"color": _COLOURS[number % len(_COLOURS)], "marker": _MARKS[number % len(_MARKS)], "capsize": 3.0}
+    """Of the so many-th thing of a picture; no two of 49 have both in common."""
+    mark = _MARKS[(number + number // len(_COLOURS)) % len(_MARKS)]
+    return {"color": _COLOURS[number % len(_COLOURS)], "marker": mark, "capsize": 3.0}
 
 
 def _find_errors(intervals: Sequence[Interval]) -> list[list[float]]:

@@ -92,8 +92,8 @@ def conclude(found: Sequence[Measured], claims: Claims) -> Iterable[Claim]:
         fewer("B", "UPO 0.1", "MODPO 16"),
         Line(at_least=0.15),
         figure_paper="fewer",
-        note="the margin is said to stall where label and score contradict each other; here it violates with a chance of"
-        f" {_tell_mean(found, 'B', 'MODPO 16'):.3f}, DPO with {_tell_mean(found, 'B', 'DPO'):.3f}",
+        note="the margin is said to stall where label and score contradict each other; here it violates with a chance"
+        f" of {_tell_mean(found, 'B', 'MODPO 16'):.3f}, DPO with {_tell_mean(found, 'B', 'DPO'):.3f}",
     )
     yield claims.of_mean(
         "and its answers are liked better than the reference's in this share",
