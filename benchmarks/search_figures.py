@@ -7,14 +7,14 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from statistics import NormalDist, fmean, variance
+from statistics import fmean, variance
 from typing import Any
 
 from benchmarks.planted import PLANTED
 from benchmarks.search_plan import Case, Part
 from benchmarks.throughput_figures import Target
 from discovery_service.domain.campaign import StrategyName
-from discovery_service.domain.intervals import LEVEL, Interval, bound, find_interval
+from discovery_service.domain.intervals import Interval, bound, find_interval, find_share_interval
 from discovery_service.domain.verdicts import Verdict
 
 Outcome = Mapping[str, Any]
@@ -55,11 +55,8 @@ def is_discovery(outcome: Outcome) -> bool:
 
 def find_share(parts: int, whole: int) -> dict[str, float | int]:
     """With Wilson's interval of 95 %."""
-    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
-    share, width = parts / whole, z * z / whole
-    middle, half = share + width / 2, z * math.sqrt(share * (1 - share) / whole + width / whole / 4)
-    low, high = ((middle + side * half) / (1 + width) for side in (-1, 1))
-    return {"share": share, "low": max(low, 0.0), "high": min(high, 1.0), "of": whole}
+    found = find_share_interval(parts, whole)
+    return {"share": found.mean, "low": found.low, "high": found.high, "of": whole}
 
 
 def _tell_slots(case: Case, outcome: Outcome) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from discovery_service.cli.hyperparameters import Given, read_given
 from discovery_service.cli.output import AsJson, print_json, print_line, print_table, printable, say
 from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import REFERENCE_LOSSES
-from workers import arena_cli, replay_cli
+from workers import arena_cli, replay_cli, reproduce_cli
 from workers.kinds import WorkerKind
 
 GATE_EXITS = {"accepted": ExitCode.OK, "refused": ExitCode.REFUSED, "unavailable": ExitCode.JAIL_UNAVAILABLE}
@@ -284,4 +284,5 @@ def register(app: typer.Typer) -> None:
     app.command()(compare)
     app.command("try")(try_loss)
     app.command()(replay_cli.replay)
+    app.command()(reproduce_cli.reproduce)
     app.add_typer(arena_cli.group, name="arena")

@@ -11,4 +11,5 @@ def cpo(policy_logps, behavior_logps, outcomes, sampled_policy_logps, sampled_re
     weight = policy_logps.shape[0] * torch.softmax(policy_logps - behavior_logps, dim=0)
     ratio = sampled_policy_logps - sampled_reference_logps
     sampled_weight = ratio.shape[0] * torch.softmax(ratio, dim=0)
-    return beta * sampled_weight * ratio - weight * outcomes
+    divergence = torch.log_softmax(ratio, dim=0) + math.log(ratio.shape[0])
+    return beta * sampled_weight * divergence - weight * outcomes

@@ -20,5 +20,6 @@ def dr_cpo(
     weight = policy_logps.shape[0] * torch.softmax(policy_logps - behavior_logps, dim=0)
     ratio = sampled_policy_logps - sampled_reference_logps
     sampled_weight = ratio.shape[0] * torch.softmax(ratio, dim=0)
-    modelled = sampled_weight * (beta * ratio - sampled_predicted_outcomes)
+    divergence = torch.log_softmax(ratio, dim=0) + math.log(ratio.shape[0])
+    modelled = sampled_weight * (beta * divergence - sampled_predicted_outcomes)
     return modelled - weight * (outcomes - predicted_outcomes)

@@ -9,4 +9,5 @@ Differs: a KL term by beta, which the paper leaves out: without one the weights 
 def oo_rlhf(sampled_policy_logps, sampled_reference_logps, sampled_predicted_outcomes, beta):
     ratio = sampled_policy_logps - sampled_reference_logps
     weight = ratio.shape[0] * torch.softmax(ratio, dim=0)
-    return weight * (beta * ratio - sampled_predicted_outcomes)
+    divergence = torch.log_softmax(ratio, dim=0) + math.log(ratio.shape[0])
+    return weight * (beta * divergence - sampled_predicted_outcomes)

@@ -1,0 +1,60 @@
+"""A claim's two verdicts: its sign by the whole interval, how much of it by the figure."""
+
+import pytest
+
+from discovery_service.domain.intervals import find_share_interval
+from workers.reproduce.claims import Claims, Line
+
+CLAIMS = Claims("paper", is_quick=False)
+
+
+@pytest.mark.parametrize(
+    ("values", "line", "direction", "magnitude"),
+    [
+        ([0.5, 0.6, 0.7], Line(at_least=0.5), True, True),
+        ([0.2, 0.3, 0.4], Line(at_least=0.5), True, False),
+        ([-5.0, 1.0, 6.0], Line(at_least=0.5), False, True),
+        ([-0.5, -0.6, -0.7], Line(at_least=0.5), False, False),
+        ([-0.5, -0.6, -0.7], Line(at_most=-0.5), True, True),
+        ([-0.5, -0.6, -0.7], Line(at_least=-0.7, at_most=-0.25), True, True),
+        ([0.5, 0.6, 0.7], Line(at_least=0.5, neutral=None), None, True),
+        ([0.5, 0.6, 0.7], Line(at_most=0.5, neutral=None), None, False),
+        ([0.6, 0.61, 0.62], Line(at_least=0.7, neutral=0.5), True, False),
+    ],
+)
+def test_a_sign_wants_the_whole_interval_and_a_line_the_mean(
+    values: list[float], line: Line, direction: bool | None, magnitude: bool
+) -> None:
+    told = CLAIMS.of_mean("it does", values, line)
+    assert (told.direction, told.magnitude) == (direction, magnitude)
+
+
+def test_of_one_seed_no_sign_is_told() -> None:
+    told = CLAIMS.of_mean("it does", [0.7], Line(at_least=0.5))
+    assert (told.direction, told.magnitude) == (False, True)
+    assert told.document()["interval"] == {"low": None, "high": None, "draws": 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "halved"),
+    [
+        (Line(at_least=0.5), Line(at_least=0.25)),
+        (Line(at_most=-0.5), Line(at_most=-0.25)),
+        (Line(at_least=0.7, neutral=0.5), Line(at_least=0.6, neutral=0.5)),
+        (Line(-1.0, 3.0), Line(-3.0, 5.0)),
+        (Line(at_least=0.3, neutral=None), Line(at_least=0.15, neutral=None)),
+        (Line(at_most=3.0, neutral=None), Line(at_most=6.0, neutral=None)),
+    ],
+)
+def test_few_seeds_are_held_to_half_of_it(line: Line, halved: Line) -> None:
+    found, expected = line.halved().document(), halved.document()
+    assert found == pytest.approx(expected)
+    assert Claims("paper", is_quick=True).of_mean("it does", [1.0], line).line == line.halved()
+
+
+def test_a_share_has_wilsons_interval() -> None:
+    # As statsmodels' proportion_confint has them.
+    for parts, whole, low, high in ((8, 8, 0.6756, 1.0), (0, 10, 0.0, 0.2775), (3, 5, 0.2307, 0.8824)):
+        found = find_share_interval(parts, whole)
+        assert (found.mean, found.draws) == (parts / whole, whole)
+        assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)

@@ -1,0 +1,1 @@
+"""Each paper's own small world, and what comes out there of its claims."""

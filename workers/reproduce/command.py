@@ -1,0 +1,55 @@
+"""`discovery reproduce`: the claims of one paper or of all, as one document."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from workers.gate.process import make_jail
+from workers.progress import progress_bar
+from workers.reproduce.arms import Admission
+from workers.reproduce.claims import Claim
+from workers.reproduce.drawing import check_plots
+from workers.reproduce.names import PaperName
+from workers.reproduce.papers import PAPERS
+from workers.reproduce.run import Run, open_pool
+from workers.reproduce.training import WorldFailed
+from workers.supervisor.jail import JailUnavailable
+
+
+def reproduce(paper: PaperName, *, seeds: int | None, is_quick: bool, plots: Path | None) -> dict[str, Any]:
+    """`status` is measured, whatever the verdicts; unavailable or failed, with a message, where there are none.
+
+    UsageError where the pictures cannot be kept.
+    """
+    if plots is not None:
+        check_plots(plots)
+    names = list(PAPERS) if paper is PaperName.ALL else [paper]
+    try:
+        with make_jail() as jail, open_pool() as pool:
+            claims = _measure(names, Run(Admission(jail), seeds, is_quick, plots, pool))
+    except JailUnavailable as error:
+        return {"status": "unavailable", "message": str(error), "claims": []}
+    except WorldFailed as error:
+        return {"status": "failed", "message": str(error), "claims": []}
+    return {"status": "measured", "is_quick": is_quick, "claims": [each.document() for each in claims]}
+
+
+def _measure(names: Sequence[PaperName], run: Run) -> list[Claim]:
+    with _bar(names) as tell:
+        return [claim for each in names for claim in PAPERS[each].reproduce(replace(run, tell=tell(each)))]
+
+
+@contextmanager
+def _bar(names: Sequence[PaperName]) -> Iterator[Callable[[PaperName], Callable[[float], None]]]:
+    """Of each paper what hears which share of it is done."""
+    seconds = {name: PAPERS[name].seconds for name in names}
+    with progress_bar(sum(seconds.values())) as tell:
+
+        def tell_of(name: PaperName) -> Callable[[float], None]:
+            before = sum(seconds[each] for each in names[: names.index(name)])
+            tell(name.value, before)
+            return lambda share: tell(name.value, before + share * seconds[name])
+
+        yield tell_of
