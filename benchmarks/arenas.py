@@ -15,11 +15,12 @@ from pathlib import Path
 
 from benchmarks.planted import PLANTED, Setup
 from benchmarks.trainings import Trainings
-from discovery_service.domain.arenas import ArenaSize, find_document, hash_document
+from discovery_service.domain.arenas import find_document, hash_document
 from discovery_service.domain.intervals import Interval, find_interval
 from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.published import find_figures
 from discovery_service.domain.states import Purpose
+from discovery_service.domain.worlds import ArenaSize
 
 RATES = {ArenaSize.MINI: 1.5e-3, ArenaSize.BASE: 1e-3}
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from discovery_service.domain.arenas import ARENAS, World
+from discovery_service.domain.arenas import ARENAS
 from discovery_service.domain.families import Family
+from discovery_service.domain.worlds import World
 from discovery_service.losses.graph import Graph, read_graph
 from discovery_service.losses.known import list_known
 from discovery_service.losses.source import check_source

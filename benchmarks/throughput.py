@@ -25,10 +25,11 @@ from typing import Any, Self
 from benchmarks.evaluations import WITHOUT_TRL, Cell, Loss, TrlFolder, evaluate_here, is_trl_here, make_runtime
 from benchmarks.kept import Kept
 from benchmarks.throughput_figures import HERE, TRL, TRL_PRECOMPUTE, WAYS, Row, describe, tabulate
-from discovery_service.domain.arenas import ArenaSize, arena_names, hash_document
+from discovery_service.domain.arenas import arena_names, hash_document
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import TRAINER, Draw, Setting
 from discovery_service.domain.states import Purpose
+from discovery_service.domain.worlds import ArenaSize
 from discovery_service.settings import get_settings
 from workers.supervisor.proc import look_at
 from workers.supervisor.runtime import Runtime, RuntimeLost

@@ -14,8 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from discovery_service.domain.measuring import Draw
 from workers.arenas.cache import Cache
 from workers.arenas.opening import open_arena
-from workers.arenas.policies import load_policy
-from workers.arenas.synthetic import read_recipe, read_world
+from workers.arenas.regimes import read_document
 from workers.arenas.texts import BEGIN, END, PAD, PROMPT, VOCABULARY, is_answer
 
 _SPECIAL = {PAD: "<pad>", BEGIN: "<bos>", END: "<eos>"}
@@ -23,7 +22,8 @@ WORDS = [_SPECIAL.get(token, f"w{token}") for token in range(VOCABULARY)]
 
 
 def write_model(folder: Path, document: dict[str, Any], base_policy: int, cache: Path) -> None:
-    load_policy(read_recipe(document), read_world(document).p_stop, base_policy, Cache(cache)).save_pretrained(folder)
+    regime, world, recipe = read_document(document)
+    regime.load(world, recipe, base_policy, Cache(cache)).save_pretrained(folder)
     tokenizer = Tokenizer(WordLevel({word: token for token, word in enumerate(WORDS)}, unk_token=WORDS[-1]))
     tokenizer.pre_tokenizer = WhitespaceSplit()
     special = {"pad_token": WORDS[PAD], "bos_token": WORDS[BEGIN], "eos_token": WORDS[END]}

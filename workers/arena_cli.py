@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from discovery_service.cli.output import AsJson, print_json, print_table
-from discovery_service.domain.arenas import ARENAS, ArenaKind, ArenaSize, list_base_policies
+from discovery_service.domain.arenas import ARENAS, ArenaKind, list_base_policies
 from discovery_service.domain.described_arenas import describe_operators
 from discovery_service.domain.published import published_path
 from discovery_service.domain.states import Purpose
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import torch
 
     from workers.arenas.hf.registration import Prepared
-    from workers.arenas.samples import ShownPair
 
 GIB = 1 << 30
 DAY_S = 86_400
@@ -58,21 +57,22 @@ def show(
         typer.Argument(metavar="NAME[:SIZE]|FILE", help="As `discovery arena list` shows it, or the file of your own."),
     ],
     *,
-    pairs: Annotated[int, typer.Option(min=0, max=1000, help="How many sample pairs of a built-in one.")] = 5,
+    rows: Annotated[int, typer.Option(min=0, max=1000, help="How many sample rows of a built-in one.")] = 5,
     as_json: AsJson = False,
 ) -> None:
     """Show an arena: its parameters, what is known of it, and a few of its texts with their reward."""
     from discovery_service.cli.arenas import find_arena, print_arena
 
     arena = describe_operators(prepare_file(Path(name)).document) if _is_file(name) else find_arena(name)
-    shown = _show_pairs(arena["document"], pairs) if pairs and arena["kind"] == ArenaKind.SYNTHETIC else []
+    shown = _show_rows(arena["document"], rows) if rows and arena["kind"] == ArenaKind.SYNTHETIC else []
     if as_json:
-        print_json(arena | {"pairs": [asdict(each) for each in shown]})
+        print_json(arena | {"rows": shown})
         return
     print_arena(arena)
     if shown:
-        typer.echo("\nPairs on which a policy trains, with the reward of each answer:")
-        print_table(("reward", "preferred", "reward", "to", "by annotator"), map(_row, shown))
+        typer.echo("\nRows on which a policy trains, with the reward of each answer:")
+        columns = (each.replace("_", " ") for each in shown[0])
+        print_table(tuple(columns), (tuple(map(_tell, row.values())) for row in shown))
 
 
 @group.command()
@@ -235,7 +235,7 @@ def _is_file(arena: str) -> bool:
 
 
 def _find_documents(names: list[str] | None) -> list[dict[str, Any]]:
-    built_in = [f"{name}:{size}" for name in names or ARENAS if name in ARENAS for size in ArenaSize]
+    built_in = [f"{name}:{size}" for name in names or ARENAS if name in ARENAS for size in ARENAS[name].recipes]
     return [find_document(name) for name in (*built_in, *(name for name in names or () if name not in ARENAS))]
 
 
@@ -280,14 +280,13 @@ def _prepare_device(name: str | None = None) -> "torch.device":
     return compute_as_a_runtime(name or assign_devices(get_settings().worker, MachineSettings())[0].name)
 
 
-def _show_pairs(document: dict[str, Any], count: int) -> "list[ShownPair]":
+def _show_rows(document: dict[str, Any], count: int) -> list[dict[str, Any]]:
     from discovery_service.settings import get_settings
-    from workers.arenas.samples import show_pairs
+    from workers.arenas.samples import show_rows
 
     _prepare_device("cpu")
-    return show_pairs(document, count, get_settings().arena_cache)
+    return show_rows(document, count, get_settings().arena_cache)
 
 
-def _row(pair: "ShownPair") -> tuple[object, ...]:
-    rewards = f"{pair.chosen_reward:+g}", f"{pair.rejected_reward:+g}"
-    return rewards[0], pair.chosen, rewards[1], pair.rejected, pair.annotator
+def _tell(value: Any) -> object:
+    return f"{value:.4g}" if isinstance(value, float) else value

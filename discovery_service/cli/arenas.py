@@ -9,9 +9,10 @@ from discovery_service.cli.connection import connect, find_access
 from discovery_service.cli.libraries import tabulate_library, tell_agreement, tell_library
 from discovery_service.cli.output import as_plain, print_fields, print_table, printable, say
 from discovery_service.client import DiscoveryError, NotFound
-from discovery_service.domain.arenas import ARENAS, ArenaSize, arena_names
+from discovery_service.domain.arenas import ARENAS, arena_names
 from discovery_service.domain.campaign import tell_arenas
 from discovery_service.domain.described_arenas import describe_built_in
+from discovery_service.domain.worlds import ArenaSize
 from discovery_service.errors import UsageError
 from discovery_service.settings import get_settings
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from discovery_service.domain.arenas import ARENAS, ArenaSize, arena_names
+from discovery_service.domain.arenas import ARENAS, arena_names
 from discovery_service.domain.campaign import tell_arenas
 from discovery_service.domain.recorded import find_recorded_kind
+from discovery_service.domain.worlds import ArenaSize
 from discovery_service.errors import UsageError
 
 VARIANTS = {

@@ -1,13 +1,28 @@
-"""The built-in arenas as data: what each world is, which ways to beat DPO it offers, and how policies train in it."""
+"""The built-in arenas as data: what each world is, and which ways to beat the family's reference it offers."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from discovery_service.domain.families import Family
+from discovery_service.domain.measuring import Setting
+from discovery_service.domain.worlds import (
+    CROWD_RECIPES,
+    GUARDRAIL_RECIPES,
+    MATCHING_RECIPES,
+    OUTCOME_RECIPES,
+    RECIPES,
+    ArenaSize,
+    MatchingWorld,
+    OutcomeModel,
+    OutcomeWorld,
+    Recipe,
+    Rule,
+    World,
+)
 
 BASE_POLICIES = (0, 1, 2)
 """Of every arena: other initialisations and pre-training texts. A search uses the first, a confirmation all."""
@@ -22,90 +37,29 @@ class ArenaKind(StrEnum):
     """An operator's model and preferences in a local folder."""
 
 
-BUILDERS = {ArenaKind.SYNTHETIC: {"policies": 1, "draws": 2}, ArenaKind.HF: {"rows": 2}}
+BUILDERS: Mapping[ArenaKind, Mapping[Family, Mapping[str, int]]] = {
+    ArenaKind.SYNTHETIC: {
+        Family.PAIRWISE: {"policies": 1, "draws": 2},
+        Family.AUXILIARY: {"policies": 1, "draws": 2, "scores": 1},
+        Family.OUTCOME: {"policies": 1, "outcomes": 1},
+        Family.MATCHING: {"speakers": 1, "rewards": 1},
+    },
+    ArenaKind.HF: {Family.PAIRWISE: {"rows": 2}},
+}
 """The versions in which arenas are built. Who changes what base policies, draws or rows become raises one, and every
-arena of the kind becomes another: no measurement in what was built before is taken for one in what is built now."""
-
-
-class ArenaSize(StrEnum):
-    MINI = "mini"
-    BASE = "base"
+such arena becomes another: no measurement in what was built before is taken for one in what is built now."""
 
 
 class WayToWin(StrEnum):
-    """With Bradley-Terry labels and unlimited data DPO is optimal; a loss can win only through one of these."""
+    """What a family's reference does not reckon with. DPO is optimal with Bradley-Terry labels and unlimited data."""
 
     LABEL_NOISE = "label noise"
     DIFFERING_ANNOTATORS = "annotators that differ"
     OTHER_MOTIVE = "annotators that see something else than quality"
     OTHER_PROMPTS = "evaluation on prompts of another kind"
-
-
-class Precision(StrEnum):
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-
-
-class Schedule(StrEnum):
-    COSINE = "cosine"
-    LINEAR = "linear"
-    CONSTANT = "constant"
-
-
-@dataclass(frozen=True)
-class World:
-    """Texts, and what an annotator sees in a pair of them. The gold reward is none of this: it is the same everywhere.
-
-    The annotator prefers a to b with probability sigmoid(sharpness * (r_a - r_b) + length_bias * (len_a - len_b)
-    + fluency_bias * (logref_a - logref_b)); then the label may be fogged, flipped, or given by a sloppy annotator.
-    """
-
-    p_stop: float = 0.0
-    """Chance that a text ends after a clause; at 0 every completion has its 20 tokens."""
-    sharpness: float = 1.0
-    length_bias: float = 0.0
-    """Per token."""
-    fluency_bias: float = 0.0
-    """Per nat of reference log-probability."""
-    fog: float = 0.0
-    """A label becomes a coin with chance 1 - exp(-fog * |gap of the reference log-probabilities|)."""
-    flip: float = 0.0
-    """Chance of a label to be turned round."""
-    sloppy: float = 0.0
-    """Share of rows labelled by annotator 1, who ..."""
-    sloppy_flip: float = 0.5
-    """... turns the label round with this chance: 1/2 is a coin, 1 the opposite."""
-    on_excerpts: bool = False
-    """Whether a policy is measured on prompts from the middle of texts; those of the pairs are how texts begin."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a policy is made and trained. What a setting sets is not here."""
-
-    hidden: int
-    layers: int
-    inner: int
-    pairs: int
-    batch: int
-    pretraining_rate: float
-    heads: int = 4
-    pretraining_texts: int = 20_000
-    pretraining_steps: int = 600
-    pretraining_batch: int = 64
-    warm_up: int = 10
-    schedule: Schedule = Schedule.COSINE
-    clip: float = 1.0
-    adam_betas: tuple[float, float] = (0.9, 0.95)
-    precision: Precision = Precision.FLOAT32
-    evaluation_texts: int = 2048
-    held_out_pairs: int = 512
-
-
-RECIPES: Mapping[ArenaSize, Recipe] = {
-    ArenaSize.MINI: Recipe(hidden=32, layers=1, inner=72, pairs=1024, batch=32, pretraining_rate=5e-3),
-    ArenaSize.BASE: Recipe(hidden=64, layers=2, inner=136, pairs=2048, batch=64, pretraining_rate=3e-3),
-}
+    RULE = "a score beside the preferences"
+    MODEL_ERROR = "an outcome model that is wrong"
+    REFERENCE_TASTE = "a reference with tastes of its own"
 
 
 @dataclass(frozen=True)
@@ -114,25 +68,32 @@ class ArenaSpec:
     family: Family
     summary: str
     offers: tuple[WayToWin, ...]
-    world: World
+    world: World | OutcomeWorld | MatchingWorld
+    recipes: Mapping[ArenaSize, Recipe] = field(default_factory=lambda: RECIPES)
+    settings: Mapping[ArenaSize, Setting] | None = None
+    """Where a search for the best setting begins, where that is not where it does with pairs."""
 
     @property
     def is_control(self) -> bool:
-        """Whether the right verdict here is "not distinguishable from DPO"."""
+        """Whether the right verdict here is that nothing is distinguishable from the reference."""
         return not self.offers
 
     def document(self, size: ArenaSize) -> dict[str, Any]:
         """All that decides what a training in it measures; what a runtime builds it from."""
-        return {
+        told: dict[str, Any] = {
             "version": VERSION,
-            "builders": dict(BUILDERS[ArenaKind.SYNTHETIC]),
+            "builders": dict(BUILDERS[ArenaKind.SYNTHETIC][self.family]),
             "kind": ArenaKind.SYNTHETIC.value,
             "name": f"{self.name}:{size}",
             "family": self.family.value,
-            "world": asdict(self.world),
-            "recipe": asdict(RECIPES[size]),
+            "world": self.world.document(),
+            "recipe": asdict(self.recipes[size]),
         }
+        return told if self.settings is None else {**told, "setting": self.settings[size].document()}
 
+
+_OUTCOME_START = {ArenaSize.MINI: Setting(1.0, 5e-4, 120)}
+_MATCHING_START = {ArenaSize.MINI: Setting(1.0, 5e-3, 240)}
 
 _ARENAS = (
     ArenaSpec(
@@ -220,13 +181,120 @@ _ARENAS = (
         (WayToWin.OTHER_MOTIVE,),
         World(fluency_bias=1.4),
     ),
+    ArenaSpec(
+        "crowd",
+        Family.PAIRWISE,
+        "Every row has an annotator of its own, and tastes differ far, as much on one side of their mean as on the"
+        " other.",
+        (WayToWin.DIFFERING_ANNOTATORS,),
+        World(p_stop=0.2, taste_spread=4.0),
+        CROWD_RECIPES,
+    ),
+    ArenaSpec(
+        "crowd-skewed",
+        Family.PAIRWISE,
+        "Like crowd, and most tastes lie a little on one side of their mean, few far on the other.",
+        (WayToWin.DIFFERING_ANNOTATORS,),
+        World(p_stop=0.2, taste_spread=4.0, taste_skew=True),
+        CROWD_RECIPES,
+    ),
+    ArenaSpec(
+        "crowd-alike",
+        Family.PAIRWISE,
+        "Like crowd, and everybody has the same taste.",
+        (),
+        World(p_stop=0.2, taste_spread=0.0),
+        CROWD_RECIPES,
+    ),
+    ArenaSpec(
+        "guardrail",
+        Family.AUXILIARY,
+        "A score tells which answers break a rule that annotators do not mind.",
+        (WayToWin.RULE,),
+        World(p_stop=0.2, rule=Rule.NOUNS, violation_cost=2.0),
+        GUARDRAIL_RECIPES,
+    ),
+    ArenaSpec(
+        "guardrail-opposed",
+        Family.AUXILIARY,
+        "Like guardrail, and the rule forbids just what annotators prefer.",
+        (WayToWin.RULE,),
+        World(p_stop=0.2, rule=Rule.PRAISE, violation_cost=2.0),
+        GUARDRAIL_RECIPES,
+    ),
+    ArenaSpec(
+        "guardrail-mild",
+        Family.AUXILIARY,
+        "Like guardrail, and the rule forbids some of what annotators prefer.",
+        (WayToWin.RULE,),
+        World(p_stop=0.2, rule=Rule.WORDS, violation_cost=2.0),
+        GUARDRAIL_RECIPES,
+    ),
+    ArenaSpec(
+        "outcome",
+        Family.OUTCOME,
+        "Answers handed out at random, each with what one reader made of it; the outcome model is fitted to them.",
+        (WayToWin.MODEL_ERROR,),
+        OutcomeWorld(p_stop=0.2, temperature=1.25, noise=2.0),
+        OUTCOME_RECIPES,
+        _OUTCOME_START,
+    ),
+    ArenaSpec(
+        "outcome-confounded",
+        Family.OUTCOME,
+        "Like outcome, and the outcome model comes from readers who chose what they read.",
+        (WayToWin.MODEL_ERROR,),
+        OutcomeWorld(p_stop=0.2, temperature=1.25, noise=2.0, model=OutcomeModel.READERS),
+        OUTCOME_RECIPES,
+        _OUTCOME_START,
+    ),
+    ArenaSpec(
+        "outcome-misjudged",
+        Family.OUTCOME,
+        "Like outcome, and propensities do not know that answers were picked before they were handed out.",
+        (WayToWin.MODEL_ERROR,),
+        OutcomeWorld(p_stop=0.2, temperature=1.25, noise=2.0, misjudged=4),
+        OUTCOME_RECIPES,
+        _OUTCOME_START,
+    ),
+    ArenaSpec(
+        "plurality",
+        Family.MATCHING,
+        "Rewards of a policy's own short answers say how often each is preferred; junk has rewards that mean nothing.",
+        (WayToWin.REFERENCE_TASTE,),
+        MatchingWorld(natural=4, junk=2, length=3, prompts=4),
+        MATCHING_RECIPES,
+        _MATCHING_START,
+    ),
+    ArenaSpec(
+        "plurality-littered",
+        Family.MATCHING,
+        "Like plurality, and rewards of junk are twice as far from what it is worth.",
+        (WayToWin.REFERENCE_TASTE,),
+        MatchingWorld(natural=4, junk=2, length=3, prompts=4, junk_noise=3.0),
+        MATCHING_RECIPES,
+        _MATCHING_START,
+    ),
 )
 
 GOLD_REWARD = (
     "the valence of an answer's adjectives, +1 or -1 each, twice that behind an adverb, less 1 for each word that"
     " repeats the one before; J is its mean less the KL divergence from the base policy"
 )
-"""The same in every built-in arena, whatever its annotators see."""
+"""The same in every built-in arena of texts, whatever its annotators see."""
+_OTHER_REWARDS = {
+    Family.AUXILIARY: f"{GOLD_REWARD}, less 2 for each answer that breaks the rule",
+    Family.MATCHING: (
+        "of a natural answer a utility of its tokens and pairs of tokens, of junk noise; J is minus the KL divergence"
+        " of the policy from how often each natural answer is the preferred one"
+    ),
+}
+
+
+def tell_reward(family: Family) -> str:
+    """Of the built-in arenas of a family."""
+    return _OTHER_REWARDS.get(family, GOLD_REWARD)
+
 
 ARENAS: Mapping[str, ArenaSpec] = {arena.name: arena for arena in _ARENAS}
 
@@ -234,7 +302,8 @@ ARENAS: Mapping[str, ArenaSpec] = {arena.name: arena for arena in _ARENAS}
 def find_arena(name: str) -> ArenaSpec | None:
     """The built-in arena of `NAME:SIZE`, or None."""
     base, _, size = name.partition(":")
-    return ARENAS.get(base) if size in set(ArenaSize) else None
+    found = ARENAS.get(base)
+    return found if found is not None and size in found.recipes else None
 
 
 def find_document(name: str) -> dict[str, Any] | None:
@@ -245,7 +314,7 @@ def find_document(name: str) -> dict[str, Any] | None:
 
 def arena_names(family: Family | None = None) -> list[str]:
     """Every `NAME:SIZE` that a campaign of the family may name."""
-    return [f"{arena.name}:{size}" for arena in _ARENAS for size in ArenaSize if family in (None, arena.family)]
+    return [f"{arena.name}:{size}" for arena in _ARENAS for size in arena.recipes if family in (None, arena.family)]
 
 
 def list_base_policies(document: Mapping[str, Any]) -> tuple[int, ...]:

@@ -5,11 +5,12 @@ that a planted arena, its variants and the control beside it are told in the sam
 give away more; no prompt has them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from discovery_service.domain.arenas import ArenaKind
 from discovery_service.domain.described_arenas import find_start
+from discovery_service.domain.families import Family
 from discovery_service.domain.tuning_plans import Point, TuningPlan, Walk, find_plan
 from discovery_service.domain.user_arenas import counted_metric
 
@@ -23,8 +24,16 @@ MEANINGS: Mapping[str, str] = {
     "attained": "share of what could be gained in J over the reference",
     "length": "tokens of a sampled answer",
     "diversity": "share of neighbouring words that sixteen sampled texts do not have twice",
-    "disagreement": "share of pairs ordered otherwise than most annotators would",
+    "disagreement": "share of pairs ordered otherwise than annotators together would",
+    "angle": "degrees between how the policy and how the mean of all annotators order pairs",
     "proxy_reward": "mean of a reward fitted to the pairs",
+    "violations": "share of sampled answers that break the rule",
+    "matched_violations": "the same of a policy on the same way that is 1 nat from the reference",
+    "matched_win_rate": "and its win rate there",
+    "bias": "by how much the outcome model finds sampled answers better than they are",
+    "pm_divergence": "mean square by which rewards and log-chances of two answers differ; few answers game it",
+    "kl_to_target": "nats from what rewards say of natural answers to what the policy does",
+    "junk": "chance of an answer with junk in it",
 }
 """Of the metrics that a measurement may have."""
 
@@ -38,11 +47,13 @@ _LABELS = (
 def tell_arena(document: Mapping[str, Any]) -> list[str]:
     """One fact a sentence or two, of the arena of the document, built in or an operator's."""
     if document["kind"] == ArenaKind.SYNTHETIC:
-        return [*_of_synthetic(document["world"], document["recipe"]), _of_training(document)]
+        tell = _SYNTHETIC[Family(document["family"])]
+        return [*tell(document), _of_training(document)]
     return [*_of_operators(document), _of_training(document)]
 
 
-def _of_synthetic(world: Mapping[str, Any], recipe: Mapping[str, Any]) -> Iterator[str]:
+def _of_pairs(document: Mapping[str, Any]) -> Iterator[str]:
+    world, recipe = document["world"], document["recipe"]
     yield (
         "A row is a prompt and two answers that the base policy wrote; the base policy is also the reference."
         " `chosen` is the answer that the row's annotator preferred."
@@ -59,6 +70,11 @@ def _of_synthetic(world: Mapping[str, Any], recipe: Mapping[str, Any]) -> Iterat
             "Every answer has 20 tokens. The reference gives a token about -2.3 nats, so an answer about -46; the two"
             " of a row differ by about 2 nats under it (standard deviation)."
         )
+    if "rule" in world:
+        yield (
+            "A rule that has nothing to do with annotators scores every answer: -1 where it breaks the rule, else 0."
+            " `prompt_value` was learnt from the scores of the rows, before training."
+        )
     if world["sloppy"]:
         yield "Two annotators labelled the rows; `annotator` is 0 or 1 and tells which of them."
     else:
@@ -69,10 +85,67 @@ def _of_synthetic(world: Mapping[str, Any], recipe: Mapping[str, Any]) -> Iterat
         else ""
     )
     yield (
+        f"{_tell_reward(recipe)} J is the mean reward less the KL divergence from the base policy{_cost(world)}.{where}"
+    )
+
+
+def _tell_reward(recipe: Mapping[str, Any]) -> str:
+    return (
         f"After training the policy answers {recipe['evaluation_texts']:,} prompts. The reward scores the words of an"
         " answer; neither loss nor policy is given it. The base policy's answers have a reward of about 0, with a"
-        f" standard deviation of about 2. J is the mean reward less the KL divergence from the base policy.{where}"
+        " standard deviation of about 2."
     )
+
+
+def _cost(world: Mapping[str, Any]) -> str:
+    return f", less {world['violation_cost']:g} for each answer that breaks the rule" if "rule" in world else ""
+
+
+def _of_outcomes(document: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        "A row is a prompt, an answer that was recorded with what one reader made of it, its outcome, and another"
+        " answer to the same prompt that the base policy sampled, of which nobody knows an outcome. The base policy is"
+        " also the reference."
+    )
+    yield (
+        "`behavior_logps` are what is believed of how answers came to be recorded: from the base policy at temperature"
+        f" {document['world']['temperature']:g}. `predicted_outcomes` come from an outcome model that is linear in an"
+        " answer's words. Either may be wrong, the model also in that it learnt from readers who chose what they read."
+    )
+    yield (
+        "Log-probabilities are in nats, summed over the tokens of an answer. Answers have 2 to 20 tokens; the reference"
+        " gives a token about -2.3 nats. Outcomes have a standard deviation of about 3, most of it noise."
+    )
+    yield f"{_tell_reward(document['recipe'])} J is the mean reward less the KL divergence from the base policy."
+
+
+def _of_answers(document: Mapping[str, Any]) -> Iterator[str]:
+    world = document["world"]
+    yield (
+        f"A row is an answer of {world['length']} tokens that the policy itself sampled just now to one of"
+        f" {world['prompts']} prompts, as many to each. The base policy is the reference. Of the"
+        f" {world['natural'] + world['junk']} tokens {world['junk']} are junk, which the reference says rarely: of its"
+        " answers some 2 % have junk in them."
+    )
+    yield (
+        "Rewards are those of a reward model: of natural answers the log-odds, as Bradley and Terry have them, with a"
+        " mean of 0 and a standard deviation of 1 for each prompt; of junk they mean nothing."
+    )
+    yield "Log-probabilities are in nats, of each token. `mask` is 1 everywhere."
+    yield (
+        "After training every answer of the policy is known with its chance. What is wanted is a policy that gives each"
+        " natural answer as often as it would be preferred, exp(reward) over the sum of all natural ones. J is minus"
+        " the KL divergence of the policy from that, summed over natural answers: -1.3 of the reference or so, 0 at"
+        " best. Junk counts against it."
+    )
+
+
+_SYNTHETIC: Mapping[Family, Callable[[Mapping[str, Any]], Iterator[str]]] = {
+    Family.PAIRWISE: _of_pairs,
+    Family.AUXILIARY: _of_pairs,
+    Family.OUTCOME: _of_outcomes,
+    Family.MATCHING: _of_answers,
+}
 
 
 def _of_operators(document: Mapping[str, Any]) -> Iterator[str]:
@@ -105,7 +178,8 @@ _SCORERS: Mapping[str, str] = {
 
 def _of_training(document: Mapping[str, Any]) -> str:
     recipe = document["recipe"]
-    rows = f" out of {recipe['pairs']:,}" if "pairs" in recipe else ""
+    known = next((recipe[each] for each in ("pairs", "rows") if each in recipe), None)
+    rows = "" if known is None else f" out of {known:,}"
     return (
         f"A step takes {recipe['batch']} rows{rows}; a training has {find_start(document).steps} steps where tuning"
         f" says nothing else. AdamW, gradients clipped at norm {recipe['clip']:g}."

@@ -18,9 +18,10 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from discovery_service.domain.arenas import ARENAS, ArenaSize, arena_names, find_arena
+from discovery_service.domain.arenas import ARENAS, arena_names, find_arena
 from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSSES
+from discovery_service.domain.worlds import ArenaSize
 
 MAX_COUNT = 1_000_000_000
 """Above any budget that a person means, below what the database's integers hold."""

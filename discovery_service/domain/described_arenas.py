@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from discovery_service.domain.arenas import GOLD_REWARD, ArenaKind, ArenaSize, ArenaSpec, find_arena, hash_document
+from discovery_service.domain.arenas import ArenaKind, ArenaSpec, find_arena, hash_document, tell_reward
 from discovery_service.domain.calibration import describe_agreement, is_without_spread
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.published import find_calibration
 from discovery_service.domain.user_arenas import counted_metric
+from discovery_service.domain.worlds import ArenaSize
 
 _STARTS = {ArenaSize.MINI: Setting(1.0, 1.5e-3, 120), ArenaSize.BASE: Setting(1.0, 1e-3, 120)}
 
@@ -26,7 +27,7 @@ def describe_built_in(name: str) -> dict[str, Any] | None:
         "summary": spec.summary,
         "offers": [way.value for way in spec.offers],
         "is_control": spec.is_control or _is_without_spread(calibration) or False,
-        "reward": GOLD_REWARD,
+        "reward": tell_reward(spec.family),
         "counts": counted_metric(document),
         "content_sha256": hash_document(document),
         "document": document,
@@ -54,10 +55,10 @@ def describe_operators(document: Mapping[str, Any], calibration: Mapping[str, An
 
 def _find_calibration(spec: ArenaSpec, name: str) -> dict[str, Any] | None:
     """What is published of it; with a library in both sizes also how far they agree, as mini stands for base."""
-    entries = {f"{spec.name}:{size}": find_calibration(hash_document(spec.document(size))) for size in ArenaSize}
+    entries = {f"{spec.name}:{size}": find_calibration(hash_document(spec.document(size))) for size in spec.recipes}
     libraries = {each: entry["library"] for each, entry in entries.items() if entry and "library" in entry}
     found = entries.pop(name)
-    if found is None or len(libraries) < len(ArenaSize):
+    if found is None or len(libraries) < 2:
         return found
     (other,) = entries
     return {**found, "agreement": describe_agreement(other, libraries[name], libraries[other])}

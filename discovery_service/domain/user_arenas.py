@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from discovery_service.domain.arenas import ARENAS, BUILDERS, VERSION, ArenaKind, Precision, Schedule
+from discovery_service.domain.arenas import ARENAS, BUILDERS, VERSION, ArenaKind
 from discovery_service.domain.campaign import ARENA_NAME, Strict, Text, example
 from discovery_service.domain.families import Family
+from discovery_service.domain.worlds import Precision, Schedule
 
 EXAMPLE_SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 EXAMPLE: dict[str, Any] = {
@@ -221,7 +222,7 @@ def make_document(arena: UserArena, contents: Contents) -> dict[str, Any]:
     scorer = None if plan.scorer is None else plan.scorer.model_dump() | {"sha256": contents.scorer_sha256}
     return {
         "version": VERSION,
-        "builders": dict(BUILDERS[ArenaKind.HF]),
+        "builders": dict(BUILDERS[ArenaKind.HF][arena.family]),
         "kind": ArenaKind.HF.value,
         "name": arena.name,
         "family": arena.family.value,

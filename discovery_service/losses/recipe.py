@@ -6,9 +6,10 @@ from typing import Any
 
 import yaml
 
-from discovery_service.domain.arenas import ArenaKind, Precision
+from discovery_service.domain.arenas import ArenaKind
 from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import REFERENCE_LOSSES
+from discovery_service.domain.worlds import Precision
 from discovery_service.losses.export_words import clean
 from discovery_service.losses.exported import Evaluated, Facts, Origin
 

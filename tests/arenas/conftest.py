@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from discovery_service.domain.arenas import ARENAS, RECIPES, ArenaSize
+from discovery_service.domain.arenas import ARENAS
+from discovery_service.domain.worlds import RECIPES, ArenaSize
 from workers.arenas.cache import Cache
 from workers.arenas.policies import load_policy
 from workers.arenas.synthetic import SyntheticArena

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.arenas.conftest import LoadPolicy
+from workers.arenas import measures
 from workers.arenas.measures import answer, find_diversity, measure_answers, measure_pairs
 from workers.arenas.pairs import find_log_probabilities
 from workers.arenas.proxy import count_words, fit_reward
@@ -67,11 +68,28 @@ def test_accuracy_and_disagreement_are_of_the_gain_over_the_reference(mini_polic
         # and of the last they think nothing together, so that nobody can disagree with them.
         "held_out_preference": torch.tensor([0.7, 0.3, 0.6, 0.5]),
     }
-    found = measure_pairs(policy, draw, do_annotators_differ=True)
+    found = measure_pairs(policy, draw, do_annotators_differ=True, is_crowd=False)
     assert found == {"accuracy": pytest.approx(2.5 / 4), "disagreement": pytest.approx(0.5 / 3)}
-    assert measure_pairs(policy, draw, do_annotators_differ=False).keys() == {"accuracy"}
+    assert measure_pairs(policy, draw, do_annotators_differ=False, is_crowd=False).keys() == {"accuracy"}
     draw["held_out_preference"] = torch.full((4,), 0.5)
-    assert measure_pairs(policy, draw, do_annotators_differ=True)["disagreement"] is None
+    assert measure_pairs(policy, draw, do_annotators_differ=True, is_crowd=False)["disagreement"] is None
+
+
+@pytest.mark.parametrize(("gains", "degrees"), [((1.0, 2.0), 0.0), ((-2.0, -4.0), 180.0), ((2.0, -1.0), 90.0)])
+def test_the_angle_is_between_the_policys_margins_and_the_mean_tastes(
+    gains: tuple[float, float], degrees: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = torch.tensor([gains[0], 0.0, gains[1], 0.0])
+    monkeypatch.setattr(measures, "find_log_probabilities", lambda *_: told)
+    draw = {
+        "held_out_texts": torch.zeros(2, 2, TEXT),
+        "held_out_reference": torch.zeros(2, 2),
+        "held_out_preference": torch.tensor([1.0, 2.0]).sigmoid(),
+    }
+    found = measure_pairs(None, draw, do_annotators_differ=False, is_crowd=True)
+    assert found["angle"] == pytest.approx(degrees, abs=0.05)
+    monkeypatch.setattr(measures, "find_log_probabilities", lambda *_: torch.zeros(4))
+    assert measure_pairs(None, draw, do_annotators_differ=False, is_crowd=True)["angle"] is None
 
 
 def test_the_fitted_reward_finds_what_words_are_worth_and_cannot_see_what_doubles_them() -> None:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from discovery_service.domain.arenas import RECIPES, ArenaSize, World
 from discovery_service.domain.measuring import Draw
 from discovery_service.domain.states import Purpose
+from discovery_service.domain.worlds import RECIPES, ArenaSize, World
 from tests.arenas.conftest import LoadPolicy
 from workers.arenas.cache import Tensors
 from workers.arenas.causal import completion_log_probabilities

@@ -16,8 +16,8 @@ from discovery_service.domain.measuring import Draw, Setting, Stream
 from discovery_service.domain.states import Purpose
 from tests.arenas.conftest import LoadPolicy, OpenMini
 from tests.arenas.training import evaluate, find_source
+from workers.arenas.pair_task import PairTask
 from workers.arenas.sampling import make_uniforms, sample
-from workers.arenas.synthetic import SyntheticTask
 from workers.arenas.texts import PROMPT, is_answer, make_prompts, make_texts, score
 
 DRAW = Draw(Purpose.CALIBRATE, "prototype")
@@ -100,7 +100,7 @@ def test_samples_are_the_same_but_for_rounding(mini_policy: LoadPolicy, steer: M
     assert float((ours == theirs).all(1).double().mean()) > 0.995
 
 
-def _load_draw(task: SyntheticTask) -> dict[str, torch.Tensor]:
+def _load_draw(task: PairTask) -> dict[str, torch.Tensor]:
     made = task._made
     lengths = is_answer(made["texts"]).sum(-1).float()
     return {
@@ -113,7 +113,7 @@ def _load_draw(task: SyntheticTask) -> dict[str, torch.Tensor]:
     }
 
 
-def _measure(policy: Any, reference: Any, task: SyntheticTask, steer: ModuleType) -> float:
+def _measure(policy: Any, reference: Any, task: PairTask, steer: ModuleType) -> float:
     """The prototype's J, on our prompts and random numbers."""
     texts = steer.sample(policy, task._made["prompts"].long(), DRAW.seed(Stream.EVALUATION_SAMPLING))
     with torch.no_grad():

@@ -4,7 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from discovery_service.domain.arenas import find_document
-from workers.arenas.samples import show_pairs
+from workers.arenas.samples import show_rows
 
 POSITIVE = {"lovely", "superb", "warm", "kind", "fresh", "clever", "bright", "tender", "charming", "delightful"}
 NEGATIVE = {"awful", "cold", "rude", "stale", "dull", "bitter", "gloomy", "greasy", "dreadful", "shabby"}
@@ -22,18 +22,18 @@ def _read(shown: str) -> int:
 
 
 def test_pairs_are_shown_with_their_prompt_rewards_and_annotator(tmp_path: Path) -> None:
-    pairs = show_pairs(find_document("panel:mini"), 40, tmp_path)
+    pairs = show_rows(find_document("panel:mini"), 40, tmp_path)
     assert len(pairs) == 40
-    assert all(pair.chosen.partition(" | ")[0] == pair.rejected.partition(" | ")[0] for pair in pairs)
-    assert {pair.annotator for pair in pairs} == {0, 1}
-    careful = [pair.chosen_reward - pair.rejected_reward for pair in pairs if pair.annotator == 0]
+    assert all(pair["chosen"].partition(" | ")[0] == pair["rejected"].partition(" | ")[0] for pair in pairs)
+    assert {pair["annotator"] for pair in pairs} == {0, 1}
+    careful = [pair["chosen_reward"] - pair["rejected_reward"] for pair in pairs if pair["annotator"] == 0]
     assert sum(careful) > 0
-    assert pairs == show_pairs(find_document("panel:mini"), 40, tmp_path)
+    assert pairs == show_rows(find_document("panel:mini"), 40, tmp_path)
 
 
 def test_a_reward_can_be_counted_by_hand(tmp_path: Path) -> None:
-    pairs = show_pairs(find_document("plain:mini"), 40, tmp_path)
-    assert [(_read(pair.chosen), _read(pair.rejected)) for pair in pairs] == [
-        (pair.chosen_reward, pair.rejected_reward) for pair in pairs
+    pairs = show_rows(find_document("plain:mini"), 40, tmp_path)
+    assert [(_read(pair["chosen"]), _read(pair["rejected"])) for pair in pairs] == [
+        (pair["chosen_reward"], pair["rejected_reward"]) for pair in pairs
     ]
-    assert len({pair.chosen_reward for pair in pairs}) > 4
+    assert len({pair["chosen_reward"] for pair in pairs}) > 4

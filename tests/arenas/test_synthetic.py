@@ -10,25 +10,29 @@ from pathlib import Path
 import pytest
 import torch
 
-from discovery_service.domain.arenas import RECIPES, ArenaSize, find_document
-from discovery_service.domain.families import Family
+from discovery_service.domain.arenas import ARENAS, find_document
 from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.states import Purpose
+from discovery_service.domain.worlds import RECIPES, ArenaSize
 from discovery_service.losses.families import INPUTS, Role, Shape
 from tests.arenas.conftest import OpenMini
 from tests.arenas.training import evaluate, find_source
-from workers.arenas import synthetic
+from workers.arenas import regimes
 from workers.arenas.cache import Cache
 from workers.arenas.language import build_model
 from workers.arenas.opening import UnknownArena, open_arena
-from workers.arenas.synthetic import SyntheticArena, SyntheticTask
+from workers.arenas.pair_task import PairTask
+from workers.arenas.synthetic import SyntheticArena
 from workers.arenas.texts import is_answer
 
 DRAW = Draw(Purpose.TUNE, "0")
 SETTING = Setting(1.0, 1.5e-3, 30)
 
 
-def _weights(task: SyntheticTask) -> list[torch.Tensor]:
+OF_FAMILIES = ("terse", "guardrail", "outcome", "plurality")
+
+
+def _weights(task: PairTask) -> list[torch.Tensor]:
     return [each.detach().clone() for each in task.policy.parameters()]
 
 
@@ -111,23 +115,32 @@ def test_where_annotators_differ_a_policy_is_held_against_them_all(open_mini: Op
     assert measured["accuracy"] < 1 - measured["disagreement"]
 
 
-def test_a_batch_has_every_input_of_the_family_that_the_trainer_does_not_set(open_mini: OpenMini) -> None:
-    task = open_mini("terse").open(0, DRAW)
+@pytest.mark.parametrize("name", OF_FAMILIES)
+def test_a_batch_has_every_input_of_the_family_that_the_trainer_does_not_set(name: str, open_mini: OpenMini) -> None:
+    task, spec = open_mini(name).open(0, DRAW), ARENAS[name]
     batch = task.batches.take(task.policy)
     given = {**batch.inputs, **task.policy.log_probabilities(batch)}
-    assert given.keys() == {each.name for each in INPUTS[Family.PAIRWISE] if each.shape is not Shape.SCALAR}
-    assert {each.shape for each in given.values()} == {torch.Size([task.batches._size])}
-    integers = {each.name for each in INPUTS[Family.PAIRWISE] if each.is_integer}
-    assert {name for name, each in given.items() if each.dtype == torch.int64} == integers
-    policy = {each.name for each in INPUTS[Family.PAIRWISE] if each.role is Role.POLICY}
-    assert {name for name, each in given.items() if each.requires_grad} == policy
+    inputs = {each.name: each for each in INPUTS[spec.family] if each.shape is not Shape.SCALAR}
+    assert given.keys() == inputs.keys()
+    rows = spec.recipes[ArenaSize.MINI].batch
+    for each, values in given.items():
+        assert values.shape[0] == rows
+        assert values.dim() == (2 if inputs[each].shape is Shape.TOKENS else 1)
+        assert (values.dtype == torch.int64) is inputs[each].is_integer
+        assert values.requires_grad is (inputs[each].role is Role.POLICY)
 
 
-def test_at_the_start_the_policy_says_what_the_reference_said(open_mini: OpenMini) -> None:
-    task = open_mini("terse").open(2, DRAW)
+@pytest.mark.parametrize("name", OF_FAMILIES)
+def test_at_the_start_the_policy_says_what_the_reference_said(name: str, open_mini: OpenMini) -> None:
+    task = open_mini(name).open(2, DRAW)
     batch = task.batches.take(task.policy)
     for name, said in task.policy.log_probabilities(batch).items():
         torch.testing.assert_close(said, batch.inputs[name.replace("policy", "reference")], atol=1e-4, rtol=1e-5)
+
+
+def test_the_lengths_of_a_row_are_those_of_its_answers(open_mini: OpenMini) -> None:
+    task = open_mini("terse").open(2, DRAW)
+    batch = task.batches.take(task.policy)
     lengths = is_answer(batch.rows["texts"]).sum(-1)
     assert torch.equal(lengths[:, 0].float(), batch.inputs["chosen_lengths"])
 
@@ -180,7 +193,7 @@ def test_no_other_base_policy_is_measured_than_the_one_of_the_published_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = build_model(RECIPES[ArenaSize.MINI])
-    monkeypatch.setattr(synthetic, "load_policy", lambda *_: other)
+    monkeypatch.setattr(regimes, "load_policy", lambda *_: other)
     arena = SyntheticArena(find_document("plain:mini"), torch.device("cpu"), Cache(tmp_path))
     with pytest.raises(RuntimeError, match="install the package anew"):
         arena.open(0, DRAW)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from discovery_service.domain.arenas import RECIPES, ArenaSize
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Draw, Setting
+from discovery_service.domain.worlds import RECIPES, ArenaSize
 from discovery_service.losses.graph import read_graph
 from discovery_service.losses.known import list_known
 from discovery_service.losses.source import check_source

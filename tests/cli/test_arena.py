@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from discovery_service.domain.arenas import ArenaSize, arena_names
+from discovery_service.domain.arenas import arena_names
 from discovery_service.domain.calibration import Tuned, describe_library
 from discovery_service.domain.differences import Occasion
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.published import read_published
+from discovery_service.domain.worlds import ArenaSize
 from tests.arenas.hf.tiny import make_rows, save_folder, write_rows
 from tests.cli.conftest import Command, Ran
 from workers.trainings import TrainingsBroke
@@ -82,10 +83,10 @@ def test_without_the_api_that_is_set_the_built_in_ones_are_listed_all_the_same(d
 
 
 def test_a_built_in_arena_is_shown_with_texts_and_their_reward(discovery: Command) -> None:
-    shown = discovery("arena", "show", "panel", "--pairs", 3, "--json").json
-    assert (shown["name"], shown["document"]["world"]["sloppy"], len(shown["pairs"])) == ("panel:mini", 0.5, 3)
-    ran = discovery("arena", "show", "panel", "--pairs", 3)
-    assert all(pair["chosen"] in ran.out for pair in shown["pairs"])
+    shown = discovery("arena", "show", "panel", "--rows", 3, "--json").json
+    assert (shown["name"], shown["document"]["world"]["sloppy"], len(shown["rows"])) == ("panel:mini", 0.5, 3)
+    ran = discovery("arena", "show", "panel", "--rows", 3)
+    assert all(pair["chosen"] in ran.out for pair in shown["rows"])
     assert "label noise" in ran.out
 
 
@@ -114,7 +115,7 @@ def test_an_arena_is_registered_shown_and_named_by_a_campaign(
 
 def test_an_operators_file_is_shown_without_a_server(discovery: Command, file: Path) -> None:
     shown = discovery("arena", "show", file, "--json").json
-    assert (shown["kind"], shown["counts"], shown["pairs"]) == ("hf", "accuracy", [])
+    assert (shown["kind"], shown["counts"], shown["rows"]) == ("hf", "accuracy", [])
     ran = discovery("arena", "show", file)
     assert ran.code == 0
     assert shown["name"] in ran.out
@@ -236,7 +237,7 @@ def test_what_is_calibrated_is_published_and_not_measured_again(
     assert all(told["base_policies"][each]["j_best"] > told["base_policies"][each]["j_ref"] for each in "012")
     again = discovery("arena", "calibrate", "plain:mini")
     assert library.measured == ["plain:mini"]
-    shown = discovery("arena", "show", "plain", "--pairs", 0)
+    shown = discovery("arena", "show", "plain", "--rows", 0)
     for ran in (again, shown):
         assert f"{told['base_policies']['0']['j_best']:.3f}" in ran.out
         assert "less dpo's" in ran.out

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from discovery_service.domain.arenas import Precision, Schedule
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Setting
+from discovery_service.domain.worlds import Precision, Schedule
 from discovery_service.losses.graph import read_graph
 from discovery_service.losses.source import check_source
 from tests.losses.eager import KNOWN

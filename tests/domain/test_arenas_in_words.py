@@ -6,19 +6,27 @@ from typing import Any
 
 import pytest
 
-from discovery_service.domain.arenas import ARENAS, RECIPES, ArenaSize, ArenaSpec, World, arena_names, find_document
+from discovery_service.domain.arenas import ARENAS, ArenaSpec, arena_names, find_document
 from discovery_service.domain.arenas_in_words import MEANINGS, tell_arena, tell_tuning
+from discovery_service.domain.families import Family
 from discovery_service.domain.standings import SHOWN
 from discovery_service.domain.user_arenas import EXAMPLE, EXAMPLE_CONTENTS, Contents, UserArena, make_document
+from discovery_service.domain.worlds import RECIPES, ArenaSize, World
 
 SEEN = {
     frozenset({"plain", "terse", "terse-strong"}),
     frozenset({"flips", "fog", "fog-dense", "fluent", "fluent-strong"}),
     frozenset({"panel", "panel-inverted", "panel-diluted"}),
     frozenset({"shift"}),
+    frozenset({"crowd", "crowd-skewed", "crowd-alike"}),
+    frozenset({"guardrail", "guardrail-opposed", "guardrail-mild"}),
+    frozenset({"outcome", "outcome-confounded", "outcome-misjudged"}),
+    frozenset({"plurality", "plurality-littered"}),
 }
 """Arenas that differ in nothing that a loss is given or measured on: controls among what they control."""
 PLANTED = ("sharpness", "length_bias", "fluency_bias", "fog", "flip", "sloppy_flip")
+OPEN = {"sharpness", "sloppy_flip", "violation_cost", "temperature", "junk_mass"}
+"""What a world has in common with its control, or a loss is told."""
 TELLING = (
     "coin",
     "short",
@@ -47,7 +55,7 @@ def test_planted_arenas_are_told_in_the_words_of_their_control() -> None:
 
 
 @pytest.mark.parametrize("name", PLANTED)
-@pytest.mark.parametrize("arena", ARENAS.values(), ids=ARENAS)
+@pytest.mark.parametrize("arena", [each for each in ARENAS.values() if isinstance(each.world, World)])
 def test_nothing_depends_on_how_labels_come_about(arena: ArenaSpec, name: str) -> None:
     other = replace(arena, world=replace(arena.world, **{name: getattr(arena.world, name) * 1.7 + 0.123}))
     assert _told(other) == _told(arena)
@@ -58,17 +66,19 @@ def test_whose_labels_are_how_many_is_not_told() -> None:
     assert _told(replace(panel, world=replace(panel.world, sloppy=0.1))) == _told(panel)
 
 
-@pytest.mark.parametrize("size", ArenaSize)
-@pytest.mark.parametrize("arena", ARENAS.values(), ids=ARENAS)
-def test_no_planted_number_and_no_telling_word_is_said(arena: ArenaSpec, size: ArenaSize) -> None:
-    told = "\n".join(tell_arena(arena.document(size)))
-    planted = {abs(value) for name, value in asdict(arena.world).items() if value != getattr(World(), name)}
+@pytest.mark.parametrize("name", arena_names())
+def test_no_planted_number_and_no_telling_word_is_said(name: str) -> None:
+    arena = ARENAS[name.partition(":")[0]]
+    told = "\n".join(tell_arena(find_document(name) or {}))
+    hidden = {name: value for name, value in asdict(arena.world).items() if name not in OPEN}
+    planted = {abs(value) for value in hidden.values() if isinstance(value, float) and value}
     numbers = {abs(float(each.replace(",", ""))) for each in re.findall(r"\d[\d,]*(?:\.\d+)?", told)}
     # A whole number says nothing: every text has a 1 somewhere.
     assert not {value for value in planted if value % 1} & numbers
     words = set(re.findall(r"[a-z-]+", told.lower()))
     assert [word for word in words for telling in TELLING if telling in word] == []
-    assert arena.name not in told
+    # Of the arena outcome nothing could be told otherwise: its family's inputs are named so.
+    assert arena.name not in told or arena.name == Family.OUTCOME
 
 
 def test_what_can_be_seen_is_told() -> None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from discovery_service.domain import published
-from discovery_service.domain.arenas import ARENAS, ArenaSize, find_document, hash_document
+from discovery_service.domain.arenas import ARENAS, find_document, hash_document
 from discovery_service.domain.published import Figures, add_attained, find_figures
+from discovery_service.domain.worlds import ArenaSize
 
 MEASURED = {"J": 0.5, "kl": 1.0}
 PLAIN = find_document("plain:mini") or {}

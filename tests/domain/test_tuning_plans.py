@@ -23,13 +23,22 @@ def operators(**fields: Any) -> dict[str, Any]:
     return make_document(arena, Contents(models_sha256=[SHA], data_sha256=SHA))
 
 
+STARTS = {
+    **{(family, "mini"): (1.5e-3, 5e-4, 120) for family in ("pairwise", "auxiliary")},
+    ("pairwise", "base"): (1e-3, 3.33e-4, 120),
+    ("outcome", "mini"): (5e-4, 1.67e-4, 120),
+    ("matching", "mini"): (5e-3, 1.67e-3, 240),
+}
+"""Learning rate, the one below it, steps."""
+
+
 @pytest.mark.parametrize("name", arena_names())
 def test_a_built_in_arena_is_tuned_around_its_own_start(name: str) -> None:
-    plan = find_plan(find_document(name) or {})
-    rate, lower = (1.5e-3, 5e-4) if name.endswith(":mini") else (1e-3, 3.33e-4)
+    document = find_document(name) or {}
+    plan, (rate, lower, steps) = find_plan(document), STARTS[document["family"], name.partition(":")[2]]
     first = {plan.setting_at(point) for point in plan.with_beta.first}
-    assert first == {Setting(beta, rate, 120) for beta in (0.25, 1, 4)}
-    assert plan.setting_at(Point(rungs=1)) == Setting(1, lower, 120)
+    assert first == {Setting(beta, rate, steps) for beta in (0.25, 1, 4)}
+    assert plan.setting_at(Point(rungs=1)) == Setting(1, lower, steps)
     assert (plan.first_trainings, plan.trainings) == (7, 11)
 
 

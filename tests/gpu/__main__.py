@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from discovery_service.domain.arenas import ArenaSize
+from discovery_service.domain.worlds import ArenaSize
 from discovery_service.losses.operators import OPERATORS
 from tests.gpu.agreement import Arenas, examine, list_losses
 from tests.gpu.operators import survey

@@ -9,10 +9,10 @@ from threading import Event
 from typing import Any
 
 from benchmarks.evaluations import AMPLE, Cell, Loss, evaluate_here, make_runtime
-from discovery_service.domain.arenas import ArenaSize
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Draw, Setting
 from discovery_service.domain.states import Purpose
+from discovery_service.domain.worlds import ArenaSize
 from discovery_service.losses.described import list_described
 from discovery_service.settings import MachineSettings
 from tests.runtime import toy

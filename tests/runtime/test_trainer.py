@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from discovery_service.domain.arenas import RECIPES, ArenaSize, Precision, Schedule
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Setting
+from discovery_service.domain.worlds import RECIPES, ArenaSize, Precision, Schedule
 from discovery_service.losses.families import INPUTS
 from discovery_service.losses.graph import read_graph
 from discovery_service.losses.refusals import RefusalCode, Refused

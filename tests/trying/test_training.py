@@ -13,9 +13,9 @@ pytest.importorskip("trl", reason="trl is not installed: pip install 'discovery-
 import trl
 from peft import LoraConfig
 
-from discovery_service.domain.arenas import Precision
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Setting
+from discovery_service.domain.worlds import Precision
 from discovery_service.losses.graph import read_graph
 from discovery_service.losses.source import check_source
 from tests.arenas.hf.tiny import make_rows, save_folder, write_rows

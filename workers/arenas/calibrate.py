@@ -2,7 +2,7 @@
 
 The optimum is that of a base policy for prompts of a certain kind, J_best = E_x[log E_{y ~ ref(.|x)} exp r], lambda
 being 1: arenas that only their annotators tell apart share it, and it is kept in the cache. Minutes of one core each at
-size base.
+size base. In arenas of short answers the best J is 0, and that of a base policy is told of many draws' rewards.
 """
 
 import math
@@ -15,28 +15,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from discovery_service.domain.arenas import ArenaSize, World, arena_names, find_document
+from discovery_service.domain.arenas import arena_names, find_document
 from discovery_service.domain.described_arenas import find_start
 from discovery_service.domain.families import Family
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.measuring import Draw, Setting, Stream
 from discovery_service.domain.published import Figures
 from discovery_service.domain.states import Purpose
+from discovery_service.domain.worlds import ArenaSize, MatchingWorld, OutcomeWorld, World
 from discovery_service.losses.described import list_described
 from discovery_service.losses.graph import read_graph
 from workers.arenas.arena import Arena
 from workers.arenas.cache import Cache, Tensors, hash_tensors
 from workers.arenas.machine import describe_machine
+from workers.arenas.matching_task import measure_speech
 from workers.arenas.opening import open_arena
 from workers.arenas.pairs import make_evaluation_prompts
-from workers.arenas.policies import find_weights, load_policy
+from workers.arenas.policies import find_weights
+from workers.arenas.regimes import read_document
+from workers.arenas.rewards import draw_rewards
 from workers.arenas.sampling import make_uniforms, sample
-from workers.arenas.synthetic import read_recipe, read_world
+from workers.arenas.scores import find_violations
+from workers.arenas.speakers import tell_all
 from workers.arenas.texts import score
 from workers.runtime.graph import Program
 from workers.runtime.optimisation import Optimisation
 from workers.runtime.trainer import train
 
 PROMPTS, SAMPLES = 1000, 512
+REWARDS = 200
+"""Draws of rewards of short answers."""
 _SAMPLES_AT_ONCE = 2
 """Of every prompt; 2,000 texts at once are what sampling is fastest with."""
 REPEATS = {ArenaSize.MINI: 6, ArenaSize.BASE: 3}
@@ -64,8 +72,29 @@ class Repeats:
     measuring_s: float
 
 
-def find_optimum(model: Any, world: World, cache: Cache) -> Optimum:
+def find_optimum(model: Any, world: World | OutcomeWorld | MatchingWorld, cache: Cache) -> Optimum:
     """Of the reference itself and of the best policy there can be."""
+    match world:
+        case MatchingWorld():
+            return _find_matching(model, world)
+        case OutcomeWorld():
+            # Of its texts nothing is known but the reward.
+            return _find_optimum(model, World(p_stop=world.p_stop), cache)
+        case _:
+            return _find_optimum(model, world, cache)
+
+
+def _find_matching(model: Any, world: MatchingWorld) -> Optimum:
+    told = tell_all(model, world)
+    found = []
+    for draw in range(REWARDS):
+        seed = Draw(Purpose.CALIBRATE, f"optimum {draw}").seed(Stream.LABELS)
+        made = {"rewards": draw_rewards(world, torch.Generator().manual_seed(seed)), "reference": told}
+        found.append(measure_speech(world, told, made)["J"])
+    return Optimum(_estimate(torch.tensor(found, dtype=torch.float64)), Estimate(0.0, 0.0))
+
+
+def _find_optimum(model: Any, world: World, cache: Cache) -> Optimum:
     wanted = {
         "makes": "rewards of the reference",
         "version": 1,
@@ -75,6 +104,8 @@ def find_optimum(model: Any, world: World, cache: Cache) -> Optimum:
         "samples": SAMPLES,
         "machine": describe_machine(),
     }
+    if world.rule is not None:
+        wanted |= {"rule": world.rule.value, "violation_cost": world.violation_cost}
     rewards = cache.get(wanted, lambda: _sample_rewards(model, world))["rewards"].double()
     return Optimum(_estimate(rewards.mean(1)), _estimate(find_best(rewards)))
 
@@ -90,17 +121,17 @@ def find_best(rewards: Tensor) -> Tensor:
 
 
 def measure_repeats(
-    arena: Arena, optimisation: Optimisation, base_policy: int, setting: Setting, pairs: int
+    arena: Arena, family: Family, optimisation: Optimisation, base_policy: int, setting: Setting, pairs: int
 ) -> Repeats:
-    """DPO twice on each of so many draws, in another order and sampled with other random numbers."""
-    program = Program(read_graph(list_described(Family.PAIRWISE)["dpo"].graph))
+    """The family's reference twice on each of so many draws, in another order and sampled with other random numbers."""
+    program = Program(read_graph(list_described(family)[REFERENCE_LOSSES[family]].graph))
     differences, training_s, measuring_s = [], [], []
     for pair in range(pairs):
         objectives = []
         for repeat in range(2):
             task = arena.open(base_policy, Draw(Purpose.CALIBRATE, f"repeat {pair}", repeat=repeat))
             moments = [time.process_time()]
-            train(task, program, Family.PAIRWISE, setting, optimisation)
+            train(task, program, family, setting, optimisation)
             moments.append(time.process_time())
             objective = task.measure()["J"]
             moments.append(time.process_time())
@@ -120,9 +151,9 @@ def measure_repeats(
 
 def calibrate_optimum(name: str, base_policy: int, cache_dir: Path) -> Figures:
     """Of the built-in arena NAME:SIZE, without noise and cost."""
-    document = get_document(name)
-    cache, world = Cache(cache_dir), read_world(document)
-    model = load_policy(read_recipe(document), world.p_stop, base_policy, cache)
+    regime, world, recipe = read_document(get_document(name))
+    cache = Cache(cache_dir)
+    model = regime.load(world, recipe, base_policy, cache)
     optimum = find_optimum(model, world, cache)
     return Figures(
         policy_sha256=hash_tensors(find_weights(model)),
@@ -137,7 +168,8 @@ def calibrate_noise(name: str, base_policy: int, cache_dir: Path, figures: Figur
     """The figures with noise and cost."""
     document, size = get_document(name), ArenaSize(name.partition(":")[2])
     arena, optimisation = open_arena(document, torch.device("cpu"), cache_dir), Optimisation.of(document["recipe"])
-    repeats = measure_repeats(arena, optimisation, base_policy, find_start(document), REPEATS[size])
+    family, start = Family(document["family"]), find_start(document)
+    repeats = measure_repeats(arena, family, optimisation, base_policy, start, REPEATS[size])
     return replace(
         figures,
         repeat_sd=round(repeats.sd, 4),
@@ -164,7 +196,10 @@ def _sample_rewards(model: Any, world: World) -> Tensors:
     for part in range(SAMPLES // _SAMPLES_AT_ONCE):
         seed = Draw(Purpose.CALIBRATE, f"optimum {part}").seed(Stream.EVALUATION_SAMPLING)
         texts = sample(model, repeated, make_uniforms(len(repeated), seed)).texts
-        parts.append(score(texts).view(_SAMPLES_AT_ONCE, PROMPTS).T)
+        rewards = score(texts)
+        if world.rule is not None:
+            rewards = rewards - world.violation_cost * find_violations(world.rule, texts)
+        parts.append(rewards.view(_SAMPLES_AT_ONCE, PROMPTS).T)
     return {"rewards": torch.cat(parts, 1).to(torch.float16)}
 
 

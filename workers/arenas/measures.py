@@ -1,5 +1,6 @@
 """What a trained policy of a synthetic arena has become: the objective, its parts, and what else tells losses apart."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,28 +42,47 @@ def measure_answers(answers: Answers, reference_rewards: Tensor) -> dict[str, fl
         "J": answers.objective,
         "reward": _mean(answers.rewards),
         "kl": _mean(answers.kl),
-        "win_rate": _mean(_count_half_ties(ahead)),
+        "win_rate": tell_wins(ahead),
         "diversity": find_diversity(answers.texts),
         "length": _mean(is_answer(answers.texts).sum(1)),
     }
 
 
-def measure_pairs(policy: Any, draw: Mapping[str, Tensor], *, do_annotators_differ: bool) -> dict[str, float | None]:
+def tell_wins(ahead: Tensor) -> float:
+    """The share above zero, with half of what is on it."""
+    return _mean(_count_half_ties(ahead))
+
+
+def measure_pairs(
+    policy: Any, draw: Mapping[str, Tensor], *, do_annotators_differ: bool, is_crowd: bool
+) -> dict[str, float | None]:
     """On held-out pairs, a preference of the policy being a higher gain in log-probability over the reference.
 
-    Where annotators differ also the disagreement with what most of them prefer, over the pairs that divide them
-    unevenly; None where there is no such pair.
+    Where annotators differ also the disagreement with what they prefer together, over the pairs that divide them
+    unevenly; None where there is no such pair. Where each has a taste of their own also the angle, in degrees, between
+    the policy's preferences and those of the mean taste, as directions in the space of pairs.
     """
     gains = find_log_probabilities(policy, draw["held_out_texts"].long().flatten(0, 1)).view(-1, 2)
     gains = gains - draw["held_out_reference"]
     margin = gains[:, 0] - gains[:, 1]
     found: dict[str, float | None] = {"accuracy": _mean(_count_half_ties(margin))}
-    if do_annotators_differ:
+    if do_annotators_differ or is_crowd:
         is_preferred = draw["held_out_preference"] - 0.5
         settled = is_preferred != 0
         disagrees = _count_half_ties(-margin * is_preferred.sign())[settled]
         found["disagreement"] = _mean(disagrees) if len(disagrees) else None
+    if is_crowd:
+        found["angle"] = _find_angle(margin, draw["held_out_preference"].logit())
     return found
+
+
+def _find_angle(first: Tensor, second: Tensor) -> float | None:
+    """In degrees; None of a policy that prefers nothing."""
+    lengths = first.double().norm() * second.double().norm()
+    if lengths == 0:
+        return None
+    cosine = (first.double() @ second.double()) / lengths
+    return math.degrees(math.acos(float(cosine.clamp(-1, 1))))
 
 
 def measure_proxy(texts: Tensor, proxy: Tensor) -> float:

@@ -29,12 +29,20 @@ def open_arena(document: Mapping[str, Any], device: torch.device, cache_dir: Pat
 
 
 def _check(document: Mapping[str, Any]) -> None:
-    if document.get("kind") not in set(ArenaKind):
-        kind = document.get("kind")
-        raise UnknownArena(f"There is no kind of arena {kind!r}: let all machines run the same version.")
-    for name, known in (("version", VERSION), ("builders", BUILDERS[ArenaKind(document["kind"])])):
+    for name, known in (("version", VERSION), ("builders", _find_builders(document))):
         if document.get(name) != known:
             raise UnknownArena(
                 f"Of the arena's document {name} is {document.get(name)} and this worker knows {known}: let all"
                 " machines run the same version of the service, and register an arena of your own anew after that."
             )
+
+
+def _find_builders(document: Mapping[str, Any]) -> Mapping[str, int]:
+    kind, family = document.get("kind"), document.get("family")
+    for each, by_family in BUILDERS.items():
+        for known, builders in by_family.items():
+            if (each, known) == (kind, family):
+                return builders
+    raise UnknownArena(
+        f"There is no arena of the kind {kind!r} and the family {family!r}: let all machines run the same version."
+    )

@@ -5,17 +5,20 @@ and every published figure would be of other policies than the ones at hand.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from discovery_service.domain.arenas import BUILDERS, ArenaKind, Recipe
+from discovery_service.domain.arenas import BUILDERS, ArenaKind
+from discovery_service.domain.families import Family
+from discovery_service.domain.worlds import MatchingRecipe, MatchingWorld, Recipe
 from workers.arenas.cache import Cache, Tensors, hash_recipe, hash_tensors, read_tensors
 from workers.arenas.language import build_model, pretrain
 from workers.arenas.machine import describe_machine
+from workers.arenas.speakers import build_speaker, pretrain_speaker
 
 _OF_MODEL = ("hidden", "layers", "inner", "heads")
 _OF_TRAINING = ("adam_betas", "pretraining_rate", "pretraining_texts", "pretraining_steps", "pretraining_batch")
@@ -26,21 +29,41 @@ def shipped_directory() -> Path:
 
 
 def describe_policy(recipe: Recipe, p_stop: float, base_policy: int) -> dict[str, Any]:
-    """All that decides what a base policy is."""
+    """All that decides what a base policy of texts is."""
+    version = BUILDERS[ArenaKind.SYNTHETIC][Family.PAIRWISE]["policies"]
+    told = {"makes": "base policy", "version": version, "base_policy": base_policy, "p_stop": p_stop}
+    return {**told, **_describe_recipe(recipe)}
+
+
+def describe_speaker(recipe: MatchingRecipe, world: MatchingWorld, base_policy: int) -> dict[str, Any]:
+    """All that decides what a base policy of short answers is."""
+    version = BUILDERS[ArenaKind.SYNTHETIC][Family.MATCHING]["speakers"]
+    of_world = {name: getattr(world, name) for name in ("natural", "junk", "length", "prompts", "junk_mass")}
+    told = {"makes": "speaker", "version": version, "base_policy": base_policy, **of_world}
+    return {**told, **_describe_recipe(recipe)}
+
+
+def _describe_recipe(recipe: Recipe) -> dict[str, Any]:
     known = asdict(recipe)
-    of_recipe = {name: known[name] for name in (*_OF_MODEL, *_OF_TRAINING)}
-    version = BUILDERS[ArenaKind.SYNTHETIC]["policies"]
-    return {"makes": "base policy", "version": version, "base_policy": base_policy, "p_stop": p_stop, **of_recipe}
+    return {name: known[name] for name in (*_OF_MODEL, *_OF_TRAINING)}
 
 
 def load_policy(recipe: Recipe, p_stop: float, base_policy: int, cache: Cache) -> Any:
     """A model on the CPU, not to be trained itself."""
     described = describe_policy(recipe, p_stop, base_policy)
+    return _load(build_model(recipe), described, lambda: pretrain(recipe, p_stop, base_policy), cache)
+
+
+def load_speaker(world: MatchingWorld, recipe: MatchingRecipe, base_policy: int, cache: Cache) -> Any:
+    """The same of short answers."""
+    described = describe_speaker(recipe, world, base_policy)
+    return _load(build_speaker(world, recipe), described, lambda: pretrain_speaker(world, recipe, base_policy), cache)
+
+
+def _load(model: Any, described: dict[str, Any], make: Callable[[], Any], cache: Cache) -> Any:
     weights = find_shipped(described)
     if weights is None:
-        built = {**described, "machine": describe_machine()}
-        weights = cache.get(built, lambda: find_weights(pretrain(recipe, p_stop, base_policy)))
-    model = build_model(recipe)
+        weights = cache.get({**described, "machine": describe_machine()}, lambda: find_weights(make()))
     model.load_state_dict(weights)
     # Of 25 tokens plain products are faster than SDPA: 13.3 against 15.9 ms a step at mini, 62.5 against 64.2 at base.
     # J of DPO, IPO, SLiC and exp moved by at most 1e-6 in 24 trainings; dpop, sign, padll and aqfl begin on a kink, and

@@ -49,8 +49,8 @@ def _mark(kind: str, value: float) -> Tensor:
     return marked
 
 
-_VALENCE = _mark("pos", 1.0) + _mark("neg", -1.0)
-_IS_ADVERB = _mark("adv", 1.0)
+VALENCE = _mark("pos", 1.0) + _mark("neg", -1.0)
+IS_ADVERB = _mark("adv", 1.0)
 
 
 def make_texts(count: int, seed: int, *, p_stop: float, length: int = TEXT) -> Tensor:
@@ -105,9 +105,14 @@ def _fill(words: Tensor, is_said: Tensor, length: int) -> Tensor:
 def score(texts: Tensor) -> Tensor:
     """The gold reward of each text's answer."""
     answers, before = texts[:, PROMPT:], texts[:, PROMPT - 1 : -1]
-    weights = 1.0 + _IS_ADVERB.to(texts.device)[before]
+    weights = 1.0 + IS_ADVERB.to(texts.device)[before]
     repeats = (answers == before) & (answers != PAD)
-    return (_VALENCE.to(texts.device)[answers] * weights).sum(1) - repeats.float().sum(1)
+    return (VALENCE.to(texts.device)[answers] * weights).sum(1) - repeats.float().sum(1)
+
+
+def count_adverbs(texts: Tensor) -> Tensor:
+    """In each text's answer."""
+    return IS_ADVERB.to(texts.device)[texts[:, PROMPT:]].sum(1)
 
 
 def is_answer(texts: Tensor) -> Tensor:

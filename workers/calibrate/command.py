@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from discovery_service.domain.arenas import BASE_POLICIES, ArenaKind, ArenaSize, hash_document
+from discovery_service.domain.arenas import BASE_POLICIES, ArenaKind, hash_document
 from discovery_service.domain.calibration import Incomparable
 from discovery_service.domain.described_arenas import describe_built_in
 from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import KNOWN_LOSSES, REFERENCE_LOSSES
 from discovery_service.domain.published import find_calibration, find_figures
+from discovery_service.domain.worlds import ArenaSize
 from discovery_service.errors import UsageError
 from discovery_service.losses.shipped import find_conditions, is_current, list_published
 from discovery_service.settings import get_settings

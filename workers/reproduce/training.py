@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from discovery_service.domain.arenas import Precision, Schedule
 from discovery_service.domain.measuring import Setting
+from discovery_service.domain.worlds import Precision, Schedule
 from discovery_service.losses.graph import Graph
 from discovery_service.losses.refusals import Refused
 from workers.arenas.arena import Batches, Policy

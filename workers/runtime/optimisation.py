@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import torch
 
-from discovery_service.domain.arenas import Precision, Schedule
+from discovery_service.domain.worlds import Precision, Schedule
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from discovery_service.domain.arenas import Precision
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Setting
+from discovery_service.domain.worlds import Precision
 from discovery_service.losses.refusals import RefusalCode, Refused, refuse
 from workers.arenas.arena import Task
 from workers.runtime.divergence import Diverged, Watch

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from discovery_service.domain.arenas import Precision
 from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import REFERENCE_LOSSES
+from discovery_service.domain.worlds import Precision
 from discovery_service.errors import UsageError
 from discovery_service.settings import MachineSettings, get_settings
 from workers.arenas.hf.folders import UnusableFolder, find_ends, find_reach, load_model, load_tokenizer

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from discovery_service.domain.arenas import Precision
+from discovery_service.domain.worlds import Precision
 from workers.arenas.hf.division import group_by_prompt
 from workers.arenas.hf.examination import autocast, compare_answers
 from workers.arenas.hf.replies import find_divergences, make_uniforms, sample

@@ -9,10 +9,11 @@ from discovery_service.api.schemas.arenas import ArenaCalibration, ArenaCreate, 
 from discovery_service.api.schemas.problems import ALWAYS, problems
 from discovery_service.db.queries import find_operators_arena, list_operators_arenas
 from discovery_service.db.tables import Arena
-from discovery_service.domain.arenas import ARENAS, ArenaSize, arena_names
+from discovery_service.domain.arenas import ARENAS, arena_names
 from discovery_service.domain.campaign import ARENA_NAME
 from discovery_service.domain.described_arenas import describe_built_in, describe_operators
 from discovery_service.domain.user_arenas import make_document
+from discovery_service.domain.worlds import ArenaSize
 from discovery_service.engine import arenas as engine
 from discovery_service.errors import NotFound
 
@@ -40,7 +41,7 @@ def create(body: ArenaCreate, unit: Unit, response: Response, _: Admin) -> Arena
 
 @router.get("", name="list", response_model=ArenaList)
 def list_all(unit: Unit, _: Reader) -> ArenaList:
-    """The built-in ones in both sizes, then of each of an operator's the version that was registered last."""
+    """The built-in ones in each size, then of each of an operator's the version that was registered last."""
     built_in = [ArenaRead.model_validate(describe_built_in(name)) for name in arena_names()]
     return ArenaList(data=[*built_in, *(_read(row) for row in list_operators_arenas(unit))])
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from discovery_service.domain.arenas import Precision
+from discovery_service.domain.worlds import Precision
 from tests.arenas.hf.tiny import save_folder
 from workers.arenas.hf.folders import UnusableFolder, check_adapter, check_weights, load_model, load_tokenizer
 

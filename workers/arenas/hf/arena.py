@@ -15,8 +15,9 @@ import torch
 import transformers
 from torch import Tensor
 
-from discovery_service.domain.arenas import Precision, hash_document
+from discovery_service.domain.arenas import hash_document
 from discovery_service.domain.measuring import Draw, Stream
+from discovery_service.domain.worlds import Precision
 from workers.arenas.arena import Batch, Policy
 from workers.arenas.cache import Cache
 from workers.arenas.hf.completions import Padded, find_log_probabilities, pad

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from discovery_service.domain.arenas import Precision
+from discovery_service.domain.worlds import Precision
 from workers.arenas.hf.completions import find_log_probabilities, pad, split_rows
 from workers.arenas.hf.replies import Speak, find_divergences, find_diversity, make_uniforms, sample
 from workers.arenas.hf.scorers import Scorer

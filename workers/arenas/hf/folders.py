@@ -13,7 +13,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from discovery_service.domain.arenas import Precision
+from discovery_service.domain.worlds import Precision
 
 _ONLY_WHAT_IS_THERE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 """Nothing is downloaded, and no code of the folder's runs."""
