@@ -150,8 +150,8 @@ def _describe_build() -> dict[str, Any]:
 _ROOT = Path(__file__).parent.parent
 _DOMAIN = (
     *("allotment", "archive", "arenas", "budget", "chance", "confirming", "differences", "freezing", "halving"),
-    *("intervals", "measuring", "power", "proposals", "requests", "screening", "shares", "stages", "standings"),
-    *("stopping", "tuning", "tuning_plans", "verdicts"),
+    *("intervals", "measuring", "metrics", "power", "proposals", "requests", "screening", "shares", "stages"),
+    *("standings", "stopping", "tuning", "tuning_plans", "verdicts", "worlds"),
 )
 _DECIDE = (
     *("discovery_service/search", "workers/symbolic"),
@@ -160,7 +160,7 @@ _DECIDE = (
 """What decides which losses are proposed and what is concluded of them. The engine writes down what these say."""
 _SAME_FOR_PAIRS = {
     # Whose reference a loss may be is asked of the names of all families; of pairs it is DPO as before.
-    "94e3ebcaae16a5be": "17bf4c4869ad3bfe",
+    "5cf637d1ec4e989e": "17bf4c4869ad3bfe",
 }
 """Code that is written otherwise and does the same with pairs, by the code under which its lines are kept."""
 

@@ -12,10 +12,11 @@ from uuid import UUID
 from fastapi import Request, Response
 from sqlalchemy.orm import Session
 
-from discovery_service.api.schemas.leaderboard import LeaderboardRow, MeanRead, ScoreRead, read_row
+from discovery_service.api.schemas.leaderboard import LeaderboardRow, ScoreRead, read_row
 from discovery_service.db.leaderboard import Asked, BoardRow, Part, Place, iterate_board, read_board
 from discovery_service.domain.campaign import MAX_COUNT
 from discovery_service.domain.known_losses import REFERENCE_LOSSES
+from discovery_service.domain.metrics import OWN
 from discovery_service.engine.boards import list_board_against
 from discovery_service.errors import Unprocessable
 
@@ -26,7 +27,7 @@ _SCORE = (
     *("extension", "difference", "lower", "upper", "level", "verdict", "draws", "base_policies", "failed"),
     *("beta", "learning_rate", "steps"),
 )
-_MEANS = ("attained", "reward", "kl")
+_MEANS = ("attained", "reward", "kl", *OWN)
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """With which a spreadsheet takes a text for a formula."""
 
@@ -124,6 +125,7 @@ def _list_score(score: ScoreRead | None) -> Iterator[object]:
     at = score.setting
     yield from (score.extension, score.difference, score.lower, score.upper, score.level, score.verdict, score.draws)
     yield from (len(score.base_policies), score.failed, at.beta, at.learning_rate, at.steps)
+    means = {"attained": score.attained, "reward": score.reward, "kl": score.kl, **score.metrics}
     for name in _MEANS:
-        mean: MeanRead | None = getattr(score, name)
+        mean = means.get(name)
         yield from (None, None, None) if mean is None else (mean.mean, mean.low, mean.high)

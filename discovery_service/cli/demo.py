@@ -18,12 +18,13 @@ from discovery_service.cli.demo_report import (
     read_findings,
     tell_export,
 )
-from discovery_service.cli.demo_spec import NAMED, Plan, plan_demo
+from discovery_service.cli.demo_spec import NAMED, Plan, choose_arena, plan_demo
 from discovery_service.cli.exits import ExitCode
 from discovery_service.cli.output import AsJson, as_plain, print_json, printable, say
 from discovery_service.cli.own_stack import OwnStack
 from discovery_service.cli.watch import Milestones, Paused, raise_when_paused, watch_live
 from discovery_service.client import Campaign, Client
+from discovery_service.domain.families import Family
 from discovery_service.settings import get_openai_settings, get_settings
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ MODULE = "discovered_loss.py"
 
 def demo(
     *,
-    arena: Annotated[str, typer.Option(help="Where it searches, as `discovery arena list` shows it.")] = "panel",
+    arena: Annotated[
+        str | None, typer.Option(help="Where it searches, as `discovery arena list` shows it; panel unless given.")
+    ] = None,
+    family: Annotated[Family | None, typer.Option(help="Whose losses it searches among; the arena's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides every random choice of the search.")] = 1,
     data: Annotated[Path, typer.Option(help="Where the local stack keeps its data.")] = Path(".demo"),
     as_json: AsJson = False,
@@ -45,7 +49,7 @@ def demo(
     from discovery_service.local.state import api_access_path, find_api_access
 
     model = get_settings().llm.model if get_openai_settings().openai_api_key is not None else None
-    plan = plan_demo(arena, seed, model)
+    plan = plan_demo(choose_arena(arena, family), seed, model)
     data_dir = open_data_dir(data)
     address = find_address("127.0.0.1", 0)
     say(f"Starting PostgreSQL, Redis, the API and the workers in {data_dir} …")

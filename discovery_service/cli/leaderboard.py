@@ -10,10 +10,11 @@ import typer
 
 from discovery_service.cli.connection import connect
 from discovery_service.cli.output import AsJson, as_plain, print_json, print_table, printable
-from discovery_service.client import Against, Cost, Leaderboard, LeaderboardRow, Score
+from discovery_service.client import Against, Cost, Leaderboard, LeaderboardRow, Mean, Score
 from discovery_service.client.resources import BOARD_PAGE_SIZE
 from discovery_service.domain.described_arenas import pinned_name
 from discovery_service.domain.known_losses import find_reference
+from discovery_service.domain.metrics import OWN
 from discovery_service.errors import UsageError
 
 Scores = Sequence[tuple[LeaderboardRow, Score]]
@@ -167,16 +168,22 @@ def _print_scores(scores: Scores, *, with_campaign: bool) -> None:
     others = _list_others(scores)
     beside = (f"less {name}" for name in others)
     where = ("campaign",) if with_campaign else ()
-    columns = ("name", "rank", "by", "difference", "", "verdict", *beside, "setting", "draws", "attained", "cost")
+    columns = ("name", "rank", "by", "difference", "", "verdict", *beside, "setting", "draws", "attained")
+    own = [name for name in OWN if any(name in score.metrics for _, score in scores)]
     written = (
-        (*_write_row(row, score, min(low, 0.0), max(high, 0.0), others), *([row.campaign] if with_campaign else []))
+        (
+            *_write_row(row, score, min(low, 0.0), max(high, 0.0), others),
+            *(_tell_mean(score.metrics.get(name)) for name in own),
+            _tell_cost(row.cost),
+            *([row.campaign] if with_campaign else []),
+        )
         for row, score in scores
     )
-    print_table((*columns, *where), written)
+    print_table((*columns, *(name.replace("_", " ") for name in own), "cost", *where), written)
 
 
 def _write_row(row: LeaderboardRow, score: Score, low: float, high: float, others: Sequence[str]) -> tuple[object, ...]:
-    attained, at = score.attained, score.setting
+    at = score.setting
     met = {each.name: tell_against(each) for each in score.against}
     known = f" (known as {', '.join(row.known_as)})" if row.known_as and row.author != "library" else ""
     return (
@@ -189,9 +196,12 @@ def _write_row(row: LeaderboardRow, score: Score, low: float, high: float, other
         *(met.get(name) for name in others),
         f"beta {at.beta:g}, rate {at.learning_rate:g}, {at.steps} steps",
         f"{score.draws} over {len(score.base_policies)}{f', {score.failed} failed' if score.failed else ''}",
-        _tell(attained.mean, attained.low, attained.high) if attained else None,
-        _tell_cost(row.cost),
+        _tell_mean(score.attained),
     )
+
+
+def _tell_mean(found: Mean | None) -> str | None:
+    return None if found is None else _tell(found.mean, found.low, found.high)
 
 
 def tell_against(met: Against) -> str:

@@ -20,11 +20,12 @@ from discovery_service.client import (
     FrontierTrace,
     Mean,
 )
+from discovery_service.domain.metrics import OWN
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _REACH, _CELLS = 5.0, 41
 """Of the curve as it is drawn; where most pairs are."""
-_METRICS = ("J", "score", "reward", "kl", "accuracy")
+_METRICS = ("J", "score", "reward", "kl", "accuracy", *OWN)
 _STAGES = {
     "tried": "Tried, on a draw that all settings share",
     "tuned": "Tuned, by which a setting is chosen",
@@ -127,7 +128,11 @@ def _print_standings(stage: str, standings: Sequence[CandidateStanding], against
         return
     typer.echo(f"\n{_STAGES[stage]}:")
     columns = ("arena", f"less {against}", "verdict", "against others", "setting", "draws", "attained", "reward", "KL")
-    print_table(columns, (_write_standing(each, against) for each in standings))
+    own = [name for name in OWN if any(name in each.metrics for each in standings)]
+    rows = (
+        (*_write_standing(each, against), *(tell_mean(each.metrics.get(name)) for name in own)) for each in standings
+    )
+    print_table((*columns, *(name.replace("_", " ") for name in own)), rows)
 
 
 def _write_standing(each: CandidateStanding, against: str) -> tuple[object, ...]:

@@ -1,5 +1,6 @@
 """What the API answers about boards: losses with how they stand, and what they cost."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from discovery_service.client.models import EvaluationSetting, Mean, Model
@@ -39,6 +40,8 @@ class Score(Model):
     """The share of what could be gained at best."""
     reward: Mean | None
     kl: Mean | None
+    metrics: Mapping[str, Mean] = {}
+    """What only some arenas tell, by name."""
     failed: int
     """Draws on which it failed."""
 

@@ -13,11 +13,12 @@ from discovery_service.domain.differences import Occasion, find_differences, poo
 from discovery_service.domain.freezing import Role
 from discovery_service.domain.intervals import Interval, find_interval
 from discovery_service.domain.measuring import Setting
+from discovery_service.domain.metrics import OWN
 from discovery_service.domain.screening import Spread, find_usual_sd, fit_spread, screen
 
 ABANDONED = "abandoned"
 """Among the codes of failures: three crashes, which are our own fault."""
-SHOWN = ("J", "attained", "score", "reward", "accuracy", "win_rate", "kl", "length")
+SHOWN = ("J", "attained", "score", "reward", "accuracy", "win_rate", "kl", "length", *OWN)
 """Of the metrics of an arena, besides the one that counts."""
 
 

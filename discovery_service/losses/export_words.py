@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from discovery_service.domain.authors import Author
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.known_losses import REFERENCE_LOSSES
+from discovery_service.domain.metrics import OWN
 from discovery_service.domain.verdicts import Verdict
 from discovery_service.losses.exported import Evaluated, Facts, Met, Tuned
 from discovery_service.losses.known import list_known
@@ -18,7 +19,7 @@ from discovery_service.losses.source import CheckedSource
 
 _WIDTH = 112
 _INDENT = "  "
-_SHOWN = ("attained", "reward", "kl")
+_SHOWN = ("attained", "reward", "kl", *OWN)
 _UNCONFIRMED = "UNCONFIRMED: no confirmation on fresh draws has shown that this loss is better than anything."
 _STOPPED = "UNCONFIRMED: the halving of its round stopped this loss in its tuning, compared with nothing."
 _NO_BETTER = "It is not shown to be better than the best known loss of its campaign's screen."

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from discovery_service.domain.archive import Archive, Member, Place
-from discovery_service.domain.arenas_in_words import MEANINGS
 from discovery_service.domain.figures import show_interval, show_setting
+from discovery_service.domain.metrics import MEANINGS, OWN
 from discovery_service.prompts.shown import NOTHING, show_name, show_place, tell_verdict
 from discovery_service.prompts.templates import Words
 
 KEPT_BEST, KEPT_WORST = 8, 3
 """Rows that outlast those between them: what serves is built on, and what fails is not tried again."""
-_FIGURES = ("reward", "score", "kl")
+_FIGURES = ("reward", "score", "kl", *OWN)
 
 
 @dataclass(frozen=True)

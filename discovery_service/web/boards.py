@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from discovery_service.api.schemas.leaderboard import LeaderboardRow, MeanRead, ScoreRead
+from discovery_service.domain.metrics import OWN
 from discovery_service.web.bars import Bar, draw_bars
 
 
@@ -25,6 +26,9 @@ class Line:
     @property
     def attained(self) -> str:
         return _tell_mean(self.score.attained)
+
+    def tell(self, metric: str) -> str:
+        return _tell_mean(self.score.metrics.get(metric))
 
     @property
     def setting(self) -> str:
@@ -63,6 +67,12 @@ class BoardView:
     next: str | None
     against: str
     """The reference of its family."""
+
+    @property
+    def metrics(self) -> list[str]:
+        """That only some arenas tell, and this one does."""
+        lines = (*self.confirmed, *self.screened)
+        return [name for name in OWN if any(name in line.score.metrics for line in lines)]
 
 
 def show_board(

@@ -16,11 +16,12 @@ from discovery_service.cli.demo_report import (
     tell_export,
     tell_verdict,
 )
-from discovery_service.cli.demo_spec import LIBRARY, VARIANTS, plan_demo
+from discovery_service.cli.demo_spec import ARENA_OF, LIBRARIES, VARIANTS, choose_arena, plan_demo
 from discovery_service.client import Client
 from discovery_service.db.sessions import Sessions
 from discovery_service.domain.arenas import ARENAS
 from discovery_service.domain.campaign import CampaignSpec
+from discovery_service.domain.families import Family
 from discovery_service.domain.freezing import SdSource, plan_confirmation
 from discovery_service.domain.published import read_published
 from discovery_service.errors import UsageError
@@ -36,9 +37,10 @@ def test_it_can_be_had_in_every_arena_and_says_who_proposes_there(arena: str) ->
     assert kinds == (["recorded", "symbolic"] if is_recorded else ["symbolic"])
     assert ("RECORDED" in plan.told[1]) is is_recorded
     assert ("works alone" in plan.told[1]) is not is_recorded
-    assert (spec.arena, spec.seed, len(spec.library)) == (f"{arena}:mini", 3, 6)
+    assert (spec.arena, spec.family, spec.seed) == (f"{arena}:mini", ARENAS[arena].family, 3)
+    assert spec.library == list(LIBRARIES[spec.family])
     # What was planted in terse is not in the library, or finding it would be a twin.
-    assert "length_dpo" not in LIBRARY
+    assert "length_dpo" not in spec.library
 
 
 def test_a_model_is_asked_where_there_is_a_key_and_its_tokens_are_bounded() -> None:
@@ -53,6 +55,18 @@ def test_what_is_held_out_differs_from_where_it_searches_by_one_number() -> None
     assert plan_demo("panel", 1, None).spec["held_out_arenas"] == ["panel-diluted:mini"]
     assert "nothing is held out" in plan_demo("plain", 1, None).told[0]
     assert set(VARIANTS.values()) <= set(ARENAS)
+
+
+@pytest.mark.parametrize("family", Family)
+def test_a_family_has_an_arena_and_another_ones_is_refused(family: Family) -> None:
+    assert choose_arena(None, None) == "panel"
+    arena = choose_arena(None, family)
+    assert ARENAS[arena].family is family
+    assert arena in VARIANTS
+    assert choose_arena(arena, family) == choose_arena(arena, None) == arena
+    other = next(each for each in ARENA_OF.values() if each != arena)
+    with pytest.raises(UsageError, match=f"not of the family {family}.*{arena}:mini"):
+        choose_arena(other, family)
 
 
 @pytest.mark.parametrize("arena", ["moon", "panel:huge", "support"])

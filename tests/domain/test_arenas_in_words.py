@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from discovery_service.domain.arenas import ARENAS, ArenaSpec, arena_names, find_document
-from discovery_service.domain.arenas_in_words import MEANINGS, tell_arena, tell_tuning
+from discovery_service.domain.arenas_in_words import tell_arena, tell_tuning
 from discovery_service.domain.families import Family
+from discovery_service.domain.metrics import MEANINGS
 from discovery_service.domain.standings import SHOWN
 from discovery_service.domain.user_arenas import EXAMPLE, EXAMPLE_CONTENTS, Contents, UserArena, make_document
 from discovery_service.domain.worlds import RECIPES, ArenaSize, World

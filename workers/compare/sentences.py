@@ -5,12 +5,13 @@ from typing import Any
 
 from discovery_service.domain.freezing import Role
 from discovery_service.domain.intervals import LEVEL
+from discovery_service.domain.metrics import OWN
 from discovery_service.domain.power import POWER
 from discovery_service.domain.verdicts import Verdict
 from workers.evaluate.answer import tell_failure, tell_interval
 
 Document = Mapping[str, Any]
-_SHOWN = ("attained", "reward", "kl")
+_SHOWN = ("attained", "reward", "kl", *OWN)
 _SIZES = ("beta", "learning_rate", "steps")
 
 

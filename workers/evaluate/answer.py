@@ -6,13 +6,14 @@ from typing import Any
 
 from discovery_service.domain.frontier import find_frontier
 from discovery_service.domain.intervals import Interval, find_interval
+from discovery_service.domain.metrics import OWN
 from discovery_service.domain.published import add_attained
 from workers.supervisor.outcome import Cancelled, Crashed, Failed, Measured, Outcome
 from workers.trainings import Training
 
 Document = dict[str, Any]
 
-SHOWN = ("J", "score", "reward", "accuracy", "kl", "attained", "win_rate")
+SHOWN = ("J", "score", "reward", "accuracy", "kl", "attained", "win_rate", *OWN)
 """In this order behind the one that counts, where an arena has them."""
 
 

@@ -48,7 +48,7 @@ _STANDING: dict[str, Any] = {
     **{"draws": 12, "base_policies": [0, 1, 2]},
     **{"difference": 0.41, "lower": 0.22, "upper": 0.6, "level": 0.95},
     **{"verdict": "better than", "against": [_AGAINST]},
-    **{"attained": _MEAN, "reward": _MEAN, "kl": _MEAN, "failed": 0},
+    **{"attained": _MEAN, "reward": _MEAN, "kl": _MEAN, "metrics": {"disagreement": _MEAN}, "failed": 0},
 }
 _COST = {"evaluations": 22, "device_seconds": 29.7, "tokens": 1850, "cost_usd": 0.011}
 

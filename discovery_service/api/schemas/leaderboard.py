@@ -11,6 +11,7 @@ from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import example
 from discovery_service.domain.freezing import Role
 from discovery_service.domain.intervals import LEVEL
+from discovery_service.domain.metrics import OWN
 
 _ID = "019aa0b0-6f7e-7c3a-9d55-0d5a3f3f3b1e"
 _SETTING = {"beta": 1.0, "learning_rate": 0.0015, "steps": 120}
@@ -37,6 +38,7 @@ _SCORE: dict[str, Any] = {
     "attained": _INTERVAL,
     "reward": _INTERVAL,
     "kl": _INTERVAL,
+    "metrics": {"disagreement": _INTERVAL},
     "failed": 0,
 }
 _NEXT = "WyIwMTlhYTBiMCIsICJjb25maXJtZWQiXQ"
@@ -101,13 +103,17 @@ class ScoreRead(BaseModel):
     attained: MeanRead | None = Field(description="The share of what could be gained at best; null where unknown.")
     reward: MeanRead | None
     kl: MeanRead | None
+    metrics: dict[str, MeanRead] = Field(
+        description="What only some arenas tell, by name: violations of a rule, bias of an outcome model and others."
+    )
     failed: int = Field(description="Draws on which it failed.")
 
     @classmethod
     def of(cls, scored: Scored, against: str) -> "ScoreRead":
         columns = {name: getattr(scored, name) for name in cls.model_fields if hasattr(scored, name)}
         means = scored.figures.get("means", {})
-        shown = {name: means.get(name) for name in ("attained", "reward", "kl")}
+        shown: dict[str, Any] = {name: means.get(name) for name in ("attained", "reward", "kl")}
+        shown["metrics"] = {name: means[name] for name in OWN if name in means}
         failed = len(scored.figures.get("failed", ()))
         met = scored.figures.get("against", {})
         others = [{"name": name, **each} for name, each in sorted(met.items()) if name != against]

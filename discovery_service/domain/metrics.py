@@ -1,0 +1,33 @@
+"""The metrics that a measurement may have: what each means, and which ones only some arenas tell."""
+
+from collections.abc import Mapping
+
+MEANINGS: Mapping[str, str] = {
+    "J": "reward or score less KL",
+    "reward": "mean reward of sampled answers",
+    "score": "mean score of sampled answers",
+    "kl": "divergence of the policy from the reference, in nats an answer",
+    "accuracy": "share of held-out pairs in which the policy has gained more on the preferred answer",
+    "win_rate": "share of prompts on which its answer is worth more than the reference's",
+    "attained": "share of what could be gained in J over the reference",
+    "length": "tokens of a sampled answer",
+    "diversity": "share of neighbouring words that sixteen sampled texts do not have twice",
+    "disagreement": "share of pairs ordered otherwise than annotators together would",
+    "angle": "degrees between how the policy and how the mean of all annotators order pairs",
+    "proxy_reward": "mean of a reward fitted to the pairs",
+    "violations": "share of sampled answers that break the rule",
+    "matched_violations": "the same of a policy on the same way that is 1 nat from the reference",
+    "matched_win_rate": "and its win rate there",
+    "bias": "by how much the outcome model finds sampled answers better than they are",
+    "pm_divergence": "mean square by which rewards and log-chances of two answers differ; few answers game it",
+    "kl_to_target": "nats from what rewards say of natural answers to what the policy does",
+    "junk": "chance of an answer with junk in it",
+}
+
+OWN = (
+    *("disagreement", "angle"),
+    *("violations", "matched_violations", "matched_win_rate"),
+    "bias",
+    *("pm_divergence", "kl_to_target", "junk"),
+)
+"""Of arenas where annotators differ, of those with a rule, of outcomes, and of short answers: shown where they are."""
