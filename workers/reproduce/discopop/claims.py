@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from discovery_service.domain.families import Family
@@ -10,6 +11,7 @@ from workers.reproduce.arms import Arm
 from workers.reproduce.claims import Claim, Claims, Line
 from workers.reproduce.discopop import standing
 from workers.reproduce.discopop.frontiers import Frontiers, measure
+from workers.reproduce.discopop.stored import find_start_reward
 from workers.reproduce.drawing import Trace, draw_traces
 from workers.reproduce.run import Run
 
@@ -60,13 +62,15 @@ def _measure(run: Run) -> Frontiers:
 
 
 def conclude(found: Frontiers, claims: Claims) -> Iterable[Claim]:
+    others = [each for each in TAUS if each in found.losses and each != LRML]
+    beside = ", ".join(f"{each} {fmean(_divide(found, LOW, 'reward', each)):.3f}" for each in others)
     yield claims.of_mean(
         f"At beta {LOW:g} LRML is stuck: its policy earns of DPO's reward this share",
         _divide(found, LOW, "reward"),
         Line(at_most=0.5, neutral=1.0),
         figure_paper="at beta .01 a reward of .152 for .97",
-        note="below 0 its answers are liked less than the reference's: the loss rises around margin 0, so that training"
-        " first goes the wrong way, and without a hump, at tau .2 or 1, it does not",
+        note=f"the reference's own reward is {find_start_reward(ARENA):.3f}; the loss rises around margin 0, so that"
+        f" training first goes the wrong way; with a lower hump or none: {beside}",
     )
     yield claims.of_mean(
         f"At beta {MID:g} LRML's reward is as high as DPO's: higher by",
@@ -140,10 +144,10 @@ def _count(found: Frontiers) -> int:
     return len(found.read(DPO, MID, "J"))
 
 
-def _divide(found: Frontiers, beta: float, figure: str) -> list[float]:
-    """LRML's by DPO's, on each draw."""
+def _divide(found: Frontiers, beta: float, figure: str, loss: str = LRML) -> list[float]:
+    """The loss's by DPO's, on each draw."""
     return [
-        one / other for one, other in zip(found.read(LRML, beta, figure), found.read(DPO, beta, figure), strict=True)
+        one / other for one, other in zip(found.read(loss, beta, figure), found.read(DPO, beta, figure), strict=True)
     ]
 
 

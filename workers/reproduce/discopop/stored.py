@@ -13,7 +13,7 @@ from typing import Any
 from discovery_service.domain.arenas import find_document, hash_document
 from discovery_service.domain.families import Family
 from discovery_service.domain.known_losses import REFERENCE_LOSSES
-from discovery_service.domain.published import find_calibration
+from discovery_service.domain.published import find_calibration, find_figures
 
 REFERENCE = REFERENCE_LOSSES[Family.PAIRWISE]
 
@@ -39,11 +39,16 @@ def read_feedback() -> Search:
     return Search(**json.loads(feedback_path().read_text(encoding="utf-8")))
 
 
+def find_start_reward(arena: str, base_policy: int = 0) -> float:
+    """What a base policy earns itself: with no KL, its J."""
+    figures = find_figures(_hash(arena), base_policy)
+    assert figures is not None, "a reproduction names a published arena"
+    return figures.j_ref
+
+
 def read_library(arena: str) -> Mapping[str, Any]:
     """By known loss, what the calibration of a built-in arena has published of it, tuned, beside DPO."""
-    document = find_document(arena)
-    assert document is not None, "a reproduction names a built-in arena"
-    calibration = find_calibration(hash_document(document))
+    calibration = find_calibration(_hash(arena))
     found: Mapping[str, Any] = (calibration or {}).get("library", {}).get("losses", {})
     return found
 
@@ -53,3 +58,9 @@ def list_differences(arena: str) -> dict[str, float]:
     losses = read_library(arena)
     found = {name: each["difference"]["mean"] for name, each in losses.items() if each["difference"] is not None}
     return {REFERENCE: 0.0, **found} if REFERENCE in losses else {}
+
+
+def _hash(arena: str) -> str:
+    document = find_document(arena)
+    assert document is not None, "a reproduction names a built-in arena"
+    return hash_document(document)
