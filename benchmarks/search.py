@@ -9,7 +9,8 @@ evaluations are charged also for what another campaign has measured.
 
 A day of two cores in all. Begun again, it goes on where it was ended, also within a campaign: --minutes, --campaigns
 and the filters run it in parts, --list says what is missing, --as-is runs nothing. A table goes to stderr, its figures
-as JSON to stdout with --json.
+as JSON to stdout with --json. With --ship what feedback was worth is written into the package, where `discovery
+reproduce discopop` reads it.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from benchmarks.search_figures import describe
 from benchmarks.search_gains import find_gains
 from benchmarks.search_plan import COMPARED_ARENAS, SLOTS, STRATEGIES, Case, Part, list_cases
 from benchmarks.search_run import run_cases
+from benchmarks.search_shipped import describe_feedback, ship
 from benchmarks.search_table import tabulate
 
 KEPT = Path(__file__).parent / "data" / "search.jsonl"
@@ -57,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     if arguments.json:
         print(json.dumps(figures, indent=2))
+    if arguments.ship:
+        ship(describe_feedback(kept))
     if problems:
         sys.exit("Not completed; look after them and begin again:\n" + "\n".join(problems))
 
@@ -64,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="figures to stdout")
+    parser.add_argument("--ship", action="store_true", help="write into the package what feedback was worth")
     parser.add_argument("--list", action="store_true", help="what is missing, and nothing else")
     parser.add_argument("--as-is", action="store_true", help="run nothing: what is told of what is there")
     parser.add_argument("--part", action="append", type=Part, choices=Part, help="all unless given")

@@ -1,5 +1,6 @@
 """`discovery reproduce`, which needs torch and a jail, and no server."""
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -27,10 +28,14 @@ def reproduce(
     Two verdicts each: whether the effect has the paper's sign, and whether it reaches the line. Exit code 0 whatever
     they are, 1 when a loss cannot be trained with, 4 when no jail can be locked here.
     """
+    from discovery_service.cli.library_campaigns import LibraryCampaigns
     from workers.reproduce.claims import COLUMNS, tabulate
     from workers.reproduce.command import reproduce as run
 
-    answer = run(paper, seeds=seeds, is_quick=quick, plots=plots)
+    # Told to end, it ends as by Ctrl-C, and the stack of its campaigns with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with LibraryCampaigns() as campaigns:
+        answer = run(paper, campaigns, seeds=seeds, is_quick=quick, plots=plots)
     if as_json:
         print_json(answer)
     elif answer["status"] == "measured":

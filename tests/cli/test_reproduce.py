@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from discovery_service.cli.library_campaigns import NotScreened
 from tests.cli.conftest import Command
 from workers.reproduce import command, drawing
 from workers.reproduce.claims import Claims, Line
@@ -14,6 +15,7 @@ from workers.reproduce.names import PaperName
 from workers.reproduce.papers import PAPERS, Paper
 from workers.reproduce.run import Run
 from workers.reproduce.training import WorldFailed
+from workers.trainings import TrainingsBroke
 
 
 def measure(run: Run) -> Any:
@@ -66,6 +68,21 @@ def test_a_loss_that_cannot_be_trained_with_ends_it_with_1(discovery: Command, m
     ran = discovery("reproduce", "pm")
     assert (ran.code, ran.out) == (1, "")
     assert "it grew" in ran.err
+
+
+@pytest.mark.parametrize(
+    "error", [NotScreened("known losses in plain:mini is paused: a worker is lost"), TrainingsBroke("a worker is lost")]
+)
+def test_what_is_no_fault_of_a_loss_ends_it_with_1_and_a_sentence(
+    discovery: Command, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(run: Run) -> Any:
+        raise error
+
+    monkeypatch.setattr(command, "PAPERS", {PaperName.PM: Paper(fail, 1.0)})
+    ran = discovery("reproduce", "pm")
+    assert (ran.code, ran.out) == (1, "")
+    assert "a worker is lost" in ran.err
 
 
 def test_pictures_that_cannot_be_made_are_refused_before_anything_is_measured(

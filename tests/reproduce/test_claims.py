@@ -3,7 +3,7 @@
 import pytest
 
 from discovery_service.domain.intervals import find_share_interval
-from workers.reproduce.claims import Claims, Line
+from workers.reproduce.claims import Claims, Line, tabulate
 
 CLAIMS = Claims("paper", is_quick=False)
 
@@ -58,3 +58,21 @@ def test_a_share_has_wilsons_interval() -> None:
         found = find_share_interval(parts, whole)
         assert (found.mean, found.draws) == (parts / whole, whole)
         assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_what_is_computed_has_its_sign_without_any_draw() -> None:
+    told = CLAIMS.of_computed("it rises, by", 0.784, Line(at_least=0.7))
+    assert (told.direction, told.magnitude) == (True, True)
+    assert told.document()["interval"] == {"low": 0.784, "high": 0.784, "draws": 0}
+    ((_, direction, _, figure, *_),) = tabulate([told.document()])
+    assert (direction, figure) == ("holds", "0.7840 (computed)")
+
+
+def test_what_is_not_measured_has_no_figure_and_no_verdict_but_a_reason() -> None:
+    told = CLAIMS.not_measured("it helps, by", Line(at_least=0.0), figure_paper="a lot", why="nobody has looked")
+    document = told.document()
+    assert (document["figure"], document["interval"]) == (None, None)
+    assert (document["direction"], document["magnitude"], document["note"]) == (None, None, "nobody has looked")
+    ((_, *verdicts, figure, threshold, paper, _, note),) = tabulate([document])
+    assert verdicts == ["not measured", "not measured"]
+    assert (figure, threshold, paper, note) == ("none", "at least 0.000", "a lot", "nobody has looked")

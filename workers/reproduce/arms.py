@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from discovery_service.domain.families import Family
 from discovery_service.losses.canonical import canonicalise
 from discovery_service.losses.graph import Graph
 from discovery_service.losses.known import list_known
 from workers.gate.archives import library_archive
-from workers.gate.road import Submission, pass_gate
+from workers.gate.road import Passed, Submission, pass_gate
 from workers.supervisor.jail import Jail
 
 
@@ -31,23 +32,26 @@ class Admission:
 
     def __init__(self, jail: Jail) -> None:
         self._jail = jail
-        self._graphs: dict[tuple[Family, str], Graph] = {}
+        self._passed: dict[tuple[Family, str], Passed] = {}
 
     def admit(self, arms: Mapping[str, Arm]) -> dict[str, Graph]:
         """The graph of each arm, with its numbers. Raises JailUnavailable, or LibraryRefused."""
-        return {name: _set(self._find_graph(arm.family, arm.loss), arm.values) for name, arm in arms.items()}
+        return {
+            name: _set(canonicalise(self._pass(arm.family, arm.loss).graph), arm.values) for name, arm in arms.items()
+        }
 
-    def _find_graph(self, family: Family, loss: str) -> Graph:
-        if (family, loss) not in self._graphs:
-            self._graphs[family, loss] = self._pass(family, loss)
-        return self._graphs[family, loss]
+    def read_passport(self, family: Family, loss: str) -> Mapping[str, Any]:
+        """What the gate's probes have found, at the loss's own numbers. Raises as `admit` does."""
+        return self._pass(family, loss).passport
 
-    def _pass(self, family: Family, loss: str) -> Graph:
-        text = next(known.text for known in list_known(family) if known.name == loss)
-        verdict = pass_gate(self._jail, Submission(text, family, name=loss), library_archive(family))
-        if verdict.passed is None or not verdict.is_accepted:
-            raise LibraryRefused(f"The gate refuses {family}/{loss}: {verdict.refusals[0].message}")
-        return canonicalise(verdict.passed.graph)
+    def _pass(self, family: Family, loss: str) -> Passed:
+        if (family, loss) not in self._passed:
+            text = next(known.text for known in list_known(family) if known.name == loss)
+            verdict = pass_gate(self._jail, Submission(text, family, name=loss), library_archive(family))
+            if verdict.passed is None or not verdict.is_accepted:
+                raise LibraryRefused(f"The gate refuses {family}/{loss}: {verdict.refusals[0].message}")
+            self._passed[family, loss] = verdict.passed
+        return self._passed[family, loss]
 
 
 def _set(graph: Graph, values: Mapping[str, float]) -> Graph:

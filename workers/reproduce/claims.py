@@ -59,26 +59,30 @@ class Claim:
     claim: str
     figure_paper: str | None
     """As the paper tells it; None where it could not be had."""
-    interval: Interval
+    interval: Interval | None
+    """Of a figure that was computed, without any draw, both bounds are the figure; None where nothing was measured."""
     line: Line
     note: str = ""
     """What did not come out, or what the figure does not say."""
 
     @property
     def direction(self) -> bool | None:
-        return self.line.has_sign(self.interval)
+        return None if self.interval is None else self.line.has_sign(self.interval)
 
     @property
-    def magnitude(self) -> bool:
-        return self.line.is_reached(self.interval.mean)
+    def magnitude(self) -> bool | None:
+        return None if self.interval is None else self.line.is_reached(self.interval.mean)
 
     def document(self) -> dict[str, Any]:
+        interval, bounds = self.interval, None
+        if interval is not None:
+            bounds = {"low": interval.low, "high": interval.high, "draws": interval.draws}
         return {
             "paper": self.paper,
             "claim": self.claim,
             "figure_paper": self.figure_paper,
-            "figure": self.interval.mean,
-            "interval": {"low": self.interval.low, "high": self.interval.high, "draws": self.interval.draws},
+            "figure": None if interval is None else interval.mean,
+            "interval": bounds,
             "threshold": self.line.document(),
             "direction": self.direction,
             "magnitude": self.magnitude,
@@ -105,21 +109,37 @@ class Claims:
     ) -> Claim:
         return self.of(claim, find_share_interval(sum(wins), len(wins)), line, figure_paper=figure_paper, note=note)
 
+    def of_computed(
+        self, claim: str, figure: float, line: Line, *, figure_paper: str | None = None, note: str = ""
+    ) -> Claim:
+        """Nothing was drawn for it, and it is the same every time."""
+        return self.of(claim, Interval(figure, figure, figure, 0), line, figure_paper=figure_paper, note=note)
+
+    def not_measured(self, claim: str, line: Line, *, figure_paper: str | None = None, why: str) -> Claim:
+        return self.of(claim, None, line, figure_paper=figure_paper, note=why)
+
     def of(
-        self, claim: str, interval: Interval, line: Line, *, figure_paper: str | None = None, note: str = ""
+        self, claim: str, interval: Interval | None, line: Line, *, figure_paper: str | None = None, note: str = ""
     ) -> Claim:
         return Claim(self.paper, claim, figure_paper, interval, line.halved() if self.is_quick else line, note)
 
 
 COLUMNS = ("paper", "direction", "magnitude", "figure", "threshold", "in the paper", "claim", "note")
 _VERDICTS = {True: "holds", False: "not reproduced", None: "no sign"}
+_NOT_MEASURED = "not measured"
 
 
 def tabulate(claims: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
     """Of their documents, a row each."""
     for each in claims:
-        interval = Interval(each["figure"], **each["interval"])
-        verdicts = (_VERDICTS[each["direction"]], _VERDICTS[each["magnitude"]])
+        verdicts, figure = (_NOT_MEASURED, _NOT_MEASURED), "none"
+        if each["interval"] is not None:
+            verdicts = (_VERDICTS[each["direction"]], _VERDICTS[each["magnitude"]])
+            figure = _show(Interval(each["figure"], **each["interval"]))
         threshold = " and ".join(f"{name.replace('_', ' ')} {show(value)}" for name, value in each["threshold"].items())
         paper = each["figure_paper"] or "no figure"
-        yield each["paper"], *verdicts, show_interval(interval), threshold, paper, each["claim"], each["note"]
+        yield each["paper"], *verdicts, figure, threshold, paper, each["claim"], each["note"]
+
+
+def _show(interval: Interval) -> str:
+    return show_interval(interval) if interval.draws else f"{show(interval.mean)} (computed)"

@@ -13,12 +13,15 @@ from workers.reproduce.claims import Claim
 from workers.reproduce.drawing import check_plots
 from workers.reproduce.names import PaperName
 from workers.reproduce.papers import PAPERS
-from workers.reproduce.run import Run, open_pool
+from workers.reproduce.run import Campaigns, Run, open_pool
 from workers.reproduce.training import WorldFailed
 from workers.supervisor.jail import JailUnavailable
+from workers.trainings import TrainingsBroke
 
 
-def reproduce(paper: PaperName, *, seeds: int | None, is_quick: bool, plots: Path | None) -> dict[str, Any]:
+def reproduce(
+    paper: PaperName, campaigns: Campaigns, *, seeds: int | None, is_quick: bool, plots: Path | None
+) -> dict[str, Any]:
     """`status` is measured, whatever the verdicts; unavailable or failed, with a message, where there are none.
 
     UsageError where the pictures cannot be kept.
@@ -28,10 +31,10 @@ def reproduce(paper: PaperName, *, seeds: int | None, is_quick: bool, plots: Pat
     names = list(PAPERS) if paper is PaperName.ALL else [paper]
     try:
         with make_jail() as jail, open_pool() as pool:
-            claims = _measure(names, Run(Admission(jail), seeds, is_quick, plots, pool))
+            claims = _measure(names, Run(Admission(jail), campaigns, seeds, is_quick, plots, pool))
     except JailUnavailable as error:
         return {"status": "unavailable", "message": str(error), "claims": []}
-    except WorldFailed as error:
+    except (WorldFailed, TrainingsBroke) as error:
         return {"status": "failed", "message": str(error), "claims": []}
     return {"status": "measured", "is_quick": is_quick, "claims": [each.document() for each in claims]}
 

@@ -37,6 +37,15 @@ class Place:
     y: Interval
 
 
+@dataclass(frozen=True)
+class Trace:
+    """A line through places, in their order."""
+
+    name: str
+    x: Sequence[Interval]
+    y: Sequence[Interval]
+
+
 def check_plots(folder: Path) -> None:
     """Before anything is trained; makes the folder. UsageError where no picture could be made or kept."""
     if find_spec("matplotlib") is None:
@@ -64,6 +73,14 @@ def draw_places(file: Path, places: Sequence[Place], *, title: str, x: str, y: s
         for number, place in enumerate(places):
             across, up = _find_errors([place.x]), _find_errors([place.y])
             axes.errorbar([place.x.mean], [place.y.mean], xerr=across, yerr=up, label=place.name, **_look(number))
+
+
+def draw_traces(file: Path, traces: Sequence[Trace], *, title: str, x: str, y: str) -> None:
+    with _draw(file, title, x, y) as axes:
+        for number, trace in enumerate(traces):
+            across, up = ([each.mean for each in side] for side in (trace.x, trace.y))
+            wide, high = _find_errors(trace.x), _find_errors(trace.y)
+            axes.errorbar(across, up, xerr=wide, yerr=high, label=trace.name, elinewidth=0.5, **_look(number))
 
 
 def draw_bars(file: Path, bars: Sequence[tuple[str, Interval]], *, title: str, y: str) -> None:

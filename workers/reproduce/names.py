@@ -4,6 +4,7 @@ from enum import StrEnum
 
 
 class PaperName(StrEnum):
+    DISCOPOP = "discopop"
     CPO = "cpo"
     UPO = "upo"
     SIGN = "sign"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from workers.reproduce.claims import Claim
 from workers.reproduce.cpo import claims as cpo
+from workers.reproduce.discopop import claims as discopop
 from workers.reproduce.names import PaperName
 from workers.reproduce.pm import claims as pm
 from workers.reproduce.run import Run
@@ -20,6 +21,7 @@ class Paper:
 
 
 PAPERS: Mapping[PaperName, Paper] = {
+    PaperName.DISCOPOP: Paper(discopop.reproduce, 400.0),
     PaperName.CPO: Paper(cpo.reproduce, 130.0),
     PaperName.UPO: Paper(upo.reproduce, 100.0),
     PaperName.SIGN: Paper(sign.reproduce, 60.0),

@@ -1,14 +1,14 @@
 """One run of `discovery reproduce`: how many seeds, which lines, the gate, and processes to measure seeds in."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 
@@ -16,16 +16,28 @@ from workers.reproduce.arms import Admission
 from workers.reproduce.training import Recipe
 
 QUICK_SEEDS = 3
+MOST_SCREEN_DRAWS = 12
+"""Of a campaign."""
 Figures = TypeVar("Figures")
+Screened = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+"""By loss and draw, what a campaign has measured of it at the setting that the arena's plan chose for it."""
+
+
+class Campaigns(Protocol):
+    """The service itself, whose workers tune and train."""
+
+    def screen(self, arena: str, losses: Sequence[str], draws: int, tell: Callable[[float], None]) -> Screened:
+        """These losses and their family's reference, on the draws on which every campaign screens."""
 
 
 @dataclass(frozen=True)
 class Run:
     admission: Admission
+    campaigns: Campaigns
     seeds: int | None = None
     """Of every paper; each has a number of its own unless given."""
     is_quick: bool = False
-    """Three seeds, in some worlds trainings half as long, and lines half as far."""
+    """Three seeds, in some worlds trainings a third as long, and lines half as far."""
     plots: Path | None = None
     """The folder in which pictures go."""
     pool: Executor | None = None
@@ -38,6 +50,10 @@ class Run:
 
     def recipe_of(self, usual: Recipe) -> Recipe:
         return usual.shortened() if self.is_quick else usual
+
+    def screen(self, arena: str, losses: Sequence[str], usual: int, tell: Callable[[float], None]) -> Screened:
+        """By a campaign, on as many draws as seeds are asked for, and no more than a campaign may have."""
+        return self.campaigns.screen(arena, losses, min(self.count_seeds(usual), MOST_SCREEN_DRAWS), tell)
 
     def measure(self, measure_seed: Callable[[int], Figures], seeds: int) -> list[Figures]:
         """Of each seed from 0 on, in their order. What is handed over goes to other processes."""

@@ -30,7 +30,7 @@ class Recipe:
     schedule: Schedule = Schedule.COSINE
 
     def shortened(self) -> "Recipe":
-        return replace(self, steps=self.steps // 2)
+        return replace(self, steps=self.steps // 3)
 
 
 @dataclass(frozen=True)

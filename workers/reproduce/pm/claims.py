@@ -27,12 +27,15 @@ ARMS = {
     "conditional PM, alpha .1": Arm("conditional_pm", Family.MATCHING, beta=1.0, values={"alpha": 0.1}),
 }
 
+PICTURED = "KL, beta .5"
+"""No claim is of it."""
+
 Measured = Mapping[str, Mapping[str, float]]
 """What became of the policy of each arm, and what the reference is."""
 
 
 def reproduce(run: Run) -> Iterable[Claim]:
-    graphs = run.admission.admit(ARMS)
+    graphs = run.admission.admit({name: arm for name, arm in ARMS.items() if name != PICTURED or not run.is_quick})
     found = run.measure(partial(measure_seed, graphs, run.recipe_of(RECIPE)), run.count_seeds(SEEDS))
     if run.plots is not None:
         _draw(run.plots, found)
@@ -42,9 +45,9 @@ def reproduce(run: Run) -> Iterable[Claim]:
 def measure_seed(graphs: Mapping[str, Graph], recipe: Recipe, seed: int) -> Measured:
     world = build(make_generator(seed))
     found = {REFERENCE: measure(world, world.reference)}
-    for name, arm in ARMS.items():
+    for name, graph in graphs.items():
         policy = SpokenPolicy(world.reference)
-        train_arm(policy, SampledAnswers(world, policy, make_generator(seed, 1)), arm, graphs[name], recipe)
+        train_arm(policy, SampledAnswers(world, policy, make_generator(seed, 1)), ARMS[name], graph, recipe)
         found[name] = measure(world, policy.model)
     return found
 
@@ -123,7 +126,7 @@ def _conclude_collapse(found: Sequence[Measured], claims: Claims, gamed: Sequenc
 
 def _draw(folder: Path, found: Sequence[Measured]) -> None:
     places = []
-    for name in (REFERENCE, *ARMS):
+    for name in found[0]:
         x, y = (find_interval([each[name][figure] for each in found]) for figure in ("kl_to_target", "pmd"))
         places.append(Place(name, x, y))
     draw_places(
