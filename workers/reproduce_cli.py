@@ -19,7 +19,10 @@ def reproduce(
     seeds: Annotated[
         int | None, typer.Option(min=2, max=100, help="Of each world; as many as its lines are drawn for unless given.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Three seeds, shorter trainings, halved lines.")] = False,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Three seeds, shorter trainings, halved lines, and only DiscoPOP in an arena."),
+    ] = False,
     plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Draw what was measured, as PNG files.")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -13,6 +13,7 @@ from workers.reproduce.claims import Claim
 from workers.reproduce.drawing import check_plots
 from workers.reproduce.names import PaperName
 from workers.reproduce.papers import PAPERS
+from workers.reproduce.papers import reproduce as reproduce_paper
 from workers.reproduce.run import Campaigns, Run, open_pool
 from workers.reproduce.training import WorldFailed
 from workers.supervisor.jail import JailUnavailable
@@ -41,13 +42,13 @@ def reproduce(
 
 def _measure(names: Sequence[PaperName], run: Run) -> list[Claim]:
     with _bar(names) as tell:
-        return [claim for each in names for claim in PAPERS[each].reproduce(replace(run, tell=tell(each)))]
+        return [claim for each in names for claim in reproduce_paper(each, replace(run, tell=tell(each)))]
 
 
 @contextmanager
 def _bar(names: Sequence[PaperName]) -> Iterator[Callable[[PaperName], Callable[[float], None]]]:
     """Of each paper what hears which share of it is done."""
-    seconds = {name: PAPERS[name].seconds for name in names}
+    seconds = {name: PAPERS[name].total_seconds for name in names}
     with progress_bar(sum(seconds.values())) as tell:
 
         def tell_of(name: PaperName) -> Callable[[float], None]:

@@ -28,6 +28,7 @@ from workers.reproduce.cpo.world import (
     tell_chances,
 )
 from workers.reproduce.drawing import draw_bars
+from workers.reproduce.in_arenas import Effect, Study
 from workers.reproduce.run import Run
 from workers.reproduce.training import Recipe, make_generator, train_arm
 
@@ -40,6 +41,37 @@ LAM = 0.3
 """Of the KL to the start: without it weights end on a few texts."""
 RECIPE = Recipe(learning_rate=0.01, steps=300)
 ARMS = {name: Arm(name, Family.OUTCOME, beta=LAM) for name in ("sft_best_half", "oo_rlhf", "cpo", "dr_cpo")}
+
+STUDIES = (
+    Study(
+        "outcome-confounded:mini",
+        (
+            Effect(
+                "In an arena whose outcome model is confounded DR-CPO's policy has a higher J than OO-RLHF's, by",
+                *("dr_cpo", "J"),
+                figure_paper="higher",
+            ),
+            Effect("and CPO's has, by", "cpo", "J", figure_paper="higher"),
+            Effect(
+                "and DR-CPO's one higher than CPO's, by",
+                *("dr_cpo", "J"),
+                than="cpo",
+                figure_paper="usually best",
+            ),
+        ),
+    ),
+    Study(
+        "outcome-misjudged:mini",
+        (
+            Effect(
+                "In an arena whose propensities are wrong DR-CPO's policy has a higher J than CPO's, by",
+                *("dr_cpo", "J"),
+                than="cpo",
+                figure_paper="higher",
+            ),
+        ),
+    ),
+)
 
 Values = Mapping[str, float]
 """The true value of the policy of each arm, by loss and by what was known."""

@@ -10,6 +10,7 @@ from discovery_service.losses.graph import Graph
 from workers.reproduce.arms import Arm
 from workers.reproduce.claims import Claim, Claims, Line
 from workers.reproduce.drawing import Place, draw_places
+from workers.reproduce.in_arenas import Effect, Study
 from workers.reproduce.pm.world import SampledAnswers, SpokenPolicy, build, measure
 from workers.reproduce.run import Run
 from workers.reproduce.training import Recipe, make_generator, train_arm
@@ -29,6 +30,27 @@ ARMS = {
 
 PICTURED = "KL, beta .5"
 """No claim is of it."""
+
+STUDIES = (
+    Study(
+        "plurality:mini",
+        (
+            Effect(
+                "In an arena of transformers conditional PM's PM divergence is lower than that of RLHF with a KL, whose"
+                " beta is tuned, by",
+                *("conditional_pm", "pm_divergence"),
+                is_lower=True,
+                figure_paper="29 to 41 % lower",
+            ),
+            Effect(
+                "and its divergence from what rewards say of natural answers, in nats, by",
+                *("conditional_pm", "kl_to_target"),
+                is_lower=True,
+            ),
+            Effect("and its J, which counts junk as well, is higher by", "conditional_pm", "J"),
+        ),
+    ),
+)
 
 Measured = Mapping[str, Mapping[str, float]]
 """What became of the policy of each arm, and what the reference is."""

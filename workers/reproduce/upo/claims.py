@@ -13,6 +13,7 @@ from discovery_service.losses.graph import Graph
 from workers.reproduce.arms import Arm
 from workers.reproduce.claims import Claim, Claims, Line
 from workers.reproduce.drawing import Place, draw_places
+from workers.reproduce.in_arenas import Effect, Study
 from workers.reproduce.run import Run
 from workers.reproduce.training import Recipe, make_generator, train_arm
 from workers.reproduce.upo.world import KINDS, ScoredPairs, build, measure
@@ -47,6 +48,32 @@ CLAIMED = {
     "C": ("UPO 0.05", "MODPO 4"),
 }
 """The arms of each world without which a claim has no figure: the others are controls and in pictures."""
+
+STUDIES = (
+    Study(
+        "guardrail:mini",
+        (
+            Effect(
+                "In an arena whose rule nobody minds UPO's policy breaks it less often than DPO's, by",
+                *("upo_dpo", "violations"),
+                is_lower=True,
+                figure_paper="fewer",
+            ),
+            Effect(
+                "and less often than MODPO's, by",
+                *("upo_dpo", "violations"),
+                is_lower=True,
+                than="modpo",
+                figure_paper="better than all multi-objective baselines",
+            ),
+            Effect(
+                "Its J, which pays for violations, is higher than DPO's, by",
+                *("upo_dpo", "J"),
+                figure_paper="higher",
+            ),
+        ),
+    ),
+)
 
 Measured = Mapping[str, Mapping[str, Mapping[str, float]]]
 """By world and arm."""

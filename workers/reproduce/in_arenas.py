@@ -1,0 +1,73 @@
+"""What a paper's claim comes to in a transformers arena, by a campaign that tunes and screens its losses.
+
+Nobody draws a line there in a paper: a threshold of 0 asks for the sign alone.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from discovery_service.domain.arenas import ARENAS
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
+from workers.reproduce.claims import Claim, Claims, Line
+from workers.reproduce.run import Run, Screened
+
+DRAWS = 8
+
+
+@dataclass(frozen=True)
+class Effect:
+    claim: str
+    loss: str
+    metric: str
+    is_lower: bool = False
+    """Whether it is the lower figure that is claimed."""
+    than: str | None = None
+    """None: the family's reference."""
+    figure_paper: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Study:
+    arena: str
+    effects: tuple[Effect, ...]
+
+    @property
+    def losses(self) -> list[str]:
+        named = [name for each in self.effects for name in (each.loss, each.than) if name is not None]
+        return list(dict.fromkeys(named))
+
+
+def reproduce(run: Run, studies: Sequence[Study], claims: Claims, *, begun: float) -> Iterable[Claim]:
+    """`begun`: the share of the paper that is done before."""
+    for number, study in enumerate(studies):
+        part = (1 - begun) / len(studies)
+        tell = _tell_part(run, begun + number * part, part)
+        yield from conclude(study, run.screen(study.arena, study.losses, DRAWS, tell), claims)
+
+
+def _tell_part(run: Run, begun: float, part: float) -> Callable[[float], None]:
+    return lambda share: run.tell(begun + share * part)
+
+
+def conclude(study: Study, screened: Screened, claims: Claims) -> Iterable[Claim]:
+    reference = REFERENCE_LOSSES[ARENAS[study.arena.partition(":")[0]].family]
+    for each in study.effects:
+        one, other = screened[each.loss], screened[each.than or reference]
+        gaps = [_find(figures[each.metric]) - _find(other[draw][each.metric]) for draw, figures in one.items()]
+        yield claims.of_mean(
+            each.claim,
+            [-gap for gap in gaps] if each.is_lower else gaps,
+            Line(at_least=0.0),
+            figure_paper=each.figure_paper,
+            note=_join(each.note, f"measured in {study.arena} by a campaign, each loss tuned by the arena's plan"),
+        )
+
+
+def _find(figure: float | None) -> float:
+    assert figure is not None, "every arena of a study tells the metrics of its effects"
+    return figure
+
+
+def _join(*parts: str) -> str:
+    return "; ".join(filter(None, parts))
