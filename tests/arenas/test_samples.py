@@ -37,3 +37,16 @@ def test_a_reward_can_be_counted_by_hand(tmp_path: Path) -> None:
         (pair["chosen_reward"], pair["rejected_reward"]) for pair in pairs
     ]
     assert len({pair["chosen_reward"] for pair in pairs}) > 4
+
+
+def test_of_other_families_what_a_loss_is_given_is_shown_beside_the_reward(tmp_path: Path) -> None:
+    scored = show_rows(find_document("guardrail:mini"), 40, tmp_path)
+    assert {row["chosen_aux"] for row in scored} == {row["rejected_aux"] for row in scored} == {-1.0, 0.0}
+    assert all(-1 < row["prompt_value"] < 0 for row in scored)
+    recorded = show_rows(find_document("outcome:mini"), 40, tmp_path)
+    assert [_read(row["recorded"]) for row in recorded] == [row["reward"] for row in recorded]
+    assert len({row["outcome"] for row in recorded}) == 40
+    said = show_rows(find_document("plurality:mini"), 40, tmp_path)
+    assert [len(row["answer"]) for row in said] == [3] * 40
+    chances = [row["chance"] for row in said]
+    assert chances == sorted(chances, reverse=True)
