@@ -27,9 +27,11 @@ from sqlalchemy.orm import sessionmaker
 
 from discovery_service.db.migrate import upgrade
 from discovery_service.db.sessions import SERVICE_ROLE, Sessions, make_sessions
+from discovery_service.domain.isolation import Level
 from discovery_service.engine.dispatch import Ring
 from discovery_service.local.postgres import running_postgres
 from discovery_service.local.redis import running_redis
+from workers.supervisor.jail import Jail
 
 # As workers have it, for this process and all that tests start: several processes test at once, and threads that wait
 # for a processor which another process has took a check of exported losses three times as much of both.
@@ -209,6 +211,13 @@ def owner_sessions(database: Database) -> Iterator[Sessions]:
 @pytest.fixture
 def bell() -> RecordingBell:
     return RecordingBell()
+
+
+@pytest.fixture(scope="session")
+def production_jail() -> Iterator[Jail]:
+    """With the jobs that a candidate goes through, and no other; for tests that leave it as they found it."""
+    with Jail(Level.FULL) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
