@@ -54,10 +54,13 @@ def create_campaign(
     return campaign
 
 
-def lock_campaigns(session: Session, campaign_ids: Collection[UUID]) -> None:
-    """Take several campaigns at once, always in the same order, or two that do so could wait for each other."""
-    query = select(Campaign.id).where(Campaign.id.in_(campaign_ids)).order_by(Campaign.id)
-    session.execute(query.with_for_update(key_share=True)).all()
+def lock_campaigns(session: Session, campaign_ids: Collection[UUID]) -> dict[UUID, CampaignStatus]:
+    """Take several campaigns at once, always in the same order, or two that do so could wait for each other.
+
+    Their statuses, which nobody else changes any more.
+    """
+    query = select(Campaign.id, Campaign.status).where(Campaign.id.in_(campaign_ids)).order_by(Campaign.id)
+    return dict(session.execute(query.with_for_update(key_share=True)).all())
 
 
 def get_campaign(session: Session, campaign_id: UUID, *, lock: bool = False) -> Campaign:

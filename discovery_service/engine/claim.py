@@ -135,7 +135,7 @@ def finish(
     if not is_legal(held.kind.held, status):
         raise IllegalTransition(f"A {held.kind.name} cannot go from {held.kind.held} to {status}.")
     # The campaign first, here and in `crash`, as `cancel_campaign` does; or two of them could wait for each other.
-    lock_campaigns(session, [held.campaign_id])
+    locked = lock_campaigns(session, [held.campaign_id])
     if status is held.kind.waiting and _is_too_late(session, held):
         status = held.kind.cancelled
     ended = {} if status is held.kind.waiting else {"finished_at": func.now()}
@@ -147,7 +147,8 @@ def finish(
     why = {part: refusal[part] for part in ("code", "message") if part in refusal}
     facts = {"attempt": held.attempt, **let_go.facts, **why, **(told or {})}
     record(session, held.campaign_id, f"{held.kind.name}.{status}", held.id, **facts)
-    settle_cancelling(session, held.campaign_id)
+    if locked[held.campaign_id] is CampaignStatus.CANCELLING:
+        settle_cancelling(session, held.campaign_id)
     return True
 
 
@@ -156,7 +157,7 @@ def crash(session: Session, held: Claim, reason: str, *, counts: bool = True) ->
 
     Not `counts`: the worker's end was no crash of the work, only an interruption.
     """
-    lock_campaigns(session, [held.campaign_id])
+    locked = lock_campaigns(session, [held.campaign_id])
     table = held.kind.table
     row = session.execute(
         select(table.crashes, table.interruptions).where(*_is_ours(held)).with_for_update()
@@ -186,7 +187,8 @@ def crash(session: Session, held: Claim, reason: str, *, counts: bool = True) ->
     if target is kind.abandoned:
         why = f"The {kind.name} {held.id} was abandoned after attempt {held.attempt}: {reason}."
         pause_for(session, held.campaign_id, why)
-    settle_cancelling(session, held.campaign_id)
+    if locked[held.campaign_id] is CampaignStatus.CANCELLING:
+        settle_cancelling(session, held.campaign_id)
     return True
 
 

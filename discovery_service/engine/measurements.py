@@ -103,7 +103,7 @@ def record_measurement(
     False: the lease was lost meanwhile, and nothing was written.
     """
     with session.begin_nested() as savepoint:
-        is_new = session.scalar(
+        inserted = session.scalar(
             insert(Measurement)
             .values(
                 id=uuid7(),
@@ -116,14 +116,14 @@ def record_measurement(
                 device_seconds=device_seconds,
             )
             .on_conflict_do_nothing(index_elements=["key_sha256"])
-            .returning(Measurement.id)
+            .returning(Measurement)
         )
-        stored = find_measurement(session, key)
+        stored = inserted or find_measurement(session, key)
         assert stored is not None
         if stored.metrics != metrics:
             # Equal keys mean equal bits: here they did not, and whoever looks after this fleet has to know.
             log.error("measurement.not_repeated", measurement=str(stored.id), evaluation=str(held.id), metrics=metrics)
-        is_ours = _succeed(session, held, stored, is_reused=is_new is None, building_s=round(building_seconds, 3))
+        is_ours = _succeed(session, held, stored, is_reused=inserted is None, building_s=round(building_seconds, 3))
         if not is_ours:
             savepoint.rollback()
     return is_ours

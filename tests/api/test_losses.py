@@ -50,8 +50,10 @@ def answering(sessions: Sessions, answer: dict[str, Any] = ANSWER) -> Iterator[N
 
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(work)
-        yield
-        ended.set()
+        try:
+            yield
+        finally:  # or whoever asks would wait for this thread for ever
+            ended.set()
         done.result()
 
 

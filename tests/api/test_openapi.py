@@ -85,7 +85,7 @@ def test_fuzzing_finds_no_500_and_nothing_outside_the_schema(
         "--exclude-checks",
         "positive_data_acceptance",
         "--max-examples",
-        "15",
+        "6",
         "--seed",
         "1",
         "--generation-database",

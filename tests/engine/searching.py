@@ -35,6 +35,8 @@ OTHERS = tuple(name for name in list_described(Family.PAIRWISE) if name not in L
 
 Replies = Callable[[int, int, int], str | None]
 """By round, slot and turn; None where nobody answers."""
+Act = tuple[Callable[[UUID], None], UUID]
+"""What somebody may do next, and to which row."""
 
 
 def say(name: str) -> str:
@@ -105,6 +107,10 @@ class Search(Play):
         """
         self.step()
         while not until() and (waiting := self._list_acts()):
+            if chance is None and slots is None:
+                self.do(waiting)
+                self.step()
+                continue
             if chance is not None:
                 chance.shuffle(waiting)
                 waiting = waiting[: chance.randint(1, slots or len(waiting))]
@@ -115,6 +121,15 @@ class Search(Play):
                 if slots is not None and (chance is None or chance.random() >= lost):
                     self.step(row_id if act == self.measure else None)
             self.step()
+
+    def do(self, acts: Sequence[Act]) -> None:
+        """All of that, whatever is measured last and at once."""
+        measured = [row_id for act, row_id in acts if act == self.measure]
+        for act, row_id in acts:
+            if act != self.measure:
+                act(row_id)
+        if measured:
+            self.measure(*measured)
 
     def _kill(self, act: Callable[[UUID], None], row_id: UUID) -> bool:
         """Whoever does it is lost in the middle; whether there was anything to hold."""
@@ -128,7 +143,7 @@ class Search(Play):
                 crash(session, held, "its worker was lost", counts=False)
         return held is not None
 
-    def _list_acts(self) -> list[tuple[Callable[[UUID], None], UUID]]:
+    def _list_acts(self) -> list[Act]:
         if self.get_campaign().status is not CampaignStatus.RUNNING:
             return []
         mine = self.campaign_id

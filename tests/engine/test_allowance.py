@@ -47,8 +47,7 @@ def open_first(search: Search) -> None:
     """Until somebody proposes."""
     search.step()
     while len(search.list_rounds()) < 2:
-        for act, row_id in search._list_acts():
-            act(row_id)
+        search.do(search._list_acts())
         search.step()
 
 
@@ -159,8 +158,7 @@ def test_a_round_is_rung_for_when_it_comes_to_its_barrier_and_not_after_each_tra
     search = Search(sessions, table(MERITS), in_turn(), library=["dpo"], budgets={"candidates": 2})
     search.step()
     while not search._list_at_barrier():
-        for act, row_id in search._list_acts():
-            act(row_id)
+        search.do(search._list_acts())
         search.step()
     [at_barrier] = search._list_at_barrier()
     trained = next(row.id for _, row in search.evaluations())

@@ -78,8 +78,7 @@ def test_what_comes_while_a_round_is_open_waits_for_the_next_and_too_many_for_th
 ) -> None:
     search = search_with(sessions, budgets={"candidates": 8})
     while not any(each.number == 1 for each in search.list_rounds()):
-        for act, row_id in search._list_acts():
-            act(row_id)
+        search.do(search._list_acts())
         search.step()
     # Two rounds of two are open by now.
     for name in (MINE, OTHERS[8], OTHERS[9]):
@@ -182,8 +181,7 @@ def test_a_round_that_was_never_opened_tries_nobodys_patience(sessions: Sessions
 def test_where_all_places_are_taken_a_loss_is_refused_and_a_pause_makes_room_for_it(sessions: Sessions) -> None:
     search = search_with(sessions, budgets={"candidates": 4})
     while len(search.list_rounds()) < 3:
-        for act, row_id in search._list_acts():
-            act(row_id)
+        search.do(search._list_acts())
         search.step()
     for put in (send, order):
         with pytest.raises(Conflict, match=r"All 4 candidates .* Pause it, raise its budget of candidates, send this"):
@@ -275,8 +273,7 @@ def test_once_the_search_is_over_nothing_is_taken_and_what_helps_is_said(session
     search = search_with(sessions, budgets={"candidates": 2})
     search.step()
     while search.get_campaign().status is CampaignStatus.RUNNING and not search.told("search.over"):
-        for act, row_id in search._list_acts():
-            act(row_id)
+        search.do(search._list_acts())
         search.step()
     for put in (send, order):
         with pytest.raises(Conflict, match=r"search of this campaign is over.* Once it is completed extend it"):

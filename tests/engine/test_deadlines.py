@@ -42,8 +42,7 @@ def work(search: Search, *, at_once: int = 4) -> None:
     """As so many slots would, with a step after each time that all of them have done something."""
     search.step()
     while acts := search._list_acts():
-        for act, row_id in acts[:at_once]:
-            act(row_id)
+        search.do(acts[:at_once])
         search.step()
 
 
@@ -69,8 +68,7 @@ def search_until(search: Search, rounds: int) -> None:
     """So many rounds, the library's among them, are closed, and others are under way."""
     search.step()
     while sum(each.status is RoundStatus.CLOSED for each in search.list_rounds()) < rounds:
-        for act, row_id in search._list_acts()[:4]:
-            act(row_id)
+        search.do(search._list_acts()[:4])
         search.step()
 
 
@@ -213,8 +211,7 @@ def test_what_is_used_up_before_the_confirmation_ends_it_without_a_verdict(sessi
     search = begin(sessions, budgets={"candidates": 2})
     search.step()
     while not search.counts(CONFIRM):
-        for act, row_id in search._list_acts()[:4]:
-            act(row_id)
+        search.do(search._list_acts()[:4])
         search.step()
     first, second, *_ = search.list_waiting()
     search.measure(first)
@@ -245,8 +242,7 @@ def test_a_verdict_stands_where_only_a_held_out_arena_was_not_reached(sessions: 
         here = [(act, row) for act, row in search._list_acts() if act != search.measure or not apart(search, row)]
         if not here:
             break
-        for act, row_id in here[:4]:
-            act(row_id)
+        search.do(here[:4])
         search.step()
     limit(search, device_seconds=spent(search))
     search.step()
@@ -283,8 +279,7 @@ def test_a_library_that_is_cut_leaves_nothing_to_compare_and_that_is_said(sessio
 def begin_to_confirm(search: Search) -> None:
     """All that was sealed waits, and a part of it is measured."""
     search.search(until=lambda: bool(search.counts(CONFIRM)))
-    for act, row_id in search._list_acts()[:5]:
-        act(row_id)
+    search.do(search._list_acts()[:5])
 
 
 def list_sealed(search: Search) -> list[Any]:
@@ -345,8 +340,7 @@ def test_the_time_between_an_end_and_an_extension_is_nobodys(sessions: Sessions)
 def test_where_the_cut_met_the_library_there_is_nothing_to_extend(sessions: Sessions) -> None:
     search = begin(sessions)
     search.step()
-    for act, row_id in search._list_acts():
-        act(row_id)
+    search.do(search._list_acts())
     search.step()
     limit(search, wall_time_s=60.0)
     pass_time(search, 61.0)

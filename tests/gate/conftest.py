@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,8 @@ def read_lines(name: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def jail() -> Iterator[Jail]:
-    with Jail() as opened:
-        yield opened
+def jail(production_jail: Jail) -> Jail:
+    return production_jail
 
 
 @pytest.fixture

@@ -96,7 +96,8 @@ def measure_rates(
     device: Device, sizes: Sequence[ArenaSize], cache: Path, evaluations: int
 ) -> dict[str, tuple[float, float]]:
     """On the device and on one core, by size."""
-    return {
-        size.value: (measure_rate(device, size, cache, evaluations), measure_rate(CPU, size, cache, evaluations))
-        for size in sizes
-    }
+    rates = {}
+    for size in sizes:
+        rate = measure_rate(device, size, cache, evaluations)
+        rates[size.value] = (rate, rate if device is CPU else measure_rate(CPU, size, cache, evaluations))
+    return rates

@@ -1,6 +1,6 @@
 """Jails with the job `unchecked` (see entry.py): a bare one that starts at once, and a warm one with torch.
 
-And the one of production, which has no such job.
+The one of production, which has no such job, is of tests/conftest.py.
 """
 
 import os
@@ -45,13 +45,6 @@ def jail() -> Iterator[Jail]:
 def own_jail() -> Iterator[Jail]:
     """For what ends its zygote, or changes it."""
     with Jail(command=zygote_command()) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="session")
-def production_jail() -> Iterator[Jail]:
-    """With the jobs that a candidate goes through, and no other."""
-    with Jail(Level.FULL) as opened:
         yield opened
 
 

@@ -44,13 +44,13 @@ def test_a_campaign_of_recorded_replies_alone_names_a_pick_that_can_be_taken_as_
             make_bell(redis_url),
             arena="panel:mini",
             proposers=[{"kind": "recorded"}],
-            budgets={"candidates": 2},
-            strategy={"round_size": 2},
+            budgets={"candidates": 1},
+            strategy={"round_size": 1},
         )
         campaign = ran.wait_for_end(deadline_s=WITHIN_S)
     assert campaign.status is CampaignStatus.COMPLETED, campaign.status_reason
     progress = ran.get_progress()
-    assert (progress.candidates, progress.tokens) == (2, 0)
+    assert (progress.candidates, progress.tokens) == (1, 0)
     assert progress.best is not None
     assert {each[6] for each in ran.read_rows().trained} == {Purpose.TUNE, Purpose.SCREEN, Purpose.CONFIRM}
     with sessions() as session:
@@ -75,7 +75,7 @@ def test_neither_slots_nor_kills_nor_lost_messages_change_what_a_campaign_does(
 ) -> None:
     with sessions.begin() as session:
         register_arena(session, document(name="toy", setting=SETTING))
-    spec = {"arena": "toy", "budgets": {"candidates": 4}, "strategy": {"round_size": 2}, "seed": 3}
+    spec = {"arena": "toy", "budgets": {"candidates": 2}, "strategy": {"round_size": 1}, "seed": 3}
     fleet.start_gate()
     fleet.start_deployed("propose")
     fleet.start_evaluate(slots=1)
@@ -89,7 +89,8 @@ def test_neither_slots_nor_kills_nor_lost_messages_change_what_a_campaign_does(
     working = {kind: _start(fleet, kind) for kind in WORK_KINDS}
     fleet.start_beat(tmp_path)
     ran = Ran(sessions, make_bell(redis_url), **spec)
-    for kind in (CANDIDATE, EVALUATION, EXCHANGE, EVALUATION):
+    # In the order of the pipeline, so that each of them comes to hold something.
+    for kind in (EVALUATION, EXCHANGE, CANDIDATE, EVALUATION):
         wait_until(lambda kind=kind: ran.is_held(kind) or _is_over(ran), deadline_s=WITHIN_S)
         working[kind].kill()
         working[kind].wait()

@@ -39,9 +39,8 @@ IPO = next(known.text for known in list_known(Family.PAIRWISE) if known.name == 
 
 
 @pytest.fixture(scope="module")
-def jail() -> Iterator[Jail]:
-    with Jail() as opened:
-        yield opened
+def jail(production_jail: Jail) -> Jail:
+    return production_jail
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from discovery_service.domain.authors import Author
 from discovery_service.domain.families import Family
 from discovery_service.domain.requests import Kind, Request
 from discovery_service.losses.canonical import hash_graph
-from discovery_service.losses.graph import read_graph
+from discovery_service.losses.graph import Graph, read_graph
 from discovery_service.losses.size import measure_graph
 from tests.workers.symbolic.archives import archive_of_library, compile_text, propose_from
 from workers.jail.batches import make_batch
@@ -36,15 +36,20 @@ def proposed(family: Family) -> list[Proposed]:
     return [propose_from(archive, family, 1 + place // 4, place % 4) for place in range(COUNT)]
 
 
-def test_what_is_proposed_compiles_to_something_new(family: Family, proposed: list[Proposed]) -> None:
+@pytest.fixture(scope="module")
+def compiled(family: Family, proposed: list[Proposed]) -> list[Graph]:
+    return [compile_text(each.source, family) for each in proposed]
+
+
+def test_what_is_proposed_compiles_to_something_new(family: Family, compiled: list[Graph]) -> None:
     known = {hash_graph(read_graph(each.graph)) for each in archive_of_library(family).members}
-    found = [hash_graph(compile_text(each.source, family)) for each in proposed]
+    found = [hash_graph(each) for each in compiled]
     assert not known & set(found)
     assert len(set(found)) >= 0.9 * COUNT, "slots that see the same archive draw different losses"
 
 
-def test_it_stays_small(family: Family, proposed: list[Proposed]) -> None:
-    sizes = sorted(measure_graph(compile_text(each.source, family)).nodes for each in proposed)
+def test_it_stays_small(family: Family, compiled: list[Graph]) -> None:
+    sizes = sorted(measure_graph(each).nodes for each in compiled)
     assert sizes[-1] <= LARGEST
     # In a family whose known losses are large, proposals begin there.
     known = [measure_graph(read_graph(each.graph)).nodes for each in archive_of_library(family).members]
@@ -61,7 +66,7 @@ def test_it_says_what_was_done_and_has_a_name_of_its_own(proposed: list[Proposed
     assert len({each.name for each in proposed}) == COUNT
 
 
-def test_nearly_all_can_be_trained(family: Family, proposed: list[Proposed]) -> None:
+def test_nearly_all_can_be_trained(family: Family, compiled: list[Graph]) -> None:
     """Finite, and with a gradient: what the gate asks for before anything is measured."""
     fit = 0
     batch = make_batch(family, 33, seed=3, nats=5.0) | {
@@ -69,8 +74,7 @@ def test_nearly_all_can_be_trained(family: Family, proposed: list[Proposed]) -> 
         "progress": torch.tensor(0.5, dtype=torch.float64),
     }
     policy = {name: value.requires_grad_() for name, value in batch.items() if "policy" in name}
-    for each in proposed:
-        graph = compile_text(each.source, family)
+    for graph in compiled:
         value = Program(graph)({name: (batch | policy)[name] for name in graph.inputs})
         used = [policy[name] for name in graph.inputs if name in policy]
         gradients = torch.autograd.grad(value.sum(), used, allow_unused=True)
@@ -93,9 +97,9 @@ def test_another_seed_gives_another_loss(family: Family, proposed: list[Proposed
     assert other.source != proposed[0].source
 
 
-def test_what_the_archive_holds_is_not_proposed_again(family: Family, proposed: list[Proposed]) -> None:
+def test_what_the_archive_holds_is_not_proposed_again(family: Family, compiled: list[Graph]) -> None:
     archive = archive_of_library(family)
-    graphs = [compile_text(each.source, family).document() for each in proposed[:4]]
+    graphs = [each.document() for each in compiled[:4]]
     added = tuple(
         Member(Place(9, slot), f"found_{slot}", Author.SYMBOLIC, "", graph, {}) for slot, graph in enumerate(graphs)
     )
