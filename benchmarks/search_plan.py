@@ -160,7 +160,7 @@ _DECIDE = (
 """What decides which losses are proposed and what is concluded of them. The engine writes down what these say."""
 _SAME_FOR_PAIRS = {
     # Whose reference a loss may be is asked of the names of all families; of pairs it is DPO as before.
-    "5cf637d1ec4e989e": "17bf4c4869ad3bfe",
+    "ae4d8695d3ba9ebb": "17bf4c4869ad3bfe",
 }
 """Code that is written otherwise and does the same with pairs, by the code under which its lines are kept."""
 

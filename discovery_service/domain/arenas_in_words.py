@@ -112,7 +112,7 @@ def _of_answers(document: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "After training every answer of the policy is known with its chance. What is wanted is a policy that gives each"
         " natural answer as often as it would be preferred, exp(reward) over the sum of all natural ones. J is minus"
-        " the KL divergence of the policy from that, summed over natural answers: -1.3 of the reference or so, 0 at"
+        " the KL divergence of the policy from that, summed over natural answers: some -0.9 of the reference, 0 at"
         " best. Junk counts against it."
     )
 
@@ -136,6 +136,10 @@ def _of_operators(document: Mapping[str, Any]) -> Iterator[str]:
     yield _LABELS
     yield _UNITS
     yield "`annotator` is the number that the data give, -1 where they give none."
+    if document["family"] == Family.AUXILIARY:
+        yield (
+            "Auxiliary scores are the operator's own. `prompt_value` was learnt from those of the rows before training."
+        )
     yield f"A draw holds out {evaluation['held_out'] * 100:.3g} % of the rows; accuracy is measured on them."
     if evaluation["scorer"] is not None:
         yield (

@@ -124,9 +124,11 @@ def _is_free(name: str) -> str:
     return name
 
 
-def _is_pairwise(family: Family) -> Family:
-    if family is not Family.PAIRWISE:
-        raise PydanticCustomError("not_pairwise", "must be pairwise: an arena of your own has pairs of answers")
+def _has_pairs(family: Family) -> Family:
+    if family not in BUILDERS[ArenaKind.HF]:
+        raise PydanticCustomError(
+            "no_pairs", "must be pairwise or auxiliary: an arena of your own has pairs of answers"
+        )
     return family
 
 
@@ -145,11 +147,12 @@ class UserArena(Strict):
     model_config = example(**EXAMPLE)
 
     name: Annotated[Text, AfterValidator(_is_free), Field(max_length=60, pattern=f"^{ARENA_NAME}$")]
-    family: Annotated[Family, Field(strict=False), AfterValidator(_is_pairwise)] = Family.PAIRWISE
+    family: Annotated[Family, Field(strict=False), AfterValidator(_has_pairs)] = Family.PAIRWISE
     model_name_or_path: Annotated[list[Path], BeforeValidator(_as_list), Field(min_length=1, max_length=8)]
     """Folders of the base policies: one, or several of one architecture; a confirmation wants three."""
     data: Path
-    """JSONL of preferences: `prompt`, `chosen`, `rejected` as texts or as messages, and `annotator` where known."""
+    """JSONL of preferences: `prompt`, `chosen`, `rejected` as texts or as messages, and `annotator` where known; of the
+    family auxiliary also `chosen_aux` and `rejected_aux`."""
     use_peft: bool = False
     """Trains a LoRA adapter instead of all weights."""
     lora_r: int = Field(default=16, ge=1, le=4096)

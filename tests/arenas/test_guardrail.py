@@ -8,9 +8,10 @@ from discovery_service.domain.states import Purpose
 from discovery_service.domain.worlds import Rule
 from tests.arenas.conftest import LoadPolicy, OpenMini
 from workers.arenas.between import NATS, Between, answer_at_divergence
+from workers.arenas.expectiles import EXPECTILE
 from workers.arenas.measures import answer
 from workers.arenas.sampling import make_uniforms, sample
-from workers.arenas.scores import EXPECTILE, find_values, find_violations
+from workers.arenas.scores import find_values, find_violations
 from workers.arenas.texts import END, PAD, PROMPT, TEXT, WORDS, make_prompts
 
 DRAW = Draw(Purpose.TUNE, "0")

@@ -74,6 +74,48 @@ def test_before_training_the_policy_is_the_reference(open_: Open, changes: dict[
         torch.testing.assert_close(said[f"policy_{side}_logps"], reference, rtol=1e-5, atol=1e-4)
 
 
+def score_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The longer the prompt, the lower; and an answer about a dog is not wanted."""
+    return [
+        row
+        | {
+            f"{side}_aux": -float(row["prompt"].count("Well,")) - ("dog" in row[side])
+            for side in ("chosen", "rejected")
+        }
+        for row in rows
+    ]
+
+
+@both_ways
+def test_rows_with_auxiliary_scores_train_a_loss_of_that_family(open_: Open, changes: dict[str, Any]) -> None:
+    rows = score_rows(make_rows(ROWS))
+    task = open_(rows=rows, family="auxiliary", **changes).open(0, DRAW)
+    batch = task.batches.take(task.policy)
+    wanted = {each.name for each in INPUTS[Family.AUXILIARY] if each.role in (Role.REFERENCE, Role.DATA)}
+    assert batch.inputs.keys() == wanted
+    assert set(batch.inputs["chosen_aux"].tolist()) <= {-row["prompt"].count("Well,") - 1.0 for row in rows} | {
+        -float(row["prompt"].count("Well,")) for row in rows
+    }
+    # What a prompt is worth is learnt from the prompt: the lower its answers' scores, the lower.
+    values, scores = [], []
+    for _ in range(7):
+        batch = task.batches.take(task.policy)
+        values += batch.inputs["prompt_value"].tolist()
+        scores += ((batch.inputs["chosen_aux"] + batch.inputs["rejected_aux"]) / 2).tolist()
+    assert float(torch.corrcoef(torch.tensor([values, scores]))[0, 1]) > 0.5
+    program = Program(read_graph(list_described(Family.AUXILIARY)["upo_dpo"].graph))
+    recipe = {"warm_up": 0, "schedule": "constant", "clip": 1.0, "adam_betas": [0.9, 0.95], "precision": "float32"}
+    train(task, program, Family.AUXILIARY, Setting(0.1, 3e-3, 4), Optimisation.of(recipe))
+    assert task.measure()["kl"] > 0
+
+
+def test_rows_without_the_scores_of_their_family_are_refused_by_number(open_: Open) -> None:
+    rows = score_rows(make_rows(ROWS))
+    del rows[6]["rejected_aux"]
+    with pytest.raises(BadRows, match="1 row cannot be used; row 7: has no rejected_aux"):
+        open_(rows=rows, family="auxiliary").open(0, DRAW)
+
+
 def test_a_batch_has_every_input_of_the_family_and_at_least_two_rows(open_: Open) -> None:
     task = open_(per_device_train_batch_size=7).open(0, DRAW)
     wanted = {each.name for each in INPUTS[Family.PAIRWISE] if each.role in (Role.REFERENCE, Role.DATA)}

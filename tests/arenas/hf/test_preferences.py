@@ -1,6 +1,7 @@
 """Which rows of a user's file can be used, and what is said of the others."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,35 @@ def test_a_prompt_that_is_not_given_is_what_both_answers_begin_with(
 def test_a_row_that_cannot_be_used_says_why(tmp_path: Path, row: Any, says: str) -> None:
     found, bad = read(tmp_path, GOOD, row)
     assert [each.number for each in found] == [1]
+    assert says in bad[2]
+
+
+SCORED = GOOD | {"chosen_aux": 0, "rejected_aux": -1.5}
+
+
+def test_auxiliary_scores_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
+    path, bad = write_rows(tmp_path / "rows.jsonl", [SCORED]), {}
+    (found,) = read_preferences(path, bad, with_scores=True)
+    assert (found.scores, bad) == ((0.0, -1.5), {})
+    assert read_one(tmp_path, SCORED).scores is None
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (GOOD | {"chosen_aux": 1}, "has no rejected_aux"),
+        (SCORED | {"chosen_aux": None}, "has no chosen_aux"),
+        (SCORED | {"chosen_aux": "high"}, "chosen_aux is no number"),
+        (SCORED | {"rejected_aux": True}, "rejected_aux is no number"),
+        (SCORED | {"rejected_aux": math.nan}, "rejected_aux is nan, which is not finite"),
+        (SCORED | {"chosen_aux": -math.inf}, "chosen_aux is -inf, which is not finite"),
+        (SCORED | {"chosen_aux": 10**400}, "which is not finite"),
+    ],
+)
+def test_a_row_whose_scores_cannot_be_used_says_why(tmp_path: Path, row: Any, says: str) -> None:
+    bad: Bad = {}
+    path = write_rows(tmp_path / "rows.jsonl", [SCORED, row])
+    assert [each.number for each in read_preferences(path, bad, with_scores=True)] == [1]
     assert says in bad[2]
 
 

@@ -16,6 +16,7 @@ import transformers
 from torch import Tensor
 
 from discovery_service.domain.arenas import hash_document
+from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Draw, Stream
 from discovery_service.domain.worlds import Precision
 from workers.arenas.arena import Batch, Policy
@@ -35,6 +36,7 @@ from workers.arenas.hf.folders import (
 from workers.arenas.hf.preferences import Bad, BadRows, read_preferences
 from workers.arenas.hf.scorers import Scorer, make_scorer
 from workers.arenas.hf.tokenising import Limits, Pair, hash_tokens, tokenise
+from workers.arenas.hf.values import find_values, read_prompts
 from workers.arenas.machine import describe_machine
 
 
@@ -49,6 +51,8 @@ class Base:
     tokens_sha256: str
     reference: Tensor
     """(rows, 2): what it says of the chosen and of the rejected answer."""
+    read: Tensor | None = None
+    """What it has read at each prompt's end, where rows have auxiliary scores."""
     adapter: AdapterTraining | None = None
     """Of the last training, still in the model."""
 
@@ -78,6 +82,8 @@ class HfArena:
         reference_scores = self._find_reference_scores(base_policy, base, examination, draw)
         batch = self._document["recipe"]["batch"]
         batches = PairBatches(base, division.trained, batch, draw.seed(Stream.ORDER))
+        if base.read is not None:
+            batches.add_scores(base.read)
         return HfTask(self._start_training(base, draw), batches, examination, reference_scores)
 
     def held_bytes(self) -> int:
@@ -108,7 +114,18 @@ class HfArena:
         tokens_sha256 = hash_tokens(pairs)
         recipe = self._name("reference", base_policy, tokens_sha256)
         made = self._cache.get(recipe, lambda: {"reference": self._compare(model, pairs)})
-        return Base(model, tokenizer, find_ends(model, tokenizer), pairs, tokens_sha256, made["reference"])
+        read = self._read_prompts(base_policy, model, pairs, tokens_sha256)
+        return Base(model, tokenizer, find_ends(model, tokenizer), pairs, tokens_sha256, made["reference"], read)
+
+    def _read_prompts(self, base_policy: int, model: Any, pairs: Sequence[Pair], tokens_sha256: str) -> Tensor | None:
+        if self._document["family"] != Family.AUXILIARY:
+            return None
+
+        def build() -> dict[str, Tensor]:
+            with autocast(self._device, self._precision):
+                return {"read": read_prompts(model, pairs)}
+
+        return self._cache.get(self._name("prompts as read", base_policy, tokens_sha256), build)["read"]
 
     def _compare(self, model: Any, pairs: Sequence[Pair]) -> Tensor:
         with autocast(self._device, self._precision):
@@ -210,6 +227,13 @@ class PairBatches:
         self._rows, self._size = list(rows), size
         self._order = torch.Generator().manual_seed(seed)
         self._left: list[int] = []
+        self._columns: dict[str, Tensor] = {}
+
+    def add_scores(self, read: Tensor) -> None:
+        """The rows' auxiliary scores, and what is to be expected of their prompts."""
+        scores = torch.tensor([pair.row.scores for pair in self._pairs])
+        values = find_values(read, scores, self._rows)
+        self._columns = {"chosen_aux": scores[:, 0], "rejected_aux": scores[:, 1], "prompt_value": values}
 
     def take(self, policy: Policy) -> Batch:  # noqa: ARG002 - pairs are not sampled from the policy that trains
         if len(self._left) < self._size:
@@ -230,6 +254,7 @@ class PairBatches:
             "chosen_lengths": lengths[: len(pairs)],
             "rejected_lengths": lengths[len(pairs) :],
             "annotator": torch.tensor([pair.row.annotator for pair in pairs], device=self._device),
+            **{name: each[list(rows)].to(self._device) for name, each in self._columns.items()},
         }
         return Batch(inputs=inputs, rows={"tokens": padded.tokens, "is_completion": padded.is_completion})
 
@@ -256,7 +281,7 @@ def read_pairs(document: Mapping[str, Any], base_policy: int, tokenizer: Any) ->
         vocabulary=reach.vocabulary,
     )
     bad: Bad = {}
-    rows = read_preferences(path, bad)
+    rows = read_preferences(path, bad, with_scores=document["family"] == Family.AUXILIARY)
     pairs = tokenise(rows, tokenizer, limits, bad)
     if bad:
         raise BadRows(path, bad)

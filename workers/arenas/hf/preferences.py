@@ -1,10 +1,12 @@
 """Preferences as TRL has them: a JSONL whose rows hold a prompt, a chosen and a rejected answer, as texts or messages.
 
 A row without a `prompt`, or with a text for one beside answers in messages, has it as the beginning that both answers
-share. Columns that are not named here are left alone.
+share. With auxiliary scores a row has `chosen_aux` and `rejected_aux` too. Columns that are not named here are left
+alone.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,13 +47,15 @@ class Preference:
     chosen: Part
     rejected: Part
     annotator: int
+    scores: tuple[float, float] | None = None
+    """Auxiliary ones, of the chosen and of the rejected answer."""
 
 
 class BadRow(Exception):
     """One row cannot be used, for the reason that it tells."""
 
 
-def read_preferences(path: Path, bad: Bad) -> list[Preference]:
+def read_preferences(path: Path, bad: Bad, *, with_scores: bool = False) -> list[Preference]:
     """Every row that can be read; the others go into `bad`. OSError when there is no such file."""
     found = []
     with path.open("rb") as file:
@@ -59,13 +63,13 @@ def read_preferences(path: Path, bad: Bad) -> list[Preference]:
             if not line.strip():
                 continue
             try:
-                found.append(read_preference(number, _parse(line)))
+                found.append(read_preference(number, _parse(line), with_scores=with_scores))
             except BadRow as error:
                 bad[number] = str(error)
     return found
 
 
-def read_preference(number: int, row: Any) -> Preference:
+def read_preference(number: int, row: Any, *, with_scores: bool = False) -> Preference:
     """Raises BadRow."""
     if not isinstance(row, dict):
         raise BadRow("is no JSON object")
@@ -87,7 +91,8 @@ def read_preference(number: int, row: Any) -> Preference:
             raise BadRow(f"{name} is empty")
         if not _is_unicode(part):
             raise BadRow(f"{name} holds half of a pair of surrogates (\\ud800 to \\udfff), which is no character")
-    return Preference(number, prompt, chosen, rejected, _read_annotator(row))
+    scores = (_read_number(row, "chosen_aux"), _read_number(row, "rejected_aux")) if with_scores else None
+    return Preference(number, prompt, chosen, rejected, _read_annotator(row), scores)
 
 
 def _parse(line: bytes) -> Any:
@@ -134,6 +139,22 @@ def _is_unicode(part: Part) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _read_number(row: Mapping[str, Any], column: str) -> float:
+    value = row.get(column)
+    if value is None:
+        raise BadRow(f"has no {column}")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadRow(f"{column} is no number")
+    # JSON of Python's own has NaN and Infinity, and numbers that are larger than any float.
+    try:
+        is_finite = math.isfinite(value)
+    except OverflowError:
+        is_finite = False
+    if not is_finite:
+        raise BadRow(f"{column} is {str(value)[:20]}, which is not finite")
+    return float(value)
 
 
 def _read_annotator(row: Mapping[str, Any]) -> int:
