@@ -23,7 +23,7 @@ from workers.arenas.pretrain import describe_base
 RANGES = {
     Family.PAIRWISE: (-0.25, 0.25, 1.3),
     Family.OUTCOME: (-0.25, 0.25, 1.3),
-    Family.AUXILIARY: (-1.5, -0.25, 0.5),
+    Family.AUXILIARY: (-1.5, -0.25, 0.1),
     Family.MATCHING: (-2.0, -0.8, -0.1),
 }
 """Of the reference's J, and the least of the best one's."""
