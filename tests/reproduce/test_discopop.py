@@ -62,9 +62,9 @@ def test_a_campaign_says_that_lrml_is_no_state_of_the_art(claims: list[Told]) ->
     assert "plain:mini" in told["note"]
 
 
-def test_a_frontier_is_straight_between_two_betas_and_ends_where_it_ends() -> None:
-    found = draw_frontiers(dpo=[(2.0, 3.0), (1.0, 2.0), (0.5, 0.0)])
-    assert [found.find_reward("dpo", 0, kl) for kl in (1.5, 0.75, 9.0, 0.1)] == [2.5, 1.0, 3.0, 0.0]
+def test_a_frontier_grows_with_the_root_of_the_kl_between_two_betas_and_ends_where_it_ends() -> None:
+    found = draw_frontiers(dpo=[(9.0, 4.0), (4.0, 2.0), (1.0, 0.0)])
+    assert [found.find_reward("dpo", 0, kl) for kl in (6.25, 2.25, 16.0, 0.1)] == [3.0, 1.0, 4.0, 0.0]
 
 
 def test_a_draw_has_no_say_in_what_is_chosen_for_it() -> None:

@@ -1,5 +1,6 @@
 """Reward and KL of losses over beta in a transformers arena, all else as its recipe has it, on the same draws."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -46,15 +47,21 @@ class Frontiers:
         return sum(each is None for each in self.points[loss, beta])
 
     def find_reward(self, loss: str, draw: int, kl: float) -> float:
-        """On its frontier at this KL, straight between the two betas around it; at the nearer end beyond them."""
+        """On its frontier at this KL, between the two betas around it; at the nearer end beyond them.
+
+        Straight over the root of the KL, with which a reward grows near the reference: straight over the KL it would
+        cut the frontier's bend off, to the loss's disadvantage.
+        """
         places = sorted(
-            (self.read(loss, beta, "kl")[draw], self.read(loss, beta, "reward")[draw]) for beta in self.list_betas(loss)
+            (math.sqrt(max(self.read(loss, beta, "kl")[draw], 0.0)), self.read(loss, beta, "reward")[draw])
+            for beta in self.list_betas(loss)
         )
-        if kl <= places[0][0]:
+        root = math.sqrt(max(kl, 0.0))
+        if root <= places[0][0]:
             return places[0][1]
         for (near, low), (far, high) in pairwise(places):
-            if kl <= far:
-                return low + (high - low) * (kl - near) / (far - near)
+            if root <= far:
+                return low + (high - low) * (root - near) / (far - near)
         return places[-1][1]
 
     def choose(self, losses: Sequence[str], draw: int) -> tuple[str, float]:
