@@ -76,7 +76,7 @@ def test_accuracy_and_disagreement_are_of_the_gain_over_the_reference(mini_polic
 
 
 @pytest.mark.parametrize(("gains", "degrees"), [((1.0, 2.0), 0.0), ((-2.0, -4.0), 180.0), ((2.0, -1.0), 90.0)])
-def test_the_angle_is_between_the_policys_margins_and_the_mean_tastes(
+def test_the_angle_is_between_margins_of_the_policy_and_the_mean_tastes(
     gains: tuple[float, float], degrees: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = torch.tensor([gains[0], 0.0, gains[1], 0.0])
