@@ -15,6 +15,7 @@ import typer
 from discovery_service.cli.output import AsJson, print_json, print_table
 from discovery_service.domain.arenas import ARENAS, ArenaKind, list_base_policies
 from discovery_service.domain.described_arenas import describe_operators
+from discovery_service.domain.families import Family
 from discovery_service.domain.published import published_path
 from discovery_service.domain.states import Purpose
 from discovery_service.errors import UsageError
@@ -70,7 +71,9 @@ def show(
         return
     print_arena(arena)
     if shown:
-        typer.echo("\nRows on which a policy trains, with the reward of each answer:")
+        is_spoken = arena["family"] == Family.MATCHING
+        what = "Answers, those first that its base policy gives most often" if is_spoken else "Rows to train on"
+        typer.echo(f"\n{what}, with the reward of each answer:")
         columns = (each.replace("_", " ") for each in shown[0])
         print_table(tuple(columns), (tuple(map(_tell, row.values())) for row in shown))
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import Request, Response
 from sqlalchemy.orm import Session
 
-from discovery_service.api.schemas.leaderboard import LeaderboardRow, ScoreRead, read_row
+from discovery_service.api.schemas.leaderboard import LeaderboardRow, MeanRead, ScoreRead, read_row
 from discovery_service.db.leaderboard import Asked, BoardRow, Part, Place, iterate_board, read_board
 from discovery_service.domain.campaign import MAX_COUNT
 from discovery_service.domain.known_losses import REFERENCE_LOSSES
@@ -27,7 +27,7 @@ _SCORE = (
     *("extension", "difference", "lower", "upper", "level", "verdict", "draws", "base_policies", "failed"),
     *("beta", "learning_rate", "steps"),
 )
-_MEANS = ("attained", "reward", "kl", *OWN)
+_MEANS = ("attained", "reward", "kl")
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 """With which a spreadsheet takes a text for a formula."""
 
@@ -98,13 +98,19 @@ def answer_csv(board: Board) -> Response:
 
 
 def _list_columns() -> list[str]:
-    means = [f"{name}{end}" for name in _MEANS for end in ("", "_lower", "_upper")]
+    means = _list_ends(_MEANS)
     return [
         *("rank", "name", "verdict", "author", "model", "known_as"),
         *("arena", "arena_sha256", "campaign", "round", "slot"),
         *(f"{stage}_{name}" for stage in _STAGES for name in (*_SCORE, *means)),
         *("trainings", "device_seconds", "tokens", "cost_usd", "campaign_id", "candidate_id", "against"),
+        # Behind all others, so that who counts columns finds them where they were.
+        *(f"{stage}_{name}" for stage in _STAGES for name in _list_ends(OWN)),
     ]
+
+
+def _list_ends(metrics: Iterable[str]) -> list[str]:
+    return [f"{name}{end}" for name in metrics for end in ("", "_lower", "_upper")]
 
 
 def _list_cells(row: LeaderboardRow) -> list[object]:
@@ -114,6 +120,7 @@ def _list_cells(row: LeaderboardRow) -> list[object]:
         *(cell for score in (row.confirm, row.screen) for cell in _list_score(score)),
         *(row.cost.evaluations, row.cost.device_seconds, row.cost.tokens, row.cost.cost_usd),
         *(row.campaign_id, row.candidate_id, row.against),
+        *(cell for score in (row.confirm, row.screen) for cell in _list_own(score)),
     ]
     return [f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell for cell in cells]
 
@@ -125,7 +132,14 @@ def _list_score(score: ScoreRead | None) -> Iterator[object]:
     at = score.setting
     yield from (score.extension, score.difference, score.lower, score.upper, score.level, score.verdict, score.draws)
     yield from (len(score.base_policies), score.failed, at.beta, at.learning_rate, at.steps)
-    means = {"attained": score.attained, "reward": score.reward, "kl": score.kl, **score.metrics}
-    for name in _MEANS:
-        mean = means.get(name)
-        yield from (None, None, None) if mean is None else (mean.mean, mean.low, mean.high)
+    for mean in (score.attained, score.reward, score.kl):
+        yield from _list_mean(mean)
+
+
+def _list_own(score: ScoreRead | None) -> Iterator[object]:
+    for name in OWN:
+        yield from _list_mean(None if score is None else score.metrics.get(name))
+
+
+def _list_mean(mean: MeanRead | None) -> tuple[float | None, ...]:
+    return (None, None, None) if mean is None else (mean.mean, mean.low, mean.high)

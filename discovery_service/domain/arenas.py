@@ -37,11 +37,12 @@ class ArenaKind(StrEnum):
     """An operator's model and preferences in a local folder."""
 
 
+_TEXT_POLICIES = {"policies": 1}
 BUILDERS: Mapping[ArenaKind, Mapping[Family, Mapping[str, int]]] = {
     ArenaKind.SYNTHETIC: {
-        Family.PAIRWISE: {"policies": 1, "draws": 2},
-        Family.AUXILIARY: {"policies": 1, "draws": 2, "scores": 1},
-        Family.OUTCOME: {"policies": 1, "outcomes": 1},
+        Family.PAIRWISE: {**_TEXT_POLICIES, "draws": 2},
+        Family.AUXILIARY: {**_TEXT_POLICIES, "draws": 2, "scores": 1},
+        Family.OUTCOME: {**_TEXT_POLICIES, "outcomes": 1},
         Family.MATCHING: {"speakers": 1, "rewards": 1},
     },
     ArenaKind.HF: {Family.PAIRWISE: {"rows": 2}, Family.AUXILIARY: {"rows": 2, "scores": 1}},
@@ -59,6 +60,7 @@ class WayToWin(StrEnum):
     OTHER_PROMPTS = "evaluation on prompts of another kind"
     RULE = "a score beside the preferences"
     MODEL_ERROR = "an outcome model that is wrong"
+    PROPENSITY_ERROR = "propensities that are wrong"
     REFERENCE_TASTE = "a reference with tastes of its own"
 
 
@@ -252,7 +254,7 @@ _ARENAS = (
         "outcome-misjudged",
         Family.OUTCOME,
         "Like outcome, and propensities do not know that answers were picked before they were handed out.",
-        (WayToWin.MODEL_ERROR,),
+        (WayToWin.MODEL_ERROR, WayToWin.PROPENSITY_ERROR),
         OutcomeWorld(p_stop=0.2, temperature=1.25, noise=2.0, misjudged=4),
         OUTCOME_RECIPES,
         _OUTCOME_START,

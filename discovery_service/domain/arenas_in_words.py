@@ -49,10 +49,13 @@ def _of_pairs(document: Mapping[str, Any]) -> Iterator[str]:
         )
     if "rule" in world:
         yield (
-            "A rule that has nothing to do with annotators scores every answer: -1 where it breaks the rule, else 0."
-            " `prompt_value` was learnt from the scores of the rows, before training."
+            "A rule that annotators were not told of scores every answer: -1 where it breaks the rule, else 0. What"
+            " they prefer may go with it, against it or its own way. `prompt_value` was learnt from the scores of the"
+            " rows, before training."
         )
-    if world["sloppy"]:
+    if "taste_spread" in world:
+        yield "`annotator` is -1 in every row: who labelled is not known."
+    elif world["sloppy"]:
         yield "Two annotators labelled the rows; `annotator` is 0 or 1 and tells which of them."
     else:
         yield "`annotator` is 0 in every row."
@@ -75,7 +78,7 @@ def _tell_reward(recipe: Mapping[str, Any]) -> str:
 
 
 def _cost(world: Mapping[str, Any]) -> str:
-    return f", less {world['violation_cost']:g} for each answer that breaks the rule" if "rule" in world else ""
+    return f", less {world.get('violation_cost', 0):g} for each answer that breaks the rule" if "rule" in world else ""
 
 
 def _of_outcomes(document: Mapping[str, Any]) -> Iterator[str]:
@@ -90,8 +93,9 @@ def _of_outcomes(document: Mapping[str, Any]) -> Iterator[str]:
         " answer's words. Either may be wrong, the model also in that it learnt from readers who chose what they read."
     )
     yield (
-        "Log-probabilities are in nats, summed over the tokens of an answer. Answers have 2 to 20 tokens; the reference"
-        " gives a token about -2.3 nats. Outcomes have a standard deviation of about 3, most of it noise."
+        "Log-probabilities are in nats, summed over the tokens of an answer. Answers have up to 20 tokens; the"
+        " reference gives a token about -2.3 nats. Outcomes have a standard deviation of about 2.7; a little more than"
+        " half of the variance is noise."
     )
     yield f"{_tell_reward(document['recipe'])} J is the mean reward less the KL divergence from the base policy."
 
@@ -102,7 +106,7 @@ def _of_answers(document: Mapping[str, Any]) -> Iterator[str]:
         f"A row is an answer of {world['length']} tokens that the policy itself sampled just now to one of"
         f" {world['prompts']} prompts, as many to each. The base policy is the reference. Of the"
         f" {world['natural'] + world['junk']} tokens {world['junk']} are junk, which the reference says rarely: of its"
-        " answers some 2 % have junk in them."
+        f" answers some {100 * world['junk_mass']:.2g} % have junk in them."
     )
     yield (
         "Rewards are those of a reward model: of natural answers the log-odds, as Bradley and Terry have them, with a"

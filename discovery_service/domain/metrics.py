@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 MEANINGS: Mapping[str, str] = {
-    "J": "reward or score less KL",
+    "J": "what is wanted of a policy, as the data are told",
     "reward": "mean reward of sampled answers",
     "score": "mean score of sampled answers",
     "kl": "divergence of the policy from the reference, in nats an answer",
@@ -12,7 +12,7 @@ MEANINGS: Mapping[str, str] = {
     "attained": "share of what could be gained in J over the reference",
     "length": "tokens of a sampled answer",
     "diversity": "share of neighbouring words that sixteen sampled texts do not have twice",
-    "disagreement": "share of pairs ordered otherwise than annotators together would",
+    "disagreement": "share of pairs ordered otherwise than annotators want on average",
     "angle": "degrees between how the policy and how the mean of all annotators order pairs",
     "proxy_reward": "mean of a reward fitted to the pairs",
     "violations": "share of sampled answers that break the rule",

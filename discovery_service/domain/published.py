@@ -16,7 +16,7 @@ from discovery_service.domain.arenas import ArenaKind, hash_document
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one base policy in one arena. All J are E[reward] - KL; errors are standard ones, of J over prompts."""
+    """Of one base policy in one arena. Errors are standard ones of J, over prompts or, with short answers, draws."""
 
     policy_sha256: str
     """Of the weights that it was measured with."""
@@ -27,7 +27,8 @@ class Figures:
     """Of the best policy there can be."""
     j_best_se: float
     repeat_sd: float | None = None
-    """A/A noise: standard deviation of the difference of two trainings with DPO that differ in order and sampling."""
+    """A/A noise: standard deviation of the difference of two trainings with the family's reference that differ in order
+    and sampling."""
     repeat_sd_se: float | None = None
     repeat_pairs: int = 0
     training_s: float | None = None

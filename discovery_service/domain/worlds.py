@@ -69,6 +69,10 @@ class World:
     violation_cost: float = 0.0
     """What an answer that breaks the rule loses in J."""
 
+    def __post_init__(self) -> None:
+        if self.taste_skew and self.taste_spread is None:
+            raise ValueError("tastes that are skewed have to differ")
+
     def document(self) -> dict[str, Any]:
         """Without what came later and has no say, so that the arenas of before are still the same ones."""
         return {name: value for name, value in asdict(self).items() if name not in _LATER or value != _LATER[name]}

@@ -1,5 +1,7 @@
 """An arena of short answers knows every one of them: what is measured there is exact."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -80,10 +82,17 @@ def test_every_answer_is_told_as_it_is_told_alone(task: MatchingTask) -> None:
     torch.testing.assert_close(told[prompts, answers], alone.detach(), atol=1e-5, rtol=1e-5)
 
 
+def test_a_placebo_has_the_same_truth_and_an_order_of_its_own(open_mini: OpenMini) -> None:
+    task, placebo = (open_mini("plurality").open(0, replace(DRAW, salt=salt)) for salt in ("", "placebo"))
+    assert torch.equal(task._made["rewards"], placebo._made["rewards"])
+    first, second = (each.batches.take(each.policy).rows["answers"] for each in (task, placebo))
+    assert not torch.equal(first, second)
+
+
 def test_a_batch_is_sampled_from_the_policy_as_it_is(open_mini: OpenMini) -> None:
     task = open_mini("plurality").open(0, DRAW)
     with torch.no_grad():
-        # Whatever comes first, the second token is the third one of all.
+        # One token of all becomes likely or unlikely, by what was said before.
         task.policy.model.lm_head.weight.zero_()
         task.policy.model.lm_head.weight[2] = 100 * task.policy.model.model.norm.weight
     chances = tell_all(task.policy.model, WORLD).sum(2).exp()

@@ -36,6 +36,20 @@ def test_a_loss_is_compared_with_the_reference_or_another_on_the_same_draws() ->
     assert "plurality:mini by a campaign" in higher.note
 
 
+def test_draws_on_which_one_has_no_figure_are_left_out_and_told() -> None:
+    moved: Screened = {
+        "dpo": {str(draw): {"matched_violations": 0.5} for draw in range(3)},
+        "upo_dpo": {"0": {"matched_violations": None}, **{str(draw): {"matched_violations": 0.4} for draw in (1, 2)}},
+    }
+    effects = (Effect("fewer", "upo_dpo", "matched_violations", is_lower=True),)
+    (found,) = conclude(Study("guardrail:mini", effects), moved, Claims("upo", is_quick=False))
+    assert (found.interval.mean, found.interval.draws) == (pytest.approx(0.1), 2)
+    assert "on 1 of 3 draws one did not come as far" in found.note
+    nowhere = {**moved, "dpo": {str(draw): {"matched_violations": None} for draw in range(3)}}
+    (found,) = conclude(Study("guardrail:mini", effects), nowhere, Claims("upo", is_quick=False))
+    assert found.interval is None
+
+
 def test_what_is_studied_is_there_to_be_measured() -> None:
     studies = list(chain.from_iterable(paper.studies for paper in PAPERS.values()))
     assert {ARENAS[each.arena.partition(":")[0]].family for each in studies} == set(KNOWN_LOSSES)

@@ -20,13 +20,14 @@ from workers.arenas.texts import count_adverbs, make_prompts, score
 
 FOLDS = 4
 READERS = 4096
-"""Who chose what they read. Many, so that an outcome model's fault is what it was fitted to and not too few rows."""
+"""Who chose what they read. Many, so that an outcome model's fault is what it was fitted to and not too few rows. What
+they might read is the same for a placebo; what they choose and make of it is not."""
 SWAY = 8.0
 """What adds to the outcome of readers who feel drawn to an answer."""
 _READERS_PULL, _TRIAL_PULL = 5.0, 20.0
 """The ridge of an outcome model that is linear in a text's words."""
 _REWARD_SD, _ADVERBS, _ADVERBS_SD = 2.0, 1.6, 1.1
-"""Of a base policy's answers."""
+"""About those of answers of 20 tokens; where texts end earlier there are 1.0 adverbs, and less appeal on average."""
 
 
 def build_draw(model: Any, world: OutcomeWorld, recipe: OutcomeRecipe, draw: Draw) -> Tensors:

@@ -29,7 +29,7 @@ class PairTask:
     def __init__(self, world: World, recipe: PairRecipe, reference: Any, draw: Draw, made: Tensors) -> None:
         self._world, self._reference, self._draw, self._made = world, reference, draw, made
         self.policy = PairPolicy(copy_to_train(reference))
-        self.batches = PairBatches(made, recipe.batch, draw.seed(Stream.ORDER))
+        self.batches = PairBatches(made, recipe.batch, draw.seed(Stream.ORDER), is_crowd=world.taste_spread is not None)
 
     def measure(self) -> dict[str, float | None]:
         made, model, world = self._made, self.policy.model, self._world
@@ -79,7 +79,8 @@ class PairPolicy:
 
 
 class PairBatches:
-    def __init__(self, made: Tensors, size: int, seed: int) -> None:
+    def __init__(self, made: Tensors, size: int, seed: int, *, is_crowd: bool) -> None:
+        """Of a crowd nobody knows who labelled."""
         self._texts = made["texts"].long()
         lengths = is_answer(self._texts).sum(-1).float()
         columns = {
@@ -95,7 +96,7 @@ class PairBatches:
                 "prompt_value": made["values"],
             }
         self._names, self._columns = tuple(columns), torch.stack(tuple(columns.values())).contiguous()
-        self._annotator = made["annotator"].long()
+        self._annotator = made["annotator"].long() if not is_crowd else torch.full_like(self._texts[:, 0, 0], -1)
         self._passes = Passes(len(self._texts), size, seed, self._texts.device)
 
     def take(self, policy: Policy) -> Batch:  # noqa: ARG002 - pairs are not sampled from the policy that trains

@@ -1,5 +1,6 @@
 """What a draw makes for an arena of short answers: the reward of each, and what it says of how often each is best."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +14,8 @@ from workers.arenas.speakers import count_tokens, find_natural, list_answers, te
 
 def build_draw(model: Any, world: MatchingWorld, recipe: MatchingRecipe, draw: Draw) -> Tensors:  # noqa: ARG001
     """`rewards` (prompts, answers), and `reference` (prompts, answers, length): its tokens' log-probabilities."""
-    generator = torch.Generator().manual_seed(draw.seed(Stream.LABELS))
+    # A placebo has an order of its own, and the same truth as what it is compared with.
+    generator = torch.Generator().manual_seed(replace(draw, salt="").seed(Stream.LABELS))
     return {"rewards": draw_rewards(world, generator), "reference": tell_all(model, world)}
 
 

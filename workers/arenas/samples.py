@@ -29,8 +29,8 @@ def show_rows(document: Mapping[str, Any], count: int, cache_dir: Path, base_pol
     return _TELL[family](world, made)[:count]
 
 
-_FEWER = {Family.PAIRWISE: ("pairs", "held_out_pairs"), Family.AUXILIARY: ("pairs", "held_out_pairs")}
-"""What a draw need not make. An outcome model is fitted to all rows, and short answers are few."""
+_FEWER = {Family.PAIRWISE: ("pairs", "held_out_pairs"), Family.AUXILIARY: ("held_out_pairs",)}
+"""What a draw need not make. Values and an outcome model are fitted to all rows, and short answers are few."""
 
 
 def _tell_pairs(_: Any, made: Tensors) -> list[Row]:

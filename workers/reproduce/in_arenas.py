@@ -3,7 +3,7 @@
 Nobody draws a line there in a paper: a threshold of 0 asks for the sign alone.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from discovery_service.domain.arenas import ARENAS
@@ -12,6 +12,7 @@ from workers.reproduce.claims import Claim, Claims, Line
 from workers.reproduce.run import Run, Screened
 
 DRAWS = 8
+Draws = Mapping[str, Mapping[str, float | None]]
 
 
 @dataclass(frozen=True)
@@ -54,19 +55,28 @@ def conclude(study: Study, screened: Screened, claims: Claims) -> Iterable[Claim
     reference = REFERENCE_LOSSES[ARENAS[study.arena.partition(":")[0]].family]
     for each in study.effects:
         one, other = screened[each.loss], screened[each.than or reference]
-        gaps = [_find(figures[each.metric]) - _find(other[draw][each.metric]) for draw, figures in one.items()]
+        gaps = list(_subtract(one, other, each.metric))
+        where = f"measured in {study.arena} by a campaign, each loss tuned by the arena's plan"
+        if not gaps:
+            why = f"on no draw did both come as far; {where}"
+            yield claims.not_measured(each.claim, Line(at_least=0.0), figure_paper=each.figure_paper, why=why)
+            continue
+        lost = "" if len(gaps) == len(one) else f"on {len(one) - len(gaps)} of {len(one)} draws one did not come as far"
         yield claims.of_mean(
             each.claim,
             [-gap for gap in gaps] if each.is_lower else gaps,
             Line(at_least=0.0),
             figure_paper=each.figure_paper,
-            note=_join(each.note, f"measured in {study.arena} by a campaign, each loss tuned by the arena's plan"),
+            note=_join(each.note, lost, where),
         )
 
 
-def _find(figure: float | None) -> float:
-    assert figure is not None, "every arena of a study tells the metrics of its effects"
-    return figure
+def _subtract(one: Draws, other: Draws, metric: str) -> Iterator[float]:
+    """On the draws on which both have it: who hardly moved has no figures at one nat from the reference."""
+    for draw, figures in one.items():
+        mine, its = figures[metric], other[draw][metric]
+        if mine is not None and its is not None:
+            yield mine - its
 
 
 def _join(*parts: str) -> str:

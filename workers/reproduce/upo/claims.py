@@ -67,6 +67,17 @@ STUDIES = (
                 figure_paper="better than all multi-objective baselines",
             ),
             Effect(
+                "Both one nat from the reference UPO's breaks it less often than DPO's, by",
+                *("upo_dpo", "matched_violations"),
+                is_lower=True,
+                figure_paper="fewer",
+            ),
+            Effect(
+                "and its answers are there no worse than DPO's beside the reference's: a share of wins higher by",
+                *("upo_dpo", "matched_win_rate"),
+                figure_paper="equal or better",
+            ),
+            Effect(
                 "Its J, which pays for violations, is higher than DPO's, by",
                 *("upo_dpo", "J"),
                 figure_paper="higher",
