@@ -35,7 +35,7 @@ def test_the_built_in_arenas_say_what_they_offer(api: httpx2.Client) -> None:
     listed = {each["name"]: each for each in api.get("/v1/arenas").json()["data"]}
     assert list(listed) == arena_names()
     assert {name for name, each in listed.items() if each["is_control"]} == {
-        f"{name}:{size}" for name in ("plain", "flips") for size in ("mini", "base")
+        *("plain:mini", "plain:base", "flips:mini", "flips:base", "crowd-alike:mini")
     }
     assert listed["terse:mini"]["offers"] == ["annotators that see something else than quality"]
     assert listed["terse:mini"]["document"]["world"]["length_bias"] == -0.15
@@ -123,12 +123,12 @@ def test_a_misspelt_arena_is_answered_with_all_there_are_an_operators_too(api: h
 
 def test_an_operators_arena_of_another_family_is_refused(api: httpx2.Client) -> None:
     api.post("/v1/arenas", json=body())
-    answer = create(api, family="outcome", arena="support")
+    answer = create(api, family="matching", arena="support")
     assert answer.status_code == 422
     (error,) = answer.json()["errors"]
     assert (error["field"], error["message"]) == (
         "body.spec.arena",
-        "support is not of the family outcome; of that family there are none",
+        "support is not of the family matching; of that family there are plurality:mini, plurality-littered:mini",
     )
 
 

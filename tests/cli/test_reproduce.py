@@ -9,7 +9,7 @@ import pytest
 
 from discovery_service.cli.library_campaigns import NotScreened
 from tests.cli.conftest import Command
-from workers.reproduce import command, drawing
+from workers.reproduce import command, drawing, papers
 from workers.reproduce.claims import Claims, Line
 from workers.reproduce.names import PaperName
 from workers.reproduce.papers import PAPERS, Paper
@@ -31,7 +31,7 @@ def _no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
         yield None
 
     monkeypatch.setattr(command, "open_pool", here)
-    monkeypatch.setattr(command, "PAPERS", {each: Paper(measure, 1.0) for each in PAPERS})
+    monkeypatch.setattr(papers, "PAPERS", {each: Paper(measure, 1.0) for each in PAPERS})
 
 
 def test_a_claim_is_told_with_its_figure_its_line_and_both_verdicts(discovery: Command) -> None:
@@ -64,7 +64,7 @@ def test_a_loss_that_cannot_be_trained_with_ends_it_with_1(discovery: Command, m
     def fail(run: Run) -> Any:
         raise WorldFailed("With pm at beta 1 nothing could be measured: it grew.")
 
-    monkeypatch.setattr(command, "PAPERS", {PaperName.PM: Paper(fail, 1.0)})
+    monkeypatch.setattr(papers, "PAPERS", {PaperName.PM: Paper(fail, 1.0)})
     ran = discovery("reproduce", "pm")
     assert (ran.code, ran.out) == (1, "")
     assert "it grew" in ran.err
@@ -79,7 +79,7 @@ def test_what_is_no_fault_of_a_loss_ends_it_with_1_and_a_sentence(
     def fail(run: Run) -> Any:
         raise error
 
-    monkeypatch.setattr(command, "PAPERS", {PaperName.PM: Paper(fail, 1.0)})
+    monkeypatch.setattr(papers, "PAPERS", {PaperName.PM: Paper(fail, 1.0)})
     ran = discovery("reproduce", "pm")
     assert (ran.code, ran.out) == (1, "")
     assert "a worker is lost" in ran.err

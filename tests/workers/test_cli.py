@@ -32,7 +32,17 @@ def command_names() -> set[str | None]:
 
 
 def test_what_wants_torch_joins_the_command_line() -> None:
-    assert command_names() == {"worker", "beat", "gate", "evaluate", "compare", "recorded", "replay", "try"}
+    assert command_names() == {
+        "worker",
+        "beat",
+        "gate",
+        "evaluate",
+        "compare",
+        "recorded",
+        "replay",
+        "reproduce",
+        "try",
+    }
 
 
 def test_without_torch_the_commands_are_absent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,11 @@ from typing import Any
 
 from workers.gate.process import make_jail
 from workers.progress import progress_bar
+from workers.reproduce import papers
 from workers.reproduce.arms import Admission
 from workers.reproduce.claims import Claim
 from workers.reproduce.drawing import check_plots
 from workers.reproduce.names import PaperName
-from workers.reproduce.papers import PAPERS
-from workers.reproduce.papers import reproduce as reproduce_paper
 from workers.reproduce.run import Campaigns, Run, open_pool
 from workers.reproduce.training import WorldFailed
 from workers.supervisor.jail import JailUnavailable
@@ -29,7 +28,7 @@ def reproduce(
     """
     if plots is not None:
         check_plots(plots)
-    names = list(PAPERS) if paper is PaperName.ALL else [paper]
+    names = list(papers.PAPERS) if paper is PaperName.ALL else [paper]
     try:
         with make_jail() as jail, open_pool() as pool:
             claims = _measure(names, Run(Admission(jail), campaigns, seeds, is_quick, plots, pool))
@@ -42,13 +41,13 @@ def reproduce(
 
 def _measure(names: Sequence[PaperName], run: Run) -> list[Claim]:
     with _bar(names) as tell:
-        return [claim for each in names for claim in reproduce_paper(each, replace(run, tell=tell(each)))]
+        return [claim for each in names for claim in papers.reproduce(each, replace(run, tell=tell(each)))]
 
 
 @contextmanager
 def _bar(names: Sequence[PaperName]) -> Iterator[Callable[[PaperName], Callable[[float], None]]]:
     """Of each paper what hears which share of it is done."""
-    seconds = {name: PAPERS[name].total_seconds for name in names}
+    seconds = {name: papers.PAPERS[name].total_seconds for name in names}
     with progress_bar(sum(seconds.values())) as tell:
 
         def tell_of(name: PaperName) -> Callable[[float], None]:
