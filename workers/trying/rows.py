@@ -12,7 +12,8 @@ from discovery_service.domain.measuring import Draw
 from discovery_service.domain.states import Purpose
 from discovery_service.errors import UsageError
 from workers.arenas.hf.division import divide, group_by_prompt
-from workers.arenas.hf.preferences import Bad, BadRows, read_preferences
+from workers.arenas.hf.preferences import read_preferences
+from workers.arenas.hf.rows import Bad, BadRows
 from workers.arenas.hf.tokenising import Limits, Pair, tokenise
 
 _HELD_OUT = 0.2

@@ -21,7 +21,7 @@ from workers.arenas.cache import Cache
 from workers.arenas.hf.arena import HfArena
 from workers.arenas.hf.contents import FilesChanged
 from workers.arenas.hf.folders import UnusableFolder
-from workers.arenas.hf.preferences import BadRows
+from workers.arenas.hf.rows import BadRows
 from workers.arenas.hf.scorers import ScorerFailed, read_scoring_package
 from workers.arenas.opening import open_arena
 from workers.runtime.graph import Program

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.arenas.hf.tiny import make_rows, write_rows
-from workers.arenas.hf.preferences import MAX_TOLD, Bad, BadRows, Preference, read_preferences
+from workers.arenas.hf.preferences import Preference, read_preferences
+from workers.arenas.hf.rows import MAX_TOLD, Bad, BadRows
 
 USER, YES, NO = (
     {"role": role, "content": text} for role, text in (("user", "Q"), ("assistant", "y"), ("assistant", "n"))

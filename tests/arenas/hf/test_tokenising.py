@@ -9,7 +9,8 @@ import torch
 from tokenizers import processors
 
 from tests.arenas.hf.tiny import make_rows, make_tokenizer
-from workers.arenas.hf.preferences import Bad, Preference, read_preference
+from workers.arenas.hf.preferences import Preference, read_preference
+from workers.arenas.hf.rows import Bad
 from workers.arenas.hf.tokenising import Limits, Pair, hash_tokens, tokenise
 
 ROOMY = Limits(max_length=1000, max_new_tokens=10, max_positions=None, vocabulary=None)

@@ -33,7 +33,8 @@ from workers.arenas.hf.folders import (
     load_model,
     load_tokenizer,
 )
-from workers.arenas.hf.preferences import Bad, BadRows, read_preferences
+from workers.arenas.hf.preferences import read_preferences
+from workers.arenas.hf.rows import Bad, BadRows
 from workers.arenas.hf.scorers import Scorer, make_scorer
 from workers.arenas.hf.tokenising import Limits, Pair, hash_tokens, tokenise
 from workers.arenas.hf.values import find_values, read_prompts
@@ -58,9 +59,7 @@ class Base:
 
     def held_bytes(self) -> int:
         weights = sum(each.nbytes for each in self.model.state_dict().values())
-        return weights + sum(
-            each.nbytes for pair in self.pairs for each in (pair.asked, pair.prompt, pair.chosen, pair.rejected)
-        )
+        return weights + sum(each.nbytes for pair in self.pairs for each in pair.tokens)
 
 
 class HfArena:

@@ -8,7 +8,7 @@ from typing import Any
 from workers.arenas.hf import packages
 from workers.arenas.hf.contents import check_digest
 from workers.arenas.hf.packages import Package, read_package
-from workers.arenas.hf.preferences import Part
+from workers.arenas.hf.rows import Part
 
 Scorer = Callable[[Part, str], float]
 """Of a prompt, as it stands in the file, and the completion's text."""

@@ -1,19 +1,24 @@
 """Preferences as a model reads them: tokens of the prompt and of both answers, cut where TRL cuts them."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 from jinja2 import TemplateError
 from torch import Tensor
 from transformers.utils import chat_template_utils
 
-from workers.arenas.hf.preferences import Bad, BadRow, Preference
+from workers.arenas.hf.preferences import Preference
+from workers.arenas.hf.records import Record
+from workers.arenas.hf.rows import Bad, BadRow, Part
 
+Row = TypeVar("Row", Preference, Record)
+Answers = Mapping[str, Part]
+"""By the names of their columns."""
 TODAY = (2024, 7, 26)
 """For templates that print the date: the one that those of Llama fall back on. Today's would change the tokens, and
 with them the arena, from one day to the next."""
@@ -44,32 +49,64 @@ class Pair:
     chosen: Tensor
     rejected: Tensor
 
+    @property
+    def tokens(self) -> tuple[Tensor, ...]:
+        """All that a model is given of it."""
+        return self.asked, self.prompt, self.chosen, self.rejected
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The same of a row with one answer."""
+
+    row: Record
+    asked: Tensor
+    prompt: Tensor
+    answer: Tensor
+
+    @property
+    def tokens(self) -> tuple[Tensor, ...]:
+        return self.asked, self.prompt, self.answer
+
 
 def tokenise(rows: Sequence[Preference], tokenizer: Any, limits: Limits, bad: Bad) -> list[Pair]:
     """Those that can be used, in their order; the others go into `bad`.
 
     ValueError when the tokenizer cannot read such rows at all.
     """
+    told = ({"chosen": row.chosen, "rejected": row.rejected} for row in rows)
+    return [Pair(row, *tokens) for row, tokens in _tokenise(rows, told, tokenizer, limits, bad)]
+
+
+def tokenise_records(rows: Sequence[Record], tokenizer: Any, limits: Limits, bad: Bad) -> list[Recorded]:
+    """The same of rows with one answer."""
+    told = ({"completion": row.completion} for row in rows)
+    return [Recorded(row, *tokens) for row, tokens in _tokenise(rows, told, tokenizer, limits, bad)]
+
+
+def _tokenise(
+    rows: Sequence[Row], answers: Iterable[Answers], tokenizer: Any, limits: Limits, bad: Bad
+) -> Iterator[tuple[Row, list[Tensor]]]:
+    """Of each row the prompt as it is sampled from, what it has in common with the answers' texts, and the answers."""
     if tokenizer.eos_token is None:
         raise ValueError("The tokenizer has no end-of-sequence token; give it one (eos_token).")
     if tokenizer.chat_template is None and any(not isinstance(row.prompt, str) for row in rows):
         raise ValueError("There are rows of messages, and the tokenizer has no chat template; give it one.")
-    found = []
     ends_itself = tokenizer("a")["input_ids"][-1:] == [tokenizer.eos_token_id]
     with _on_a_fixed_day():
-        for row in rows:
+        for row, told in zip(rows, answers, strict=True):
             try:
-                found.append(_tokenise_row(row, tokenizer, limits, ends_itself=ends_itself))
+                found = _tokenise_row(row.prompt, told, tokenizer, limits, ends_itself=ends_itself)
             except BadRow as error:
                 bad[row.number] = str(error)
-    return found
+            else:
+                yield row, found
 
 
-def hash_tokens(pairs: Sequence[Pair]) -> str:
-    """Of all that a model is given of them."""
+def hash_tokens(rows: Sequence[Pair] | Sequence[Recorded]) -> str:
     digest = hashlib.sha256()
-    for pair in pairs:
-        for tokens in (pair.asked, pair.prompt, pair.chosen, pair.rejected):
+    for row in rows:
+        for tokens in row.tokens:
             digest.update(len(tokens).to_bytes(8, "little"))
             digest.update(tokens.numpy().tobytes())
     return digest.hexdigest()
@@ -92,28 +129,26 @@ def _on_a_fixed_day() -> Iterator[None]:
         module.datetime = clock
 
 
-def _tokenise_row(row: Preference, tokenizer: Any, limits: Limits, *, ends_itself: bool) -> Pair:
-    texts = _render(row, tokenizer)
+def _tokenise_row(prompt: Part, answers: Answers, tokenizer: Any, limits: Limits, *, ends_itself: bool) -> list[Tensor]:
+    texts = _render(prompt, list(answers.values()), tokenizer)
     # A template writes the special tokens itself.
-    is_text = isinstance(row.prompt, str)
+    is_text = isinstance(prompt, str)
     read = tokenizer(texts, add_special_tokens=is_text, return_attention_mask=False)["input_ids"]
     # A prompt that is over has no answer, and an answer is over once.
-    asked, chosen, rejected = (each[:-1] for each in read) if is_text and ends_itself else read
-    shared = min(_count_shared(asked, chosen), _count_shared(asked, rejected))
-    _check(asked, chosen, rejected, shared, limits)
-    tokens = (asked, asked[:shared], chosen[shared:], rejected[shared:])
-    return Pair(row, *(torch.tensor(each, dtype=torch.int32) for each in tokens))
+    asked, *told = (each[:-1] for each in read) if is_text and ends_itself else read
+    shared = min(_count_shared(asked, each) for each in told)
+    _check(asked, dict(zip(answers, told, strict=True)), shared, limits)
+    tokens = (asked, asked[:shared], *(each[shared:] for each in told))
+    return [torch.tensor(each, dtype=torch.int32) for each in tokens]
 
 
-def _render(row: Preference, tokenizer: Any) -> list[str]:
-    """The prompt, and it with either answer."""
-    if isinstance(row.prompt, str):
-        return [row.prompt, *(f"{row.prompt}{_end(str(each), tokenizer)}" for each in (row.chosen, row.rejected))]
+def _render(prompt: Part, answers: Sequence[Part], tokenizer: Any) -> list[str]:
+    """The prompt, and it with each answer."""
+    if isinstance(prompt, str):
+        return [prompt, *(f"{prompt}{_end(str(each), tokenizer)}" for each in answers)]
     try:
-        asked = tokenizer.apply_chat_template(row.prompt, tokenize=False, add_generation_prompt=True)
-        told = [
-            tokenizer.apply_chat_template([*row.prompt, *each], tokenize=False) for each in (row.chosen, row.rejected)
-        ]
+        asked = tokenizer.apply_chat_template(prompt, tokenize=False, add_generation_prompt=True)
+        told = [tokenizer.apply_chat_template([*prompt, *each], tokenize=False) for each in answers]
     except TemplateError as error:
         raise BadRow(f"the chat template refuses it: {error}") from error
     except Exception as error:
@@ -131,10 +166,11 @@ def _count_shared(tokens: list[int], others: list[int]) -> int:
     return next((place for place in range(shared) if tokens[place] != others[place]), shared)
 
 
-def _check(asked: list[int], chosen: list[int], rejected: list[int], shared: int, limits: Limits) -> None:
+def _check(asked: list[int], answers: Mapping[str, list[int]], shared: int, limits: Limits) -> None:
+    """With the prompt before each answer."""
     if shared == 0:
         raise BadRow("prompt and answers have no token in common at their beginning")
-    for name, tokens in (("chosen", chosen), ("rejected", rejected)):
+    for name, tokens in answers.items():
         if len(tokens) == shared:
             raise BadRow(f"{name} has no token of its own behind the prompt")
         _check_length(name, len(tokens), limits)
@@ -143,7 +179,7 @@ def _check(asked: list[int], chosen: list[int], rejected: list[int], shared: int
             f"prompt has {len(asked)} tokens: with max_new_tokens, {limits.max_new_tokens}, more than the "
             f"{limits.max_positions} that the model looks back on"
         )
-    largest = max(*asked, *chosen, *rejected)
+    largest = max(asked + [token for tokens in answers.values() for token in tokens])
     if limits.vocabulary is not None and largest >= limits.vocabulary:
         raise BadRow(
             f"has the token {largest}, and the model has embeddings for {limits.vocabulary}, from 0 on: tokenizer and "
