@@ -45,7 +45,11 @@ BUILDERS: Mapping[ArenaKind, Mapping[Family, Mapping[str, int]]] = {
         Family.OUTCOME: {**_TEXT_POLICIES, "outcomes": 1},
         Family.MATCHING: {"speakers": 1, "rewards": 1},
     },
-    ArenaKind.HF: {Family.PAIRWISE: {"rows": 2}, Family.AUXILIARY: {"rows": 2, "scores": 1}},
+    ArenaKind.HF: {
+        Family.PAIRWISE: {"rows": 2},
+        Family.AUXILIARY: {"rows": 2, "scores": 1},
+        Family.OUTCOME: {"rows": 2, "replies": 1},
+    },
 }
 """The versions in which arenas are built. Who changes what base policies, draws or rows become raises one, and every
 such arena becomes another: no measurement in what was built before is taken for one in what is built now."""

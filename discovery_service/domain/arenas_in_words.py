@@ -132,19 +132,30 @@ _SYNTHETIC: Mapping[Family, Callable[[Mapping[str, Any]], Iterator[str]]] = {
 def _of_operators(document: Mapping[str, Any]) -> Iterator[str]:
     evaluation, recipe, lora = document["evaluation"], document["recipe"], document["lora"]
     trained = "all its weights are trained" if lora is None else f"a LoRA adapter of rank {lora['r']} is trained"
+    is_of_outcomes = document["family"] == Family.OUTCOME
+    answers = "an answer with what came of it" if is_of_outcomes else "two answers"
+    preferred = "" if is_of_outcomes else " `chosen` is the answer that was preferred."
     yield (
-        f"A row is a prompt and two answers out of an operator's data, {recipe['max_length']:,} tokens at most together"
+        f"A row is a prompt and {answers} out of an operator's data, {recipe['max_length']:,} tokens at most together"
         f" with the prompt. The policy is a language model of which {trained}; the reference is that model before"
-        " training. `chosen` is the answer that was preferred."
+        f" training.{preferred}"
     )
-    yield _LABELS
+    if is_of_outcomes:
+        yield (
+            "The sampled answer is the reference's own, to the same prompt. Outcomes are predicted by a model that was"
+            " fitted to rows of other prompts; it may be wrong, and so may the propensities that the data give."
+        )
+    else:
+        yield _LABELS
     yield _UNITS
-    yield "`annotator` is the number that the data give, -1 where they give none."
+    if not is_of_outcomes:
+        yield "`annotator` is the number that the data give, -1 where they give none."
     if document["family"] == Family.AUXILIARY:
         yield (
             "Auxiliary scores are the operator's own. `prompt_value` was learnt from those of the rows before training."
         )
-    yield f"A draw holds out {evaluation['held_out'] * 100:.3g} % of the rows; accuracy is measured on them."
+    what = "value" if is_of_outcomes else "accuracy"
+    yield f"A draw holds out {evaluation['held_out'] * 100:.3g} % of the rows; {what} is measured on them."
     if evaluation["scorer"] is not None:
         yield (
             f"The policy answers up to {evaluation['prompts']:,} of the held-out prompts in up to"

@@ -18,6 +18,8 @@ MEANINGS: Mapping[str, str] = {
     "violations": "share of sampled answers that break the rule",
     "matched_violations": "the same of a policy on the same way that is 1 nat from the reference",
     "matched_win_rate": "and its win rate there",
+    "value": "outcome to be expected of the policy, of held-out rows weighted by how much likelier it gives them",
+    "weighted_rows": "share of the held-out rows that such weights are worth",
     "bias": "by how much the outcome model finds sampled answers better than they are",
     "pm_divergence": "mean square by which rewards and log-chances of two answers differ; few answers game it",
     "kl_to_target": "nats from what rewards say of natural answers to what the policy does",
@@ -27,7 +29,7 @@ MEANINGS: Mapping[str, str] = {
 OWN = (
     *("disagreement", "angle"),
     *("violations", "matched_violations", "matched_win_rate"),
-    "bias",
+    *("bias", "value", "weighted_rows"),
     *("pm_divergence", "kl_to_target", "junk"),
 )
 """Of arenas where annotators differ, of those with a rule, of outcomes, and of short answers: shown where they are."""

@@ -124,10 +124,10 @@ def _is_free(name: str) -> str:
     return name
 
 
-def _has_pairs(family: Family) -> Family:
-    if family not in BUILDERS[ArenaKind.HF]:
+def _has_rows(family: Family) -> Family:
+    if family not in (known := BUILDERS[ArenaKind.HF]):
         raise PydanticCustomError(
-            "no_pairs", "must be pairwise or auxiliary: an arena of your own has pairs of answers"
+            "no_rows", "must be one of {known}: rows of others cannot be given", {"known": ", ".join(known)}
         )
     return family
 
@@ -147,12 +147,13 @@ class UserArena(Strict):
     model_config = example(**EXAMPLE)
 
     name: Annotated[Text, AfterValidator(_is_free), Field(max_length=60, pattern=f"^{ARENA_NAME}$")]
-    family: Annotated[Family, Field(strict=False), AfterValidator(_has_pairs)] = Family.PAIRWISE
+    family: Annotated[Family, Field(strict=False), AfterValidator(_has_rows)] = Family.PAIRWISE
     model_name_or_path: Annotated[list[Path], BeforeValidator(_as_list), Field(min_length=1, max_length=8)]
     """Folders of the base policies: one, or several of one architecture; a confirmation wants three."""
     data: Path
     """JSONL of preferences: `prompt`, `chosen`, `rejected` as texts or as messages, and `annotator` where known; of the
-    family auxiliary also `chosen_aux` and `rejected_aux`."""
+    family auxiliary also `chosen_aux` and `rejected_aux`. Of the family outcome `prompt`, `completion`, `outcome`, and
+    `behavior_logp` or `propensity`."""
     use_peft: bool = False
     """Trains a LoRA adapter instead of all weights."""
     lora_r: int = Field(default=16, ge=1, le=4096)
@@ -178,7 +179,7 @@ class UserArena(Strict):
     bf16: bool = False
     """Computes in bfloat16; what is trained stays in float32."""
     evaluation: EvaluationPlan = EvaluationPlan()
-    counts: Literal["accuracy", "score", "J"]
+    counts: Literal["accuracy", "value", "score", "J"]
     """The metric by which losses are compared: the others are shown beside it."""
 
     @model_validator(mode="after")
@@ -193,7 +194,13 @@ class UserArena(Strict):
                 "no_warmup",
                 "says warmup_steps, which lr_scheduler_type constant does not have, as in transformers",
             )
-        if self.counts != "accuracy" and self.evaluation.scorer is None:
+        if self.counts == ("accuracy" if self.family is Family.OUTCOME else "value"):
+            raise PydanticCustomError(
+                "no_such_metric",
+                "counts {counts}, which the family {family} does not have",
+                {"counts": self.counts, "family": self.family.value},
+            )
+        if self.counts in ("score", "J") and self.evaluation.scorer is None:
             raise PydanticCustomError(
                 "no_scorer", "counts {counts}, which needs `evaluation.scorer`", {"counts": self.counts}
             )

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from discovery_service.domain.worlds import Precision
 from workers.arenas.hf.division import group_by_prompt
-from workers.arenas.hf.examination import autocast, compare_answers
+from workers.arenas.hf.examination import autocast
+from workers.arenas.hf.pair_rows import compare_answers
 from workers.arenas.hf.replies import find_divergences, make_uniforms, sample
 from workers.arenas.hf.tokenising import Pair
 

@@ -173,7 +173,9 @@ class ArenaRead(BaseModel):
         " it; null where nobody knows."
     )
     reward: str | None = Field(description="What an answer is worth; null where nobody knows.")
-    counts: Literal["J", "accuracy", "score"] = Field(description="The metric by which losses are compared in it.")
+    counts: Literal["J", "accuracy", "value", "score"] = Field(
+        description="The metric by which losses are compared in it."
+    )
     content_sha256: str
     document: dict[str, Any] = Field(description="All that decides what a training in it measures.")
     calibration: dict[str, Any] | None = Field(

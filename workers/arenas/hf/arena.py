@@ -6,7 +6,7 @@ a synthetic arena do not.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ from torch import Tensor
 from discovery_service.domain.arenas import hash_document
 from discovery_service.domain.families import Family
 from discovery_service.domain.measuring import Draw, Stream
+from discovery_service.domain.states import Purpose
 from discovery_service.domain.worlds import Precision
-from workers.arenas.arena import Batch, Policy
-from workers.arenas.cache import Cache
-from workers.arenas.hf.completions import Padded, find_log_probabilities, pad
+from workers.arenas.arena import Batches, Policy
+from workers.arenas.cache import Cache, Tensors
 from workers.arenas.hf.contents import check_data, check_model
 from workers.arenas.hf.division import Division, divide
-from workers.arenas.hf.examination import Examination, autocast, compare_answers
+from workers.arenas.hf.examination import Examination, autocast
 from workers.arenas.hf.folders import (
     AdapterTraining,
     FullTraining,
@@ -33,12 +33,20 @@ from workers.arenas.hf.folders import (
     load_model,
     load_tokenizer,
 )
+from workers.arenas.hf.pair_rows import PairRows, compare_answers
 from workers.arenas.hf.preferences import read_preferences
+from workers.arenas.hf.reading import read_prompts
+from workers.arenas.hf.record_rows import RecordRows, pad_replies, read_both, tell_both
+from workers.arenas.hf.records import read_records
+from workers.arenas.hf.replies import make_uniforms, sample
 from workers.arenas.hf.rows import Bad, BadRows
 from workers.arenas.hf.scorers import Scorer, make_scorer
-from workers.arenas.hf.tokenising import Limits, Pair, hash_tokens, tokenise
-from workers.arenas.hf.values import find_values, read_prompts
+from workers.arenas.hf.tokenising import Asked, Limits, Pair, Recorded, hash_tokens, tokenise, tokenise_records
 from workers.arenas.machine import describe_machine
+
+Keep = Callable[[str, Callable[[], Tensor]], Tensor]
+"""Makes something that a base policy says of the rows, or takes it from the cache, by its name."""
+_REPLIES = Draw(Purpose.CALIBRATE, "replies")
 
 
 @dataclass
@@ -48,18 +56,14 @@ class Base:
     model: Any
     tokenizer: Any
     ends: list[int]
-    pairs: list[Pair]
+    rows: PairRows | RecordRows
     tokens_sha256: str
-    reference: Tensor
-    """(rows, 2): what it says of the chosen and of the rejected answer."""
-    read: Tensor | None = None
-    """What it has read at each prompt's end, where rows have auxiliary scores."""
     adapter: AdapterTraining | None = None
     """Of the last training, still in the model."""
 
     def held_bytes(self) -> int:
         weights = sum(each.nbytes for each in self.model.state_dict().values())
-        return weights + sum(each.nbytes for pair in self.pairs for each in pair.tokens)
+        return weights + sum(each.nbytes for item in self.rows.items for each in item.tokens)
 
 
 class HfArena:
@@ -73,17 +77,16 @@ class HfArena:
     def open(self, base_policy: int, draw: Draw) -> "HfTask":
         """Where adapters are trained, the last task on the same base policy has its end with it."""
         base = self._find_base(base_policy)
-        division = divide_rows(self._document, base.pairs, draw)
+        division = divide_rows(self._document, base.rows.items, draw)
         if base.adapter is not None:
             base.adapter.end()
             base.adapter = None
         examination = self._plan_examination(base, division, draw)
         reference_scores = self._find_reference_scores(base_policy, base, examination, draw)
         batch = self._document["recipe"]["batch"]
-        batches = PairBatches(base, division.trained, batch, draw.seed(Stream.ORDER))
-        if base.read is not None:
-            batches.add_scores(base.read)
-        return HfTask(self._start_training(base, draw), batches, examination, reference_scores)
+        batches = base.rows.make_batches(base.model, division.trained, batch, draw.seed(Stream.ORDER))
+        training = self._start_training(base, draw)
+        return HfTask(training, base.rows.follow(training.model), batches, examination, reference_scores)
 
     def held_bytes(self) -> int:
         return sum(base.held_bytes() for base in self._bases.values())
@@ -107,28 +110,47 @@ class HfArena:
         self._find_scorer()
         path = models[base_policy]["path"]
         tokenizer = load_tokenizer(path)
-        pairs = read_pairs(self._document, base_policy, tokenizer)
+        items = read_items(self._document, base_policy, tokenizer)
         is_frozen = self._document["lora"] is not None
         model = load_model(path, self._device, self._precision, is_frozen=is_frozen)
-        tokens_sha256 = hash_tokens(pairs)
-        recipe = self._name("reference", base_policy, tokens_sha256)
-        made = self._cache.get(recipe, lambda: {"reference": self._compare(model, pairs)})
-        read = self._read_prompts(base_policy, model, pairs, tokens_sha256)
-        return Base(model, tokenizer, find_ends(model, tokenizer), pairs, tokens_sha256, made["reference"], read)
+        ends, tokens_sha256 = find_ends(model, tokenizer), hash_tokens(items)
 
-    def _read_prompts(self, base_policy: int, model: Any, pairs: Sequence[Pair], tokens_sha256: str) -> Tensor | None:
-        if self._document["family"] != Family.AUXILIARY:
-            return None
+        def keep(made: str, make: Callable[[], Tensor]) -> Tensor:
+            def build() -> Tensors:
+                with autocast(self._device, self._precision):
+                    return {made: make()}
 
-        def build() -> dict[str, Tensor]:
-            with autocast(self._device, self._precision):
-                return {"read": read_prompts(model, pairs)}
+            return self._cache.get(self._name(made, base_policy, tokens_sha256), build)[made]
 
-        return self._cache.get(self._name("prompts as read", base_policy, tokens_sha256), build)["read"]
+        rows = self._tell_rows(model, items, ends, keep)
+        return Base(model, tokenizer, ends, rows, tokens_sha256)
 
-    def _compare(self, model: Any, pairs: Sequence[Pair]) -> Tensor:
-        with autocast(self._device, self._precision):
-            return compare_answers(model, pairs)
+    def _tell_rows(
+        self, model: Any, items: Sequence[Pair] | Sequence[Recorded], ends: Sequence[int], keep: Keep
+    ) -> PairRows | RecordRows:
+        """What the base policy says of the rows, and has read of them."""
+        family = Family(self._document["family"])
+        if family is Family.OUTCOME:
+            records = [each for each in items if isinstance(each, Recorded)]
+            padded = keep("replies", lambda: pad_replies(self._reply(model, records, ends)))
+            replies = [each[each >= 0] for each in padded]
+            return RecordRows(
+                records,
+                replies,
+                keep("reference", lambda: tell_both(model, records, replies)),
+                keep("read", lambda: read_both(model, records, replies)),
+            )
+        pairs = [each for each in items if isinstance(each, Pair)]
+        read = None
+        if family is Family.AUXILIARY:
+            read = keep("prompts as read", lambda: read_prompts(model, [pair.asked for pair in pairs]))
+        return PairRows(pairs, keep("reference", lambda: compare_answers(model, pairs)), read)
+
+    def _reply(self, model: Any, records: Sequence[Recorded], ends: Sequence[int]) -> list[Tensor]:
+        """The base policy's own answer to each row's prompt, the same in every draw."""
+        tokens = self._evaluation["max_new_tokens"]
+        uniforms = make_uniforms(len(records), tokens, _REPLIES.seed(Stream.SECOND_ANSWERS))
+        return sample(model, [each.asked for each in records], uniforms, ends)
 
     def _find_scorer(self) -> Scorer | None:
         """Imported once, as it may take long; None where nothing is configured."""
@@ -139,9 +161,8 @@ class HfArena:
 
     def _plan_examination(self, base: Base, division: Division, draw: Draw) -> Examination:
         return Examination(
-            held_out=[base.pairs[row] for row in division.held_out],
-            reference=base.reference[division.held_out],
-            prompted=[base.pairs[row] for row in division.prompted],
+            examine=lambda policy: base.rows.examine(policy, division.held_out),
+            prompted=[base.rows.items[row] for row in division.prompted],
             tokenizer=base.tokenizer,
             ends=base.ends,
             max_new_tokens=self._evaluation["max_new_tokens"],
@@ -190,72 +211,18 @@ class HfTask:
     def __init__(
         self,
         training: FullTraining | AdapterTraining,
-        batches: "PairBatches",
+        policy: Policy,
+        batches: Batches,
         examination: Examination,
         reference_scores: Tensor | None,
     ) -> None:
         self._training, self._examination, self._reference_scores = training, examination, reference_scores
-        self.policy = PairPolicy(training.model)
-        self.batches = batches
+        self.policy, self.batches = policy, batches
 
     def measure(self) -> dict[str, float | None]:
         return self._examination.measure(
             self._training.model, self._training.speak_as_reference, self._reference_scores
         )
-
-
-class PairPolicy:
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def parameters(self) -> Iterable[torch.nn.Parameter]:
-        return (each for each in self.model.parameters() if each.requires_grad)
-
-    def log_probabilities(self, batch: Batch) -> dict[str, Tensor]:
-        """Both answers in one forward pass: first all that are chosen, then all that are rejected."""
-        said = find_log_probabilities(self.model, Padded(batch.rows["tokens"], batch.rows["is_completion"]))
-        chosen, rejected = said.chunk(2)
-        return {"policy_chosen_logps": chosen, "policy_rejected_logps": rejected}
-
-
-class PairBatches:
-    """Each pass over the rows in an order of its own; what does not fill a batch is left out of it."""
-
-    def __init__(self, base: Base, rows: Sequence[int], size: int, seed: int) -> None:
-        self._pairs, self._reference, self._device = base.pairs, base.reference, base.model.device
-        self._rows, self._size = list(rows), size
-        self._order = torch.Generator().manual_seed(seed)
-        self._left: list[int] = []
-        self._columns: dict[str, Tensor] = {}
-
-    def add_scores(self, read: Tensor) -> None:
-        """The rows' auxiliary scores, and what is to be expected of their prompts."""
-        scores = torch.tensor([pair.row.scores for pair in self._pairs])
-        values = find_values(read, scores, self._rows)
-        self._columns = {"chosen_aux": scores[:, 0], "rejected_aux": scores[:, 1], "prompt_value": values}
-
-    def take(self, policy: Policy) -> Batch:  # noqa: ARG002 - pairs are not sampled from the policy that trains
-        if len(self._left) < self._size:
-            order = torch.randperm(len(self._rows), generator=self._order)
-            self._left = [self._rows[place] for place in order.tolist()]
-        rows, self._left = self._left[: self._size], self._left[self._size :]
-        return self._collate(rows)
-
-    def _collate(self, rows: Sequence[int]) -> Batch:
-        pairs = [self._pairs[row] for row in rows]
-        answers = [*(pair.chosen for pair in pairs), *(pair.rejected for pair in pairs)]
-        padded = pad([pair.prompt for pair in (*pairs, *pairs)], answers, self._device)
-        reference = self._reference[list(rows)].to(self._device)
-        lengths = padded.is_completion.sum(1).float()
-        inputs = {
-            "reference_chosen_logps": reference[:, 0],
-            "reference_rejected_logps": reference[:, 1],
-            "chosen_lengths": lengths[: len(pairs)],
-            "rejected_lengths": lengths[len(pairs) :],
-            "annotator": torch.tensor([pair.row.annotator for pair in pairs], device=self._device),
-            **{name: each[list(rows)].to(self._device) for name, each in self._columns.items()},
-        }
-        return Batch(inputs=inputs, rows={"tokens": padded.tokens, "is_completion": padded.is_completion})
 
 
 def check_contents(document: Mapping[str, Any], base_policy: int) -> None:
@@ -264,12 +231,12 @@ def check_contents(document: Mapping[str, Any], base_policy: int) -> None:
     check_data(document["data"])
 
 
-def divide_rows(document: Mapping[str, Any], pairs: Sequence[Pair], draw: Draw) -> Division:
+def divide_rows(document: Mapping[str, Any], items: Sequence[Asked], draw: Draw) -> Division:
     plan, batch = document["evaluation"], document["recipe"]["batch"]
-    return divide(pairs, draw, held_out=plan["held_out"], prompts=plan["prompts"], batch=batch)
+    return divide(items, draw, held_out=plan["held_out"], prompts=plan["prompts"], batch=batch)
 
 
-def read_pairs(document: Mapping[str, Any], base_policy: int, tokenizer: Any) -> list[Pair]:
+def read_items(document: Mapping[str, Any], base_policy: int, tokenizer: Any) -> Sequence[Pair] | Sequence[Recorded]:
     """All rows as a base policy reads them. Raises BadRows before anything trains where one cannot be used."""
     path = Path(document["data"]["path"])
     reach = find_reach(document["models"][base_policy]["path"])
@@ -280,10 +247,14 @@ def read_pairs(document: Mapping[str, Any], base_policy: int, tokenizer: Any) ->
         vocabulary=reach.vocabulary,
     )
     bad: Bad = {}
-    rows = read_preferences(path, bad, with_scores=document["family"] == Family.AUXILIARY)
-    pairs = tokenise(rows, tokenizer, limits, bad)
+    items: Sequence[Pair] | Sequence[Recorded]
+    if document["family"] == Family.OUTCOME:
+        items = tokenise_records(read_records(path, bad), tokenizer, limits, bad)
+    else:
+        preferences = read_preferences(path, bad, with_scores=document["family"] == Family.AUXILIARY)
+        items = tokenise(preferences, tokenizer, limits, bad)
     if bad:
         raise BadRows(path, bad)
-    if not pairs:
+    if not items:
         raise ValueError(f"{path} holds no rows.")
-    return pairs
+    return items

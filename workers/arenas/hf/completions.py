@@ -78,6 +78,16 @@ def split_rows(prompts: Sequence[Sized], completions: Sequence[Sized], vocabular
         yield part
 
 
+@torch.no_grad()
+def tell_answers(model: Any, prompts: Sequence[Tensor], answers: Sequence[Tensor]) -> Tensor:
+    """(answers,): the log-probability of each, on the CPU."""
+    found = torch.zeros(len(answers))
+    for rows in split_rows(prompts, answers, model.config.vocab_size):
+        padded = pad([prompts[row] for row in rows], [answers[row] for row in rows], model.device)
+        found[rows] = find_log_probabilities(model, padded).cpu()
+    return found
+
+
 @contextmanager
 def _only_at(places: Tensor, head: Any) -> Iterator[None]:
     """The model itself calls its head, so that what it does to the logits afterwards (a scale, a cap) is done."""

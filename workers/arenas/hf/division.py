@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 
 from discovery_service.domain.measuring import Draw, Stream
-from workers.arenas.hf.tokenising import Pair
+from workers.arenas.hf.tokenising import Asked
 
 Item = TypeVar("Item")
 
@@ -22,14 +22,14 @@ class Division:
     """Held-out rows with prompts that are all different."""
 
 
-def divide(pairs: Sequence[Pair], draw: Draw, *, held_out: float, prompts: int, batch: int) -> Division:
+def divide(rows: Sequence[Asked], draw: Draw, *, held_out: float, prompts: int, batch: int) -> Division:
     """Rows of one prompt stay together, so that no prompt is known from training. The salt of a placebo changes none
     of it: its pairs are the file's.
 
     ValueError where too few rows are left to train on.
     """
-    shuffled = _shuffle(group_by_prompt(pairs), draw.seed(Stream.HELD_OUT_PROMPTS))
-    wanted = _count_wanted(len(pairs), held_out)
+    shuffled = _shuffle(group_by_prompt(rows), draw.seed(Stream.HELD_OUT_PROMPTS))
+    wanted = _count_wanted(len(rows), held_out)
     aside: list[list[int]] = []
     while shuffled and sum(map(len, aside)) < wanted:
         aside.append(shuffled.pop())
@@ -43,25 +43,25 @@ def divide(pairs: Sequence[Pair], draw: Draw, *, held_out: float, prompts: int, 
     )
 
 
-def check_every_draw(pairs: Sequence[Pair], *, held_out: float, batch: int) -> None:
+def check_every_draw(rows: Sequence[Asked], *, held_out: float, batch: int) -> None:
     """ValueError where some draw would leave too few rows to train on.
 
     It holds out as many as it can where the largest group comes last, after as many of the others as stay below what is
     wanted.
     """
-    *others, largest = sorted(map(len, group_by_prompt(pairs)))
-    wanted = _count_wanted(len(pairs), held_out)
+    *others, largest = sorted(map(len, group_by_prompt(rows)))
+    wanted = _count_wanted(len(rows), held_out)
     sums = 1  # bit n stands for groups that together have n rows
     for size in others:
         sums |= (sums << size) & ((1 << wanted) - 1)
-    _check("A draw may leave", len(pairs) - (sums.bit_length() - 1) - largest, batch)
+    _check("A draw may leave", len(rows) - (sums.bit_length() - 1) - largest, batch)
 
 
-def group_by_prompt(pairs: Sequence[Pair]) -> list[list[int]]:
+def group_by_prompt(rows: Sequence[Asked]) -> list[list[int]]:
     """Rows by their prompt."""
     groups: dict[bytes, list[int]] = {}
-    for row, pair in enumerate(pairs):
-        groups.setdefault(pair.asked.numpy().tobytes(), []).append(row)
+    for row, each in enumerate(rows):
+        groups.setdefault(each.asked.numpy().tobytes(), []).append(row)
     return list(groups.values())
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 from jinja2 import TemplateError
@@ -37,6 +37,21 @@ class Limits:
     """How many tokens it knows, likewise."""
 
 
+class Asked(Protocol):
+    """A row with a prompt."""
+
+    @property
+    def row(self) -> Preference | Record: ...
+
+    @property
+    def asked(self) -> Tensor:
+        """The prompt as it is sampled from."""
+
+    @property
+    def tokens(self) -> tuple[Tensor, ...]:
+        """All that a model is given of the row."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """Tokens of a row, as 32-bit numbers: lists of Python's take nine times as much."""
@@ -51,7 +66,6 @@ class Pair:
 
     @property
     def tokens(self) -> tuple[Tensor, ...]:
-        """All that a model is given of it."""
         return self.asked, self.prompt, self.chosen, self.rejected
 
 
@@ -103,7 +117,7 @@ def _tokenise(
                 yield row, found
 
 
-def hash_tokens(rows: Sequence[Pair] | Sequence[Recorded]) -> str:
+def hash_tokens(rows: Sequence[Asked]) -> str:
     digest = hashlib.sha256()
     for row in rows:
         for tokens in row.tokens:

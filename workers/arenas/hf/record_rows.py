@@ -1,0 +1,135 @@
+"""Rows of one answer with what came of it, as a base policy reads them, and its own answers to the same prompts.
+
+The outcome model is linear in a few numbers that the base policy has of an answer: its last hidden state, on average
+over the answer's tokens, seen from a few random directions. It is fitted to the rows that a draw trains on, and
+predicts each of them by what it has learnt from rows of other prompts.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from workers.arenas.arena import Batch, Policy
+from workers.arenas.hf.completions import Padded, find_log_probabilities, pad, tell_answers
+from workers.arenas.hf.division import group_by_prompt
+from workers.arenas.hf.passes import FilePasses
+from workers.arenas.hf.reading import read_answers
+from workers.arenas.hf.tokenising import Recorded
+
+FOLDS = 4
+_PULL = 10.0
+"""The ridge of the outcome model, on numbers of variance 1."""
+
+
+@dataclass(frozen=True)
+class RecordRows:
+    items: Sequence[Recorded]
+    replies: Sequence[Tensor]
+    """The base policy's own answer to each row's prompt."""
+    reference: Tensor
+    """(rows, 2): what it says of the recorded answer and of its own."""
+    read: Tensor
+    """(rows, 2, numbers): what it has read of either."""
+
+    def follow(self, model: Any) -> "RecordPolicy":
+        return RecordPolicy(model)
+
+    def make_batches(self, model: Any, trained: Sequence[int], size: int, seed: int) -> "RecordBatches":
+        return RecordBatches(self, model.device, trained, size, seed)
+
+    def examine(self, policy: Any, held_out: Sequence[int]) -> dict[str, float | None]:
+        """`value`: the outcome to be expected of the policy, each held-out row's weighted by how much likelier the
+        policy gives its answer than whoever gave it, in shares of all; `weighted_rows`: how many rows' worth that is,
+        as a share of them."""
+        some = [self.items[row] for row in held_out]
+        told = tell_answers(policy, [each.prompt for each in some], [each.answer for each in some]).double()
+        given = torch.tensor([each.row.behavior_logp for each in some], dtype=torch.float64)
+        outcomes = torch.tensor([each.row.outcome for each in some], dtype=torch.float64)
+        weights = (told - given).softmax(0)
+        return {
+            "value": float(weights @ outcomes),
+            "weighted_rows": float(1 / weights.square().sum() / len(weights)),
+        }
+
+
+def tell_both(model: Any, items: Sequence[Recorded], replies: Sequence[Tensor]) -> Tensor:
+    """(rows, 2): of the recorded answer and of the other, on the CPU."""
+    recorded = tell_answers(model, [each.prompt for each in items], [each.answer for each in items])
+    sampled = tell_answers(model, [each.asked for each in items], replies)
+    return torch.stack((recorded, sampled), 1)
+
+
+def read_both(model: Any, items: Sequence[Recorded], replies: Sequence[Tensor]) -> Tensor:
+    recorded = read_answers(model, [each.prompt for each in items], [each.answer for each in items])
+    sampled = read_answers(model, [each.asked for each in items], replies)
+    return torch.stack((recorded, sampled), 1)
+
+
+def pad_replies(replies: Sequence[Tensor]) -> Tensor:
+    """(rows, longest): -1 behind each."""
+    return torch.nn.utils.rnn.pad_sequence(
+        [each.to(torch.int32) for each in replies], batch_first=True, padding_value=-1
+    )
+
+
+class RecordPolicy:
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def parameters(self) -> Iterable[torch.nn.Parameter]:
+        return (each for each in self.model.parameters() if each.requires_grad)
+
+    def log_probabilities(self, batch: Batch) -> dict[str, Tensor]:
+        """First all that are recorded, then all that were sampled."""
+        said = find_log_probabilities(self.model, Padded(batch.rows["tokens"], batch.rows["is_completion"]))
+        recorded, sampled = said.chunk(2)
+        return {"policy_logps": recorded, "sampled_policy_logps": sampled}
+
+
+class RecordBatches:
+    def __init__(self, rows: RecordRows, device: torch.device, trained: Sequence[int], size: int, seed: int) -> None:
+        self._items, self._replies, self._device = rows.items, rows.replies, device
+        self._passes = FilePasses(trained, size, seed)
+        predicted = predict_outcomes(rows, trained)
+        self._columns: Mapping[str, Tensor] = {
+            "behavior_logps": torch.tensor([each.row.behavior_logp for each in rows.items]),
+            "outcomes": torch.tensor([each.row.outcome for each in rows.items]),
+            "reference_logps": rows.reference[:, 0],
+            "sampled_reference_logps": rows.reference[:, 1],
+            "predicted_outcomes": predicted[:, 0],
+            "sampled_predicted_outcomes": predicted[:, 1],
+        }
+
+    def take(self, policy: Policy) -> Batch:  # noqa: ARG002 - nothing is sampled from the policy that trains
+        rows = self._passes.take()
+        items, replies = [self._items[row] for row in rows], [self._replies[row] for row in rows]
+        prompts = [*(each.prompt for each in items), *(each.asked for each in items)]
+        padded = pad(prompts, [*(each.answer for each in items), *replies], self._device)
+        inputs = {name: each[rows].to(self._device) for name, each in self._columns.items()}
+        return Batch(inputs=inputs, rows={"tokens": padded.tokens, "is_completion": padded.is_completion})
+
+
+def predict_outcomes(rows: RecordRows, trained: Sequence[int]) -> Tensor:
+    """(rows, 2): of the recorded answer and of the policy's own, for rows that are trained on; 0 for the others."""
+    groups = [[trained[place] for place in group] for group in group_by_prompt([rows.items[row] for row in trained])]
+    folds = [[row for group in groups[fold::FOLDS] for row in group] for fold in range(FOLDS)]
+    outcomes = torch.tensor([each.row.outcome for each in rows.items], dtype=torch.float64)
+    predicted = torch.zeros(len(rows.items), 2)
+    for fold in folds:
+        others = sorted(set(trained) - set(fold))
+        if not fold or not others:
+            continue
+        predicted[fold] = _predict(rows.read[fold], rows.read[others, 0], outcomes[others])
+    return predicted
+
+
+def _predict(wanted: Tensor, known: Tensor, outcomes: Tensor) -> Tensor:
+    """Ridge regression around the mean, on numbers that the known ones make standard."""
+    centre, spread = known.double().mean(0), known.double().std(0).clamp(min=1e-6)
+    inputs, mean = (known.double() - centre) / spread, outcomes.mean()
+    prior = _PULL * torch.eye(inputs.shape[1], dtype=torch.float64)
+    head = torch.linalg.solve(inputs.T @ inputs + prior, inputs.T @ (outcomes - mean))
+    return ((wanted.double() - centre) / spread @ head + mean).float()
