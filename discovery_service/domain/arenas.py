@@ -49,6 +49,7 @@ BUILDERS: Mapping[ArenaKind, Mapping[Family, Mapping[str, int]]] = {
         Family.PAIRWISE: {"rows": 2},
         Family.AUXILIARY: {"rows": 2, "scores": 1},
         Family.OUTCOME: {"rows": 2, "replies": 1},
+        Family.MATCHING: {"rows": 2, "groups": 1},
     },
 }
 """The versions in which arenas are built. Who changes what base policies, draws or rows become raises one, and every

@@ -131,42 +131,59 @@ _SYNTHETIC: Mapping[Family, Callable[[Mapping[str, Any]], Iterator[str]]] = {
 
 def _of_operators(document: Mapping[str, Any]) -> Iterator[str]:
     evaluation, recipe, lora = document["evaluation"], document["recipe"], document["lora"]
+    family = Family(document["family"])
     trained = "all its weights are trained" if lora is None else f"a LoRA adapter of rank {lora['r']} is trained"
-    is_of_outcomes = document["family"] == Family.OUTCOME
-    answers = "an answer with what came of it" if is_of_outcomes else "two answers"
-    preferred = "" if is_of_outcomes else " `chosen` is the answer that was preferred."
-    yield (
-        f"A row is a prompt and {answers} out of an operator's data, {recipe['max_length']:,} tokens at most together"
-        f" with the prompt. The policy is a language model of which {trained}; the reference is that model before"
-        f" training.{preferred}"
-    )
-    if is_of_outcomes:
-        yield (
-            "The sampled answer is the reference's own, to the same prompt. Outcomes are predicted by a model that was"
-            " fitted to rows of other prompts; it may be wrong, and so may the propensities that the data give."
-        )
-    else:
-        yield _LABELS
+    yield f"A row is {_ROWS[family]}, {recipe['max_length']:,} tokens at most together with the prompt."
+    yield (f"The policy is a language model of which {trained}; the reference is that model before training.")
+    yield from _FAMILIES[family]
     yield _UNITS
-    if not is_of_outcomes:
-        yield "`annotator` is the number that the data give, -1 where they give none."
-    if document["family"] == Family.AUXILIARY:
-        yield (
-            "Auxiliary scores are the operator's own. `prompt_value` was learnt from those of the rows before training."
-        )
-    what = "value" if is_of_outcomes else "accuracy"
-    yield f"A draw holds out {evaluation['held_out'] * 100:.3g} % of the rows; {what} is measured on them."
+    if family is Family.MATCHING:
+        yield f"{recipe['group']} answers have one prompt, and share its `group`."
+    else:
+        measured = "value" if family is Family.OUTCOME else "accuracy"
+        yield f"A draw holds out {evaluation['held_out'] * 100:.3g} % of the rows; {measured} is measured on them."
     if evaluation["scorer"] is not None:
         yield (
             f"The policy answers up to {evaluation['prompts']:,} of the held-out prompts in up to"
-            f" {evaluation['max_new_tokens']:,} tokens. {_SCORERS[evaluation['scorer']['kind']]} J is the mean score"
-            f" less {evaluation['kl_weight']:g} times the KL divergence from the reference."
+            f" {evaluation['max_new_tokens']:,} tokens. {_tell_scorer(family, evaluation['scorer'])} J is the mean"
+            f" score less {evaluation['kl_weight']:g} times the KL divergence from the reference."
         )
     yield f"Losses are compared by {counted_metric(document)}."
 
 
+_ROWS: Mapping[Family, str] = {
+    Family.PAIRWISE: "a prompt and two answers out of an operator's data",
+    Family.AUXILIARY: "a prompt and two answers out of an operator's data",
+    Family.OUTCOME: "a prompt, an answer and what came of it, out of an operator's data",
+    Family.MATCHING: "an answer that the policy itself sampled just now to a prompt of an operator's",
+}
+_OF_PAIRS = (
+    "`chosen` is the answer that was preferred.",
+    _LABELS,
+    "`annotator` is the number that the data give, -1 where they give none.",
+)
+_FAMILIES: Mapping[Family, tuple[str, ...]] = {
+    Family.PAIRWISE: _OF_PAIRS,
+    Family.AUXILIARY: (
+        *_OF_PAIRS,
+        "Auxiliary scores are the operator's own. `prompt_value` was learnt from those of the rows before training.",
+    ),
+    Family.OUTCOME: (
+        "The sampled answer is the reference's own, to the same prompt. Outcomes are predicted by a model that was"
+        " fitted to rows of other prompts; it may be wrong, and so may the propensities that the data give.",
+    ),
+    Family.MATCHING: (),
+}
+
+
+def _tell_scorer(family: Family, scorer: Mapping[str, Any]) -> str:
+    told = _SCORERS[scorer["kind"]]
+    return f"{told} The rewards of rows are such scores." if family is Family.MATCHING else f"{told}{_HIDDEN}"
+
+
+_HIDDEN = " Neither loss nor policy is given it."
 _SCORERS: Mapping[str, str] = {
-    "function": "A function of the operator's scores an answer; neither loss nor policy is given it.",
+    "function": "A function of the operator's scores an answer.",
     "regex": "The score of an answer is 1 where a pattern of the operator's is found in it, else 0.",
     "length": "The score of an answer is minus the number of words by which it misses a length.",
 }

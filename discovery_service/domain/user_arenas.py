@@ -124,12 +124,15 @@ def _is_free(name: str) -> str:
     return name
 
 
-def _has_rows(family: Family) -> Family:
-    if family not in (known := BUILDERS[ArenaKind.HF]):
-        raise PydanticCustomError(
-            "no_rows", "must be one of {known}: rows of others cannot be given", {"known": ", ".join(known)}
-        )
-    return family
+_GENERATIONS = 8
+"""As TRL's GRPOConfig has it."""
+_METRICS: Mapping[Family, tuple[str, ...]] = {
+    Family.PAIRWISE: ("accuracy", "score", "J"),
+    Family.AUXILIARY: ("accuracy", "score", "J"),
+    Family.OUTCOME: ("value", "score", "J"),
+    Family.MATCHING: ("score", "J"),
+}
+"""By which losses may be compared."""
 
 
 def _as_list(value: Any) -> Any:
@@ -147,13 +150,13 @@ class UserArena(Strict):
     model_config = example(**EXAMPLE)
 
     name: Annotated[Text, AfterValidator(_is_free), Field(max_length=60, pattern=f"^{ARENA_NAME}$")]
-    family: Annotated[Family, Field(strict=False), AfterValidator(_has_rows)] = Family.PAIRWISE
+    family: Annotated[Family, Field(strict=False)] = Family.PAIRWISE
     model_name_or_path: Annotated[list[Path], BeforeValidator(_as_list), Field(min_length=1, max_length=8)]
     """Folders of the base policies: one, or several of one architecture; a confirmation wants three."""
     data: Path
     """JSONL of preferences: `prompt`, `chosen`, `rejected` as texts or as messages, and `annotator` where known; of the
     family auxiliary also `chosen_aux` and `rejected_aux`. Of the family outcome `prompt`, `completion`, `outcome`, and
-    `behavior_logp` or `propensity`."""
+    `behavior_logp` or `propensity`; of the family matching `prompt` alone."""
     use_peft: bool = False
     """Trains a LoRA adapter instead of all weights."""
     lora_r: int = Field(default=16, ge=1, le=4096)
@@ -168,7 +171,9 @@ class UserArena(Strict):
     max_steps: int = Field(ge=1, le=100_000)
     """With `beta` and `learning_rate` the setting from which tuning starts."""
     per_device_train_batch_size: int = Field(default=8, ge=2, le=4096)
-    """Pairs a step."""
+    """Rows a step; of the family matching answers, all to one prompt together."""
+    num_generations: int | None = Field(default=None, ge=2, le=4096)
+    """Of the family matching, and there 8 unless given: how many answers a prompt gets."""
     max_length: int = Field(default=1024, ge=2, le=1_000_000)
     """Tokens of prompt and completion; a row that is longer is refused, not cut."""
     lr_scheduler_type: Annotated[Schedule, Field(strict=False)] = Schedule.LINEAR
@@ -194,17 +199,34 @@ class UserArena(Strict):
                 "no_warmup",
                 "says warmup_steps, which lr_scheduler_type constant does not have, as in transformers",
             )
-        if self.counts == ("accuracy" if self.family is Family.OUTCOME else "value"):
+        if self.counts not in _METRICS[self.family]:
             raise PydanticCustomError(
                 "no_such_metric",
                 "counts {counts}, which the family {family} does not have",
                 {"counts": self.counts, "family": self.family.value},
             )
+        self._fits_groups()
         if self.counts in ("score", "J") and self.evaluation.scorer is None:
             raise PydanticCustomError(
                 "no_scorer", "counts {counts}, which needs `evaluation.scorer`", {"counts": self.counts}
             )
         return self
+
+    def _fits_groups(self) -> None:
+        if self.family is not Family.MATCHING:
+            if self.num_generations is not None:
+                raise PydanticCustomError("no_groups", "says num_generations, which only the family matching has")
+        elif self.per_device_train_batch_size % self.group:
+            raise PydanticCustomError(
+                "broken_group",
+                "per_device_train_batch_size, {batch}, is no multiple of num_generations, {group}",
+                {"batch": self.per_device_train_batch_size, "group": self.group},
+            )
+
+    @property
+    def group(self) -> int:
+        """Answers of the policy to a prompt; 1 where it does not answer itself."""
+        return 1 if self.family is not Family.MATCHING else self.num_generations or _GENERATIONS
 
 
 class Contents(Strict):
@@ -248,6 +270,7 @@ def make_document(arena: UserArena, contents: Contents) -> dict[str, Any]:
             "clip": arena.max_grad_norm,
             "adam_betas": [arena.adam_beta1, arena.adam_beta2],
             "precision": (Precision.BFLOAT16 if arena.bf16 else Precision.FLOAT32).value,
+            **({"group": arena.group} if arena.family is Family.MATCHING else {}),
         },
         "setting": {"beta": arena.beta, "learning_rate": arena.learning_rate, "steps": arena.max_steps},
         "evaluation": plan.model_dump(exclude={"scorer"}) | {"scorer": scorer},

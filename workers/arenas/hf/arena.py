@@ -35,15 +35,30 @@ from workers.arenas.hf.folders import (
 )
 from workers.arenas.hf.pair_rows import PairRows, compare_answers
 from workers.arenas.hf.preferences import read_preferences
+from workers.arenas.hf.question_rows import QuestionRows
+from workers.arenas.hf.questions import read_questions
 from workers.arenas.hf.reading import read_prompts
 from workers.arenas.hf.record_rows import RecordRows, pad_replies, read_both, tell_both
 from workers.arenas.hf.records import read_records
-from workers.arenas.hf.replies import make_uniforms, sample
+from workers.arenas.hf.replies import make_uniforms
 from workers.arenas.hf.rows import Bad, BadRows
 from workers.arenas.hf.scorers import Scorer, make_scorer
-from workers.arenas.hf.tokenising import Asked, Limits, Pair, Recorded, hash_tokens, tokenise, tokenise_records
+from workers.arenas.hf.speaking import Speaking
+from workers.arenas.hf.tokenising import (
+    Asked,
+    Limits,
+    Pair,
+    Posed,
+    Recorded,
+    hash_tokens,
+    tokenise,
+    tokenise_questions,
+    tokenise_records,
+)
 from workers.arenas.machine import describe_machine
 
+Rows = PairRows | RecordRows | QuestionRows
+Items = Sequence[Pair] | Sequence[Recorded] | Sequence[Posed]
 Keep = Callable[[str, Callable[[], Tensor]], Tensor]
 """Makes something that a base policy says of the rows, or takes it from the cache, by its name."""
 _REPLIES = Draw(Purpose.CALIBRATE, "replies")
@@ -54,9 +69,8 @@ class Base:
     """A base policy, with the rows as it reads them."""
 
     model: Any
-    tokenizer: Any
-    ends: list[int]
-    rows: PairRows | RecordRows
+    speaking: Speaking
+    rows: Rows
     tokens_sha256: str
     adapter: AdapterTraining | None = None
     """Of the last training, still in the model."""
@@ -84,8 +98,8 @@ class HfArena:
         examination = self._plan_examination(base, division, draw)
         reference_scores = self._find_reference_scores(base_policy, base, examination, draw)
         batch = self._document["recipe"]["batch"]
-        batches = base.rows.make_batches(base.model, division.trained, batch, draw.seed(Stream.ORDER))
         training = self._start_training(base, draw)
+        batches = base.rows.make_batches(training, division.trained, batch, draw.seed(Stream.ORDER))
         return HfTask(training, base.rows.follow(training.model), batches, examination, reference_scores)
 
     def held_bytes(self) -> int:
@@ -107,13 +121,16 @@ class HfArena:
         if not 0 <= base_policy < len(models):
             raise ValueError(f"The arena has {len(models)} base policies; {base_policy} is none of them, from 0 on.")
         check_contents(self._document, base_policy)
+        # Before the weights, which take longer.
         self._find_scorer()
         path = models[base_policy]["path"]
         tokenizer = load_tokenizer(path)
         items = read_items(self._document, base_policy, tokenizer)
         is_frozen = self._document["lora"] is not None
         model = load_model(path, self._device, self._precision, is_frozen=is_frozen)
-        ends, tokens_sha256 = find_ends(model, tokenizer), hash_tokens(items)
+        tokens_sha256 = hash_tokens(items)
+        tokens = self._evaluation["max_new_tokens"]
+        speaking = Speaking(tokenizer, find_ends(model, tokenizer), tokens, self._find_scorer())
 
         def keep(made: str, make: Callable[[], Tensor]) -> Tensor:
             def build() -> Tensors:
@@ -122,17 +139,17 @@ class HfArena:
 
             return self._cache.get(self._name(made, base_policy, tokens_sha256), build)[made]
 
-        rows = self._tell_rows(model, items, ends, keep)
-        return Base(model, tokenizer, ends, rows, tokens_sha256)
+        return Base(model, speaking, self._tell_rows(model, items, speaking, keep), tokens_sha256)
 
-    def _tell_rows(
-        self, model: Any, items: Sequence[Pair] | Sequence[Recorded], ends: Sequence[int], keep: Keep
-    ) -> PairRows | RecordRows:
+    def _tell_rows(self, model: Any, items: Items, speaking: Speaking, keep: Keep) -> Rows:
         """What the base policy says of the rows, and has read of them."""
         family = Family(self._document["family"])
+        if family is Family.MATCHING:
+            posed = [each for each in items if isinstance(each, Posed)]
+            return QuestionRows(posed, speaking, self._precision, self._document["recipe"]["group"])
         if family is Family.OUTCOME:
             records = [each for each in items if isinstance(each, Recorded)]
-            padded = keep("replies", lambda: pad_replies(self._reply(model, records, ends)))
+            padded = keep("replies", lambda: pad_replies(_reply(model, records, speaking)))
             replies = [each[each >= 0] for each in padded]
             return RecordRows(
                 records,
@@ -146,12 +163,6 @@ class HfArena:
             read = keep("prompts as read", lambda: read_prompts(model, [pair.asked for pair in pairs]))
         return PairRows(pairs, keep("reference", lambda: compare_answers(model, pairs)), read)
 
-    def _reply(self, model: Any, records: Sequence[Recorded], ends: Sequence[int]) -> list[Tensor]:
-        """The base policy's own answer to each row's prompt, the same in every draw."""
-        tokens = self._evaluation["max_new_tokens"]
-        uniforms = make_uniforms(len(records), tokens, _REPLIES.seed(Stream.SECOND_ANSWERS))
-        return sample(model, [each.asked for each in records], uniforms, ends)
-
     def _find_scorer(self) -> Scorer | None:
         """Imported once, as it may take long; None where nothing is configured."""
         described = self._evaluation["scorer"]
@@ -160,14 +171,12 @@ class HfArena:
         return self._scorer
 
     def _plan_examination(self, base: Base, division: Division, draw: Draw) -> Examination:
+        seed = draw.seed(Stream.HELD_OUT_FIRST_ANSWERS)
         return Examination(
-            examine=lambda policy: base.rows.examine(policy, division.held_out),
+            examine=lambda policy: base.rows.examine(policy, division.held_out, seed),
             prompted=[base.rows.items[row] for row in division.prompted],
-            tokenizer=base.tokenizer,
-            ends=base.ends,
-            max_new_tokens=self._evaluation["max_new_tokens"],
+            speaking=base.speaking,
             kl_weight=self._evaluation["kl_weight"],
-            scorer=self._find_scorer(),
             precision=self._precision,
             seed=draw.seed(Stream.EVALUATION_SAMPLING),
         )
@@ -176,7 +185,7 @@ class HfArena:
         self, base_policy: int, base: Base, examination: Examination, draw: Draw
     ) -> Tensor | None:
         """Of the base policy's own replies from the same random numbers."""
-        if examination.scorer is None:
+        if examination.speaking.scorer is None:
             return None
 
         def build() -> dict[str, Tensor]:
@@ -225,6 +234,12 @@ class HfTask:
         )
 
 
+def _reply(model: Any, records: Sequence[Recorded], speaking: Speaking) -> list[Tensor]:
+    """The base policy's own answer to each row's prompt, the same in every draw."""
+    uniforms = make_uniforms(len(records), speaking.max_new_tokens, _REPLIES.seed(Stream.SECOND_ANSWERS))
+    return speaking.reply(model, [each.asked for each in records], uniforms)
+
+
 def check_contents(document: Mapping[str, Any], base_policy: int) -> None:
     """Raises FilesChanged where a file is not what the arena was registered with, OSError where it is not there."""
     check_model(document["models"][base_policy])
@@ -232,11 +247,17 @@ def check_contents(document: Mapping[str, Any], base_policy: int) -> None:
 
 
 def divide_rows(document: Mapping[str, Any], items: Sequence[Asked], draw: Draw) -> Division:
-    plan, batch = document["evaluation"], document["recipe"]["batch"]
-    return divide(items, draw, held_out=plan["held_out"], prompts=plan["prompts"], batch=batch)
+    plan = document["evaluation"]
+    return divide(items, draw, held_out=plan["held_out"], prompts=plan["prompts"], batch=count_rows(document))
 
 
-def read_items(document: Mapping[str, Any], base_policy: int, tokenizer: Any) -> Sequence[Pair] | Sequence[Recorded]:
+def count_rows(document: Mapping[str, Any]) -> int:
+    """That a step takes."""
+    recipe = document["recipe"]
+    return int(recipe["batch"]) // int(recipe.get("group", 1))
+
+
+def read_items(document: Mapping[str, Any], base_policy: int, tokenizer: Any) -> Items:
     """All rows as a base policy reads them. Raises BadRows before anything trains where one cannot be used."""
     path = Path(document["data"]["path"])
     reach = find_reach(document["models"][base_policy]["path"])
@@ -247,8 +268,10 @@ def read_items(document: Mapping[str, Any], base_policy: int, tokenizer: Any) ->
         vocabulary=reach.vocabulary,
     )
     bad: Bad = {}
-    items: Sequence[Pair] | Sequence[Recorded]
-    if document["family"] == Family.OUTCOME:
+    items: Items
+    if document["family"] == Family.MATCHING:
+        items = tokenise_questions(read_questions(path, bad), tokenizer, limits, bad)
+    elif document["family"] == Family.OUTCOME:
         items = tokenise_records(read_records(path, bad), tokenizer, limits, bad)
     else:
         preferences = read_preferences(path, bad, with_scores=document["family"] == Family.AUXILIARY)

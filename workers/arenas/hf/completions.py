@@ -78,6 +78,15 @@ def split_rows(prompts: Sequence[Sized], completions: Sequence[Sized], vocabular
         yield part
 
 
+def tell_tokens(model: Any, padded: Padded) -> Tensor:
+    """(rows, longest completion): of each of its tokens, 0 behind its end; float32, with gradient."""
+    targets = padded.tokens[:, 1:][padded.is_completion[:, 1:]]
+    tokens = -functional.cross_entropy(find_logits(model, padded), targets, reduction="none")
+    lengths = padded.is_completion.sum(1)
+    is_said = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
+    return tokens.new_zeros(is_said.shape).masked_scatter(is_said, tokens)
+
+
 @torch.no_grad()
 def tell_answers(model: Any, prompts: Sequence[Tensor], answers: Sequence[Tensor]) -> Tensor:
     """(answers,): the log-probability of each, on the CPU."""

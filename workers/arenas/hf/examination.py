@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from discovery_service.domain.worlds import Precision
-from workers.arenas.hf.replies import Speak, find_divergences, find_diversity, make_uniforms, sample
-from workers.arenas.hf.scorers import Scorer
+from workers.arenas.hf.replies import Speak, find_divergences, find_diversity, make_uniforms
+from workers.arenas.hf.speaking import Speaking
 from workers.arenas.hf.tokenising import Asked
 from workers.arenas.measures import tell_wins
 
@@ -20,11 +20,8 @@ class Examination:
     examine: Callable[[Any], dict[str, float | None]]
     """What the policy makes of the held-out rows' answers."""
     prompted: Sequence[Asked]
-    tokenizer: Any
-    ends: Sequence[int]
-    max_new_tokens: int
+    speaking: Speaking
     kl_weight: float
-    scorer: Scorer | None
     precision: Precision
     seed: int
     """Of the numbers by which replies are sampled, the same for every policy."""
@@ -53,15 +50,12 @@ class Examination:
         return found
 
     def reply(self, model: Any) -> list[Tensor]:
-        uniforms = make_uniforms(len(self.prompted), self.max_new_tokens, self.seed)
-        return sample(model, [each.asked for each in self.prompted], uniforms, self.ends)
+        uniforms = make_uniforms(len(self.prompted), self.speaking.max_new_tokens, self.seed)
+        return self.speaking.reply(model, [each.asked for each in self.prompted], uniforms)
 
     def score(self, replies: Sequence[Tensor]) -> Tensor:
         """Raises ScorerFailed."""
-        assert self.scorer is not None
-        texts = [self.tokenizer.decode(reply, skip_special_tokens=True) for reply in replies]
-        scores = [self.scorer(each.row.prompt, text) for each, text in zip(self.prompted, texts, strict=True)]
-        return torch.tensor(scores, dtype=torch.float64)
+        return self.speaking.score([each.row.prompt for each in self.prompted], replies)
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:

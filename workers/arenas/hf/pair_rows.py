@@ -9,6 +9,7 @@ from torch import Tensor
 
 from workers.arenas.arena import Batch, Policy
 from workers.arenas.hf.completions import Padded, find_log_probabilities, pad, tell_answers
+from workers.arenas.hf.folders import AdapterTraining, FullTraining
 from workers.arenas.hf.passes import FilePasses
 from workers.arenas.hf.tokenising import Pair
 from workers.arenas.hf.values import find_values
@@ -26,10 +27,12 @@ class PairRows:
     def follow(self, model: Any) -> "PairPolicy":
         return PairPolicy(model)
 
-    def make_batches(self, model: Any, trained: Sequence[int], size: int, seed: int) -> "PairBatches":
-        return PairBatches(self, model.device, trained, size, seed)
+    def make_batches(
+        self, training: FullTraining | AdapterTraining, trained: Sequence[int], size: int, seed: int
+    ) -> "PairBatches":
+        return PairBatches(self, training.model.device, trained, size, seed)
 
-    def examine(self, policy: Any, held_out: Sequence[int]) -> dict[str, float | None]:
+    def examine(self, policy: Any, held_out: Sequence[int], seed: int) -> dict[str, float | None]:  # noqa: ARG002
         """A preference of the policy is a higher gain in log-probability over the reference."""
         gains = compare_answers(policy, [self.items[row] for row in held_out]) - self.reference[list(held_out)]
         return {"accuracy": tell_wins(gains[:, 0] - gains[:, 1])}

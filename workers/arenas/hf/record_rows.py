@@ -15,6 +15,7 @@ from torch import Tensor
 from workers.arenas.arena import Batch, Policy
 from workers.arenas.hf.completions import Padded, find_log_probabilities, pad, tell_answers
 from workers.arenas.hf.division import group_by_prompt
+from workers.arenas.hf.folders import AdapterTraining, FullTraining
 from workers.arenas.hf.passes import FilePasses
 from workers.arenas.hf.reading import read_answers
 from workers.arenas.hf.tokenising import Recorded
@@ -37,10 +38,12 @@ class RecordRows:
     def follow(self, model: Any) -> "RecordPolicy":
         return RecordPolicy(model)
 
-    def make_batches(self, model: Any, trained: Sequence[int], size: int, seed: int) -> "RecordBatches":
-        return RecordBatches(self, model.device, trained, size, seed)
+    def make_batches(
+        self, training: FullTraining | AdapterTraining, trained: Sequence[int], size: int, seed: int
+    ) -> "RecordBatches":
+        return RecordBatches(self, training.model.device, trained, size, seed)
 
-    def examine(self, policy: Any, held_out: Sequence[int]) -> dict[str, float | None]:
+    def examine(self, policy: Any, held_out: Sequence[int], seed: int) -> dict[str, float | None]:  # noqa: ARG002
         """`value`: the outcome to be expected of the policy, each held-out row's weighted by how much likelier the
         policy gives its answer than whoever gave it, in shares of all; `weighted_rows`: how many rows' worth that is,
         as a share of them."""

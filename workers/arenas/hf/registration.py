@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from discovery_service.domain.user_arenas import Contents, FunctionScorer, UserArena, make_document
 from discovery_service.errors import UsageError
-from workers.arenas.hf.arena import read_items
+from workers.arenas.hf.arena import count_rows, read_items
 from workers.arenas.hf.contents import FilesChanged, hash_file, hash_folder
 from workers.arenas.hf.division import check_every_draw
 from workers.arenas.hf.folders import UnusableFolder, check_adapter, check_weights, load_tokenizer
@@ -79,5 +79,5 @@ def _check_rows(document: Mapping[str, Any]) -> int:
         if document["lora"] is not None:
             check_adapter(model["path"], document["lora"])
         items = read_items(document, number, tokenizer)
-        check_every_draw(items, held_out=document["evaluation"]["held_out"], batch=document["recipe"]["batch"])
+        check_every_draw(items, held_out=document["evaluation"]["held_out"], batch=count_rows(document))
     return len(items)

@@ -13,10 +13,11 @@ from torch import Tensor
 from transformers.utils import chat_template_utils
 
 from workers.arenas.hf.preferences import Preference
+from workers.arenas.hf.questions import Question
 from workers.arenas.hf.records import Record
 from workers.arenas.hf.rows import Bad, BadRow, Part
 
-Row = TypeVar("Row", Preference, Record)
+Row = TypeVar("Row", Preference, Record, Question)
 Answers = Mapping[str, Part]
 """By the names of their columns."""
 TODAY = (2024, 7, 26)
@@ -41,7 +42,7 @@ class Asked(Protocol):
     """A row with a prompt."""
 
     @property
-    def row(self) -> Preference | Record: ...
+    def row(self) -> Preference | Record | Question: ...
 
     @property
     def asked(self) -> Tensor:
@@ -83,6 +84,18 @@ class Recorded:
         return self.asked, self.prompt, self.answer
 
 
+@dataclass(frozen=True)
+class Posed:
+    """The same of a row without any."""
+
+    row: Question
+    asked: Tensor
+
+    @property
+    def tokens(self) -> tuple[Tensor, ...]:
+        return (self.asked,)
+
+
 def tokenise(rows: Sequence[Preference], tokenizer: Any, limits: Limits, bad: Bad) -> list[Pair]:
     """Those that can be used, in their order; the others go into `bad`.
 
@@ -96,6 +109,12 @@ def tokenise_records(rows: Sequence[Record], tokenizer: Any, limits: Limits, bad
     """The same of rows with one answer."""
     told = ({"completion": row.completion} for row in rows)
     return [Recorded(row, *tokens) for row, tokens in _tokenise(rows, told, tokenizer, limits, bad)]
+
+
+def tokenise_questions(rows: Sequence[Question], tokenizer: Any, limits: Limits, bad: Bad) -> list[Posed]:
+    """The same of rows without any."""
+    told: Iterable[Answers] = ({} for _ in rows)
+    return [Posed(row, tokens[0]) for row, tokens in _tokenise(rows, told, tokenizer, limits, bad)]
 
 
 def _tokenise(
@@ -150,7 +169,7 @@ def _tokenise_row(prompt: Part, answers: Answers, tokenizer: Any, limits: Limits
     read = tokenizer(texts, add_special_tokens=is_text, return_attention_mask=False)["input_ids"]
     # A prompt that is over has no answer, and an answer is over once.
     asked, *told = (each[:-1] for each in read) if is_text and ends_itself else read
-    shared = min(_count_shared(asked, each) for each in told)
+    shared = min((_count_shared(asked, each) for each in told), default=len(asked))
     _check(asked, dict(zip(answers, told, strict=True)), shared, limits)
     tokens = (asked, asked[:shared], *(each[shared:] for each in told))
     return [torch.tensor(each, dtype=torch.int32) for each in tokens]
