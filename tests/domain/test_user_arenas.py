@@ -86,7 +86,7 @@ def test_what_counts_a_score_needs_a_scorer(counts: str) -> None:
     [
         ({"name": "plain"}, "name", "built-in"),
         ({"name": "a:b"}, "name", "pattern"),
-        ({"family": "outcome"}, "family", "pairwise"),
+        ({"family": "crowd"}, "family", "pairwise"),
         ({"per_device_train_batch_size": 1}, "per_device_train_batch_size", "greater than or equal to 2"),
         ({"lr_scheduler": "cosine"}, "lr_scheduler", "lr_scheduler_type"),
         ({"evaluation": {"held_out": 0.9}}, "evaluation.held_out", "0.5"),

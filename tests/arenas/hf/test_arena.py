@@ -136,8 +136,9 @@ def test_each_draw_divides_the_rows_anew_and_prompts_are_never_on_both_sides(ope
     seen = set()
     for key in "012":
         task = arena.open(0, Draw(Purpose.TUNE, key))
-        trained = {arena._bases[0].pairs[row].row.prompt for row in task.batches._rows}
-        held_out = {pair.row.prompt for pair in task._examination.held_out}
+        items = arena._bases[0].rows.items
+        trained = {items[row].row.prompt for row in task.batches._passes._rows}
+        held_out = {items[row].row.prompt for row in task._examination.held_out}
         assert trained.isdisjoint(held_out)
         assert trained | held_out == {row["prompt"] for row in rows}
         assert len(task._examination.held_out) == 10
@@ -229,7 +230,7 @@ def test_several_base_policies_are_told_apart(folder: Path, tmp_path: Path) -> N
     arena = open_arena(document, CPU, tmp_path / "cache")
     assert isinstance(arena, HfArena)
     arena.open(0, DRAW), arena.open(1, DRAW)
-    assert not torch.equal(arena._bases[0].reference, arena._bases[1].reference)
+    assert not torch.equal(arena._bases[0].rows.reference, arena._bases[1].rows.reference)
     with pytest.raises(ValueError, match="2 base policies; 2 is none"):
         arena.open(2, DRAW)
 

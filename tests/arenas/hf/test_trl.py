@@ -37,14 +37,14 @@ def test_trl_reads_the_same_tokens_and_the_same_reference(
     arena.open(0, DRAW)
     base = arena._bases[0]
     theirs = prepare_with_trl(folder, rows, tmp_path / "trl")
-    for pair, row in zip(base.pairs, theirs, strict=True):
+    for pair, row in zip(base.rows.items, theirs, strict=True):
         assert (pair.prompt.tolist(), pair.chosen.tolist(), pair.rejected.tolist()) == (
             row["prompt_ids"],
             row["chosen_ids"],
             row["rejected_ids"],
         )
     reference = torch.tensor([[row["ref_chosen_logps"], row["ref_rejected_logps"]] for row in theirs])
-    torch.testing.assert_close(base.reference, reference, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(base.rows.reference, reference, rtol=1e-5, atol=1e-4)
 
 
 def test_a_field_that_trl_has_too_has_its_default(tmp_path: Path) -> None:

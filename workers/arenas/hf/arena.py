@@ -171,9 +171,9 @@ class HfArena:
         return self._scorer
 
     def _plan_examination(self, base: Base, division: Division, draw: Draw) -> Examination:
-        seed = draw.seed(Stream.HELD_OUT_FIRST_ANSWERS)
         return Examination(
-            examine=lambda policy: base.rows.examine(policy, division.held_out, seed),
+            rows=base.rows,
+            held_out=division.held_out,
             prompted=[base.rows.items[row] for row in division.prompted],
             speaking=base.speaking,
             kl_weight=self._evaluation["kl_weight"],

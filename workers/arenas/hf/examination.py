@@ -1,9 +1,9 @@
 """What a policy of an `hf` arena has become, on what a draw holds out: answers of rows, replies, their scores."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,10 +15,15 @@ from workers.arenas.hf.tokenising import Asked
 from workers.arenas.measures import tell_wins
 
 
+class Rows(Protocol):
+    def examine(self, policy: Any, held_out: Sequence[int], seed: int) -> dict[str, float | None]:
+        """What the policy makes of these rows."""
+
+
 @dataclass(frozen=True)
 class Examination:
-    examine: Callable[[Any], dict[str, float | None]]
-    """What the policy makes of the held-out rows' answers."""
+    rows: Rows
+    held_out: Sequence[int]
     prompted: Sequence[Asked]
     speaking: Speaking
     kl_weight: float
@@ -33,7 +38,7 @@ class Examination:
             replies = self.reply(policy)
             prompts = [each.asked for each in self.prompted]
             kl = _mean(find_divergences(policy, speak_as_reference, prompts, replies))
-            found = self.examine(policy)
+            found = self.rows.examine(policy, self.held_out, self.seed)
         found |= {
             "kl": kl,
             "diversity": find_diversity(replies),
