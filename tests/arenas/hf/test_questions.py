@@ -46,7 +46,7 @@ def test_a_row_without_a_prompt_is_refused_by_number(tmp_path: Path, open_: Open
 
 
 @both_ways
-def test_a_batch_is_of_groups_of_the_policys_own_answers(open_: Open, changes: dict[str, Any]) -> None:
+def test_a_batch_is_of_groups_of_answers_that_the_policy_gave(open_: Open, changes: dict[str, Any]) -> None:
     task = open_(rows=make_questions(24), **GROUPS, **changes).open(0, DRAW)
     batch = task.batches.take(task.policy)
     wanted = {each.name for each in INPUTS[Family.MATCHING] if each.role in (Role.REFERENCE, Role.DATA)}
