@@ -111,7 +111,7 @@ def test_of_too_few_searches_nothing_is_told_but_that(monkeypatch: pytest.Monkey
 def test_ranks_are_those_of_published_calibrations(claims: list[Told]) -> None:
     here, there = (list_differences(each) for each in ("terse:mini", "terse-strong:mini"))
     assert here["dpo"] == there["dpo"] == 0
-    assert here["length_dpo"] != there["length_dpo"]
+    assert here["simpo"] != there["simpo"]
     told = [each for each in claims if "Kendall" in each["claim"]]
     assert len(told) == len(standing.RANKED)
     for each in told:
