@@ -14,7 +14,7 @@ from discovery_service.client import Against, Cost, Leaderboard, LeaderboardRow,
 from discovery_service.client.resources import BOARD_PAGE_SIZE
 from discovery_service.domain.described_arenas import pinned_name
 from discovery_service.domain.known_losses import find_reference
-from discovery_service.domain.metrics import OWN
+from discovery_service.domain.metrics import list_own
 from discovery_service.errors import UsageError
 
 Scores = Sequence[tuple[LeaderboardRow, Score]]
@@ -169,7 +169,7 @@ def _print_scores(scores: Scores, *, with_campaign: bool) -> None:
     beside = (f"less {name}" for name in others)
     where = ("campaign",) if with_campaign else ()
     columns = ("name", "rank", "by", "difference", "", "verdict", *beside, "setting", "draws", "attained")
-    own = [name for name in OWN if any(name in score.metrics for _, score in scores)]
+    own = list_own(score.metrics for _, score in scores)
     written = (
         (
             *_write_row(row, score, min(low, 0.0), max(high, 0.0), others),

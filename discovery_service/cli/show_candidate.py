@@ -20,7 +20,7 @@ from discovery_service.client import (
     FrontierTrace,
     Mean,
 )
-from discovery_service.domain.metrics import OWN
+from discovery_service.domain.metrics import OWN, list_own
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _REACH, _CELLS = 5.0, 41
@@ -128,7 +128,7 @@ def _print_standings(stage: str, standings: Sequence[CandidateStanding], against
         return
     typer.echo(f"\n{_STAGES[stage]}:")
     columns = ("arena", f"less {against}", "verdict", "against others", "setting", "draws", "attained", "reward", "KL")
-    own = [name for name in OWN if any(name in each.metrics for each in standings)]
+    own = list_own(each.metrics for each in standings)
     rows = (
         (*_write_standing(each, against), *(tell_mean(each.metrics.get(name)) for name in own)) for each in standings
     )

@@ -1,6 +1,6 @@
 """The metrics that a measurement may have: what each means, and which ones only some arenas tell."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 
 MEANINGS: Mapping[str, str] = {
     "J": "what is wanted of a policy, as the data are told",
@@ -33,3 +33,9 @@ OWN = (
     *("pm_divergence", "kl_to_target", "junk"),
 )
 """Of arenas where annotators differ, of those with a rule, of outcomes, and of short answers: shown where they are."""
+
+
+def list_own(told: Iterable[Container[str]]) -> list[str]:
+    """Those of them that something of what is told has."""
+    every = list(told)
+    return [name for name in OWN if any(name in each for each in every)]

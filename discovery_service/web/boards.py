@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from discovery_service.api.schemas.leaderboard import LeaderboardRow, MeanRead, ScoreRead
-from discovery_service.domain.metrics import OWN
+from discovery_service.domain.metrics import list_own
 from discovery_service.web.bars import Bar, draw_bars
 
 
@@ -71,8 +71,7 @@ class BoardView:
     @property
     def metrics(self) -> list[str]:
         """That only some arenas tell, and this one does."""
-        lines = (*self.confirmed, *self.screened)
-        return [name for name in OWN if any(name in line.score.metrics for line in lines)]
+        return list_own(line.score.metrics for line in (*self.confirmed, *self.screened))
 
 
 def show_board(

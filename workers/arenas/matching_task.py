@@ -1,6 +1,5 @@
 """A training on a policy's own answers: their rewards, and how far the policy is from what these say in the end."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from discovery_service.domain.worlds import MatchingRecipe, MatchingWorld
 from workers.arenas.arena import Batch, Policy
 from workers.arenas.cache import Tensors
 from workers.arenas.language import copy_to_train
+from workers.arenas.model_policy import ModelPolicy
 from workers.arenas.rewards import find_target
 from workers.arenas.speakers import find_natural, tell_all, tell_log_probabilities
 
@@ -25,13 +25,10 @@ class MatchingTask:
         return {**measure_speech(self._world, tell_all(self.policy.model, self._world), self._made)}
 
 
-class SpokenPolicy:
+class SpokenPolicy(ModelPolicy):
     def __init__(self, world: MatchingWorld, model: Any) -> None:
-        self._world, self.model = world, model
-
-    def parameters(self) -> Iterable[torch.nn.Parameter]:
-        found: Iterable[torch.nn.Parameter] = self.model.parameters()
-        return found
+        super().__init__(model)
+        self._world = world
 
     def log_probabilities(self, batch: Batch) -> dict[str, Tensor]:
         told = tell_log_probabilities(self.model, self._world, batch.rows["prompts"], batch.rows["answers"])

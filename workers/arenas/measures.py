@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from discovery_service.domain.measuring import Draw, Stream
 from workers.arenas.pairs import ROWS_AT_ONCE, find_log_probabilities
 from workers.arenas.proxy import count_words
-from workers.arenas.sampling import Sampled, sample
+from workers.arenas.sampling import Sampled, make_uniforms, sample
 from workers.arenas.texts import PROMPT, VOCABULARY, is_answer, score
 
 _TEXTS_COMPARED = 16
@@ -28,7 +29,13 @@ class Answers:
 
     @property
     def objective(self) -> float:
-        return _mean(self.rewards - self.kl)
+        return find_mean(self.rewards - self.kl)
+
+
+def pose(made: Mapping[str, Tensor], draw: Draw) -> tuple[Tensor, Tensor]:
+    """The prompts of a draw's evaluation, and the random numbers of the answers to them."""
+    prompts = made["prompts"].long()
+    return prompts, make_uniforms(len(prompts), draw.seed(Stream.EVALUATION_SAMPLING)).to(prompts.device)
 
 
 def answer(policy: Any, reference: Any, prompts: Tensor, uniforms: Tensor) -> Answers:
@@ -40,17 +47,17 @@ def measure_answers(answers: Answers, reference_rewards: Tensor) -> dict[str, fl
     ahead = answers.rewards - reference_rewards
     return {
         "J": answers.objective,
-        "reward": _mean(answers.rewards),
-        "kl": _mean(answers.kl),
+        "reward": find_mean(answers.rewards),
+        "kl": find_mean(answers.kl),
         "win_rate": tell_wins(ahead),
         "diversity": find_diversity(answers.texts),
-        "length": _mean(is_answer(answers.texts).sum(1)),
+        "length": find_mean(is_answer(answers.texts).sum(1)),
     }
 
 
 def tell_wins(ahead: Tensor) -> float:
     """The share above zero, with half of what is on it."""
-    return _mean(_count_half_ties(ahead))
+    return find_mean(_count_half_ties(ahead))
 
 
 def measure_pairs(
@@ -65,12 +72,12 @@ def measure_pairs(
     gains = find_log_probabilities(policy, draw["held_out_texts"].long().flatten(0, 1)).view(-1, 2)
     gains = gains - draw["held_out_reference"]
     margin = gains[:, 0] - gains[:, 1]
-    found: dict[str, float | None] = {"accuracy": _mean(_count_half_ties(margin))}
+    found: dict[str, float | None] = {"accuracy": find_mean(_count_half_ties(margin))}
     if do_annotators_differ or is_crowd:
         is_preferred = draw["held_out_preference"] - 0.5
         settled = is_preferred != 0
         disagrees = _count_half_ties(-margin * is_preferred.sign())[settled]
-        found["disagreement"] = _mean(disagrees) if len(disagrees) else None
+        found["disagreement"] = find_mean(disagrees) if len(disagrees) else None
     if is_crowd:
         found["angle"] = _find_angle(margin, draw["held_out_preference"].logit())
     return found
@@ -87,7 +94,7 @@ def _find_angle(first: Tensor, second: Tensor) -> float | None:
 
 def measure_proxy(texts: Tensor, proxy: Tensor) -> float:
     """The mean of the reward that was fitted to the pairs."""
-    return _mean(count_words(texts) @ proxy)
+    return find_mean(count_words(texts) @ proxy)
 
 
 @torch.no_grad()
@@ -112,12 +119,12 @@ def find_diversity(texts: Tensor) -> float:
     is_first = torch.ones_like(is_said)
     is_first[:, 1:] = pairs[:, 1:] != pairs[:, :-1]
     distinct = (is_first & (pairs >= 0)).sum(1)
-    return _mean(distinct / is_said.sum(1).clamp(min=1))
+    return find_mean(distinct / is_said.sum(1).clamp(min=1))
 
 
 def _count_half_ties(margin: Tensor) -> Tensor:
     return (margin > 0).double() + 0.5 * (margin == 0).double()
 
 
-def _mean(values: Tensor) -> float:
+def find_mean(values: Tensor) -> float:
     return float(values.double().mean())

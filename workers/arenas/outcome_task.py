@@ -1,6 +1,5 @@
 """A training on recorded outcomes: its policy, its batches, and what the policy has become."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -12,10 +11,10 @@ from workers.arenas.arena import Batch, Policy
 from workers.arenas.cache import Tensors
 from workers.arenas.causal import completion_log_probabilities
 from workers.arenas.language import copy_to_train
-from workers.arenas.measures import answer, measure_answers
+from workers.arenas.measures import answer, find_mean, measure_answers, pose
+from workers.arenas.model_policy import ModelPolicy
 from workers.arenas.outcomes import predict
 from workers.arenas.passes import Passes
-from workers.arenas.sampling import make_uniforms
 from workers.arenas.texts import is_answer
 
 
@@ -28,21 +27,12 @@ class OutcomeTask:
     def measure(self) -> dict[str, float | None]:
         """`bias` is how much better the outcome model finds the policy's own answers than they are."""
         made, model = self._made, self.policy.model
-        prompts = made["prompts"].long()
-        uniforms = make_uniforms(len(prompts), self._draw.seed(Stream.EVALUATION_SAMPLING)).to(prompts.device)
-        answers = answer(model, self._reference, prompts, uniforms)
+        answers = answer(model, self._reference, *pose(made, self._draw))
         error = predict(made["outcome_model"], answers.texts) - answers.rewards
-        return {**measure_answers(answers, made["reference_rewards"]), "bias": float(error.double().mean())}
+        return {**measure_answers(answers, made["reference_rewards"]), "bias": find_mean(error)}
 
 
-class AnswerPolicy:
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def parameters(self) -> Iterable[torch.nn.Parameter]:
-        found: Iterable[torch.nn.Parameter] = self.model.parameters()
-        return found
-
+class AnswerPolicy(ModelPolicy):
     def log_probabilities(self, batch: Batch) -> dict[str, Tensor]:
         """Recorded and sampled answers in one forward pass."""
         texts = batch.rows["texts"].flatten(0, 1)
@@ -63,7 +53,7 @@ class OutcomeBatches:
             "sampled_reference_logps": made["sampled_reference"],
             "sampled_predicted_outcomes": made["sampled_predicted"],
         }
-        self._passes = Passes(len(made["outcomes"]), size, seed, made["outcomes"].device)
+        self._passes = Passes(len(made["outcomes"]), size, torch.Generator().manual_seed(seed), made["outcomes"].device)
 
     def take(self, policy: Policy) -> Batch:  # noqa: ARG002 - nothing is sampled from the policy that trains
         rows = self._passes.take()

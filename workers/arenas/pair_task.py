@@ -1,6 +1,6 @@
 """A training on pairs: its policy, its batches, and what the policy has become."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,9 +13,18 @@ from workers.arenas.between import answer_at_divergence
 from workers.arenas.cache import Tensors
 from workers.arenas.causal import completion_log_probabilities
 from workers.arenas.language import copy_to_train
-from workers.arenas.measures import Answers, answer, measure_answers, measure_pairs, measure_proxy, tell_wins
+from workers.arenas.measures import (
+    Answers,
+    answer,
+    find_mean,
+    measure_answers,
+    measure_pairs,
+    measure_proxy,
+    pose,
+    tell_wins,
+)
+from workers.arenas.model_policy import ModelPolicy
 from workers.arenas.passes import Passes
-from workers.arenas.sampling import make_uniforms
 from workers.arenas.scores import find_violations
 from workers.arenas.texts import is_answer
 
@@ -33,8 +42,7 @@ class PairTask:
 
     def measure(self) -> dict[str, float | None]:
         made, model, world = self._made, self.policy.model, self._world
-        prompts = made["prompts"].long()
-        uniforms = make_uniforms(len(prompts), self._draw.seed(Stream.EVALUATION_SAMPLING)).to(prompts.device)
+        prompts, uniforms = pose(made, self._draw)
         answers = answer(model, self._reference, prompts, uniforms)
         found: dict[str, float | None] = {**measure_answers(answers, made["reference_rewards"])}
         found |= measure_pairs(
@@ -50,27 +58,20 @@ class PairTask:
         self, rule: Rule, answers: Answers, prompts: Tensor, uniforms: Tensor
     ) -> Mapping[str, float | None]:
         """How often answers break it, which costs J; and that beside the win rate at a divergence of one nat."""
-        violations = _mean(find_violations(rule, answers.texts))
+        violations = find_mean(find_violations(rule, answers.texts))
         few = slice(MATCHED_PROMPTS)
-        kl = _mean(answers.kl)
+        kl = find_mean(answers.kl)
         matched = answer_at_divergence(self.policy.model, self._reference, prompts[few], uniforms[few], kl)
         ahead = None if matched is None else matched.rewards - self._made["reference_rewards"][few]
         return {
             "J": answers.objective - self._world.violation_cost * violations,
             "violations": violations,
-            "matched_violations": None if matched is None else _mean(find_violations(rule, matched.texts)),
+            "matched_violations": None if matched is None else find_mean(find_violations(rule, matched.texts)),
             "matched_win_rate": None if ahead is None else tell_wins(ahead),
         }
 
 
-class PairPolicy:
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def parameters(self) -> Iterable[torch.nn.Parameter]:
-        found: Iterable[torch.nn.Parameter] = self.model.parameters()
-        return found
-
+class PairPolicy(ModelPolicy):
     def log_probabilities(self, batch: Batch) -> dict[str, Tensor]:
         """Both answers in one forward pass."""
         texts = batch.rows["texts"].flatten(0, 1)
@@ -97,13 +98,9 @@ class PairBatches:
             }
         self._names, self._columns = tuple(columns), torch.stack(tuple(columns.values())).contiguous()
         self._annotator = made["annotator"].long() if not is_crowd else torch.full_like(self._texts[:, 0, 0], -1)
-        self._passes = Passes(len(self._texts), size, seed, self._texts.device)
+        self._passes = Passes(len(self._texts), size, torch.Generator().manual_seed(seed), self._texts.device)
 
     def take(self, policy: Policy) -> Batch:  # noqa: ARG002 - pairs are not sampled from the policy that trains
         rows = self._passes.take()
         inputs = dict(zip(self._names, self._columns.index_select(1, rows).unbind(), strict=True))
         return Batch({**inputs, "annotator": self._annotator[rows]}, {"texts": self._texts[rows]})
-
-
-def _mean(values: Tensor) -> float:
-    return float(values.double().mean())

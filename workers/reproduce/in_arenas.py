@@ -55,7 +55,7 @@ def conclude(study: Study, screened: Screened, claims: Claims) -> Iterable[Claim
     reference = REFERENCE_LOSSES[ARENAS[study.arena.partition(":")[0]].family]
     for each in study.effects:
         one, other = screened[each.loss], screened[each.than or reference]
-        gaps = list(_subtract(one, other, each.metric))
+        gaps = list(subtract(one, other, each.metric))
         where = f"measured in {study.arena} by a campaign, each loss tuned by the arena's plan"
         if not gaps:
             why = f"on no draw did both come as far; {where}"
@@ -71,7 +71,7 @@ def conclude(study: Study, screened: Screened, claims: Claims) -> Iterable[Claim
         )
 
 
-def _subtract(one: Draws, other: Draws, metric: str) -> Iterator[float]:
+def subtract(one: Draws, other: Draws, metric: str) -> Iterator[float]:
     """On the draws on which both have it: who hardly moved has no figures at one nat from the reference."""
     for draw, figures in one.items():
         mine, its = figures[metric], other[draw][metric]

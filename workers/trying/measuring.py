@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from discovery_service.domain.worlds import Precision
+from workers.arenas.hf.both import tell_both
 from workers.arenas.hf.division import group_by_prompt
 from workers.arenas.hf.examination import autocast
-from workers.arenas.hf.pair_rows import compare_answers
+from workers.arenas.hf.pair_rows import list_both
 from workers.arenas.hf.replies import find_divergences, make_uniforms, sample
 from workers.arenas.hf.tokenising import Pair
 
@@ -49,7 +50,7 @@ class Examiner:
 
     def _compare(self, model: Any) -> Tensor:
         with autocast(model.device, self._precision):
-            return compare_answers(model, self._pairs).double()
+            return tell_both(model, list_both(self._pairs)).double()
 
     def _by_prompt(self, values: Tensor) -> list[float]:
         return [float(values[rows].double().mean()) for rows in self._groups]

@@ -137,7 +137,7 @@ def test_each_draw_divides_the_rows_anew_and_prompts_are_never_on_both_sides(ope
     for key in "012":
         task = arena.open(0, Draw(Purpose.TUNE, key))
         items = arena._bases[0].rows.items
-        trained = {items[row].row.prompt for row in task.batches._passes._rows}
+        trained = {items[row].row.prompt for row in task.batches._trained}
         held_out = {items[row].row.prompt for row in task._examination.held_out}
         assert trained.isdisjoint(held_out)
         assert trained | held_out == {row["prompt"] for row in rows}

@@ -22,6 +22,8 @@ from discovery_service.domain.states import Purpose
 from discovery_service.domain.worlds import Precision
 from workers.arenas.arena import Batches, Policy
 from workers.arenas.cache import Cache, Tensors
+from workers.arenas.hf import pair_rows, record_rows
+from workers.arenas.hf.both import tell_both
 from workers.arenas.hf.contents import check_data, check_model
 from workers.arenas.hf.division import Division, divide
 from workers.arenas.hf.examination import Examination, autocast
@@ -33,12 +35,12 @@ from workers.arenas.hf.folders import (
     load_model,
     load_tokenizer,
 )
-from workers.arenas.hf.pair_rows import PairRows, compare_answers
+from workers.arenas.hf.pair_rows import PairRows
 from workers.arenas.hf.preferences import read_preferences
 from workers.arenas.hf.question_rows import QuestionRows
 from workers.arenas.hf.questions import read_questions
 from workers.arenas.hf.reading import read_prompts
-from workers.arenas.hf.record_rows import RecordRows, pad_replies, read_both, tell_both
+from workers.arenas.hf.record_rows import RecordRows, pad_replies, read_both
 from workers.arenas.hf.records import read_records
 from workers.arenas.hf.replies import make_uniforms
 from workers.arenas.hf.rows import Bad, BadRows
@@ -151,17 +153,18 @@ class HfArena:
             records = [each for each in items if isinstance(each, Recorded)]
             padded = keep("replies", lambda: pad_replies(_reply(model, records, speaking)))
             replies = [each[each >= 0] for each in padded]
+            both = record_rows.list_both(records, replies)
             return RecordRows(
                 records,
                 replies,
-                keep("reference", lambda: tell_both(model, records, replies)),
-                keep("read", lambda: read_both(model, records, replies)),
+                keep("reference", lambda: tell_both(model, both)),
+                keep("read", lambda: read_both(model, both)),
             )
         pairs = [each for each in items if isinstance(each, Pair)]
         read = None
         if family is Family.AUXILIARY:
             read = keep("prompts as read", lambda: read_prompts(model, [pair.asked for pair in pairs]))
-        return PairRows(pairs, keep("reference", lambda: compare_answers(model, pairs)), read)
+        return PairRows(pairs, keep("reference", lambda: tell_both(model, pair_rows.list_both(pairs))), read)
 
     def _find_scorer(self) -> Scorer | None:
         """Imported once, as it may take long; None where nothing is configured."""

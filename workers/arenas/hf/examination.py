@@ -12,7 +12,7 @@ from discovery_service.domain.worlds import Precision
 from workers.arenas.hf.replies import Speak, find_divergences, find_diversity, make_uniforms
 from workers.arenas.hf.speaking import Speaking
 from workers.arenas.hf.tokenising import Asked
-from workers.arenas.measures import tell_wins
+from workers.arenas.measures import find_mean, tell_wins
 
 
 class Rows(Protocol):
@@ -37,20 +37,20 @@ class Examination:
         with torch.no_grad(), autocast(policy.device, self.precision):
             replies = self.reply(policy)
             prompts = [each.asked for each in self.prompted]
-            kl = _mean(find_divergences(policy, speak_as_reference, prompts, replies))
+            kl = find_mean(find_divergences(policy, speak_as_reference, prompts, replies))
             found = self.rows.examine(policy, self.held_out, self.seed)
         found |= {
             "kl": kl,
             "diversity": find_diversity(replies),
-            "length": _mean(torch.tensor([len(reply) for reply in replies])),
+            "length": find_mean(torch.tensor([len(reply) for reply in replies])),
             "score": None,
             "J": None,
             "win_rate": None,
         }
         if reference_scores is not None:
             scores = self.score(replies)
-            found["score"] = _mean(scores)
-            found["J"] = _mean(scores) - self.kl_weight * kl
+            found["score"] = find_mean(scores)
+            found["J"] = find_mean(scores) - self.kl_weight * kl
             found["win_rate"] = tell_wins(scores - reference_scores)
         return found
 
@@ -65,7 +65,3 @@ class Examination:
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision is Precision.BFLOAT16)
-
-
-def _mean(values: Tensor) -> float:
-    return float(values.double().mean())

@@ -1,6 +1,6 @@
 """Rows of a prompt, to which the policy that trains gives a group of answers, each with the scorer's reward."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,11 @@ from workers.arenas.arena import Batch, Policy
 from workers.arenas.hf.completions import Padded, pad, tell_answers, tell_tokens
 from workers.arenas.hf.examination import autocast
 from workers.arenas.hf.folders import AdapterTraining, FullTraining
-from workers.arenas.hf.passes import FilePasses
 from workers.arenas.hf.replies import make_uniforms
 from workers.arenas.hf.speaking import Speaking
 from workers.arenas.hf.tokenising import Posed
+from workers.arenas.model_policy import ModelPolicy
+from workers.arenas.passes import Passes
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,7 @@ class QuestionRows:
         return {"pm_divergence": float(gaps.square().mean())}
 
 
-class SpokenPolicy:
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def parameters(self) -> Iterable[torch.nn.Parameter]:
-        return (each for each in self.model.parameters() if each.requires_grad)
-
+class SpokenPolicy(ModelPolicy):
     def log_probabilities(self, batch: Batch) -> dict[str, Tensor]:
         said = tell_tokens(self.model, Padded(batch.rows["tokens"], batch.rows["is_completion"]))
         return {"policy_token_logps": said}
@@ -70,13 +65,14 @@ class GroupBatches:
         seed: int,
     ) -> None:
         self._rows, self._training = rows, training
-        self._passes = FilePasses(trained, size // rows.group, seed)
+        self._trained = trained
+        self._passes = Passes(len(trained), size // rows.group, torch.Generator().manual_seed(seed))
         self._seed, self._step = seed, 0
 
     def take(self, policy: Policy) -> Batch:  # noqa: ARG002 - it is the one of the beginning
         self._step += 1
         model, rows, speaking = self._training.model, self._rows, self._rows.speaking
-        chosen = [row for row in self._passes.take() for _ in range(rows.group)]
+        chosen = [self._trained[place] for place in self._passes.take().tolist() for _ in range(rows.group)]
         asked = [rows.items[row].asked for row in chosen]
         uniforms = make_uniforms(len(chosen), speaking.max_new_tokens, self._seed + self._step)
         with torch.no_grad(), autocast(model.device, rows.precision):

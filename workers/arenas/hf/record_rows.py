@@ -5,18 +5,17 @@ over the answer's tokens, seen from a few random directions. It is fitted to the
 predicts each of them by what it has learnt from rows of other prompts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from workers.arenas.arena import Batch, Policy
-from workers.arenas.hf.completions import Padded, find_log_probabilities, pad, tell_answers
+from workers.arenas.hf.both import Both, BothBatches, BothPolicy, Said
+from workers.arenas.hf.completions import tell_answers
 from workers.arenas.hf.division import group_by_prompt
 from workers.arenas.hf.folders import AdapterTraining, FullTraining
-from workers.arenas.hf.passes import FilePasses
 from workers.arenas.hf.reading import read_answers
 from workers.arenas.hf.tokenising import Recorded
 
@@ -35,13 +34,22 @@ class RecordRows:
     read: Tensor
     """(rows, 2, numbers): what it has read of either."""
 
-    def follow(self, model: Any) -> "RecordPolicy":
-        return RecordPolicy(model)
+    def follow(self, model: Any) -> BothPolicy:
+        return BothPolicy(model, ("policy_logps", "sampled_policy_logps"))
 
     def make_batches(
         self, training: FullTraining | AdapterTraining, trained: Sequence[int], size: int, seed: int
-    ) -> "RecordBatches":
-        return RecordBatches(self, training.model.device, trained, size, seed)
+    ) -> BothBatches:
+        predicted = predict_outcomes(self, trained)
+        columns = {
+            "behavior_logps": torch.tensor([each.row.behavior_logp for each in self.items]),
+            "outcomes": torch.tensor([each.row.outcome for each in self.items]),
+            "reference_logps": self.reference[:, 0],
+            "sampled_reference_logps": self.reference[:, 1],
+            "predicted_outcomes": predicted[:, 0],
+            "sampled_predicted_outcomes": predicted[:, 1],
+        }
+        return BothBatches(list_both(self.items, self.replies), columns, trained, size, seed, training.model.device)
 
     def examine(self, policy: Any, held_out: Sequence[int], seed: int) -> dict[str, float | None]:  # noqa: ARG002
         """`value`: the outcome to be expected of the policy, each held-out row's weighted by how much likelier the
@@ -58,17 +66,17 @@ class RecordRows:
         }
 
 
-def tell_both(model: Any, items: Sequence[Recorded], replies: Sequence[Tensor]) -> Tensor:
-    """(rows, 2): of the recorded answer and of the other, on the CPU."""
-    recorded = tell_answers(model, [each.prompt for each in items], [each.answer for each in items])
-    sampled = tell_answers(model, [each.asked for each in items], replies)
-    return torch.stack((recorded, sampled), 1)
+def list_both(items: Sequence[Recorded], replies: Sequence[Tensor]) -> list[Both]:
+    """The recorded answer of each, and the base policy's own."""
+    return [
+        (Said(each.prompt, each.answer), Said(each.asked, reply)) for each, reply in zip(items, replies, strict=True)
+    ]
 
 
-def read_both(model: Any, items: Sequence[Recorded], replies: Sequence[Tensor]) -> Tensor:
-    recorded = read_answers(model, [each.prompt for each in items], [each.answer for each in items])
-    sampled = read_answers(model, [each.asked for each in items], replies)
-    return torch.stack((recorded, sampled), 1)
+def read_both(model: Any, rows: Sequence[Both]) -> Tensor:
+    """(rows, 2, numbers)."""
+    sides = (zip(*((each.prompt, each.answer) for each in side), strict=True) for side in zip(*rows, strict=True))
+    return torch.stack([read_answers(model, list(prompts), list(answers)) for prompts, answers in sides], 1)
 
 
 def pad_replies(replies: Sequence[Tensor]) -> Tensor:
@@ -76,43 +84,6 @@ def pad_replies(replies: Sequence[Tensor]) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(
         [each.to(torch.int32) for each in replies], batch_first=True, padding_value=-1
     )
-
-
-class RecordPolicy:
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def parameters(self) -> Iterable[torch.nn.Parameter]:
-        return (each for each in self.model.parameters() if each.requires_grad)
-
-    def log_probabilities(self, batch: Batch) -> dict[str, Tensor]:
-        """First all that are recorded, then all that were sampled."""
-        said = find_log_probabilities(self.model, Padded(batch.rows["tokens"], batch.rows["is_completion"]))
-        recorded, sampled = said.chunk(2)
-        return {"policy_logps": recorded, "sampled_policy_logps": sampled}
-
-
-class RecordBatches:
-    def __init__(self, rows: RecordRows, device: torch.device, trained: Sequence[int], size: int, seed: int) -> None:
-        self._items, self._replies, self._device = rows.items, rows.replies, device
-        self._passes = FilePasses(trained, size, seed)
-        predicted = predict_outcomes(rows, trained)
-        self._columns: Mapping[str, Tensor] = {
-            "behavior_logps": torch.tensor([each.row.behavior_logp for each in rows.items]),
-            "outcomes": torch.tensor([each.row.outcome for each in rows.items]),
-            "reference_logps": rows.reference[:, 0],
-            "sampled_reference_logps": rows.reference[:, 1],
-            "predicted_outcomes": predicted[:, 0],
-            "sampled_predicted_outcomes": predicted[:, 1],
-        }
-
-    def take(self, policy: Policy) -> Batch:  # noqa: ARG002 - nothing is sampled from the policy that trains
-        rows = self._passes.take()
-        items, replies = [self._items[row] for row in rows], [self._replies[row] for row in rows]
-        prompts = [*(each.prompt for each in items), *(each.asked for each in items)]
-        padded = pad(prompts, [*(each.answer for each in items), *replies], self._device)
-        inputs = {name: each[rows].to(self._device) for name, each in self._columns.items()}
-        return Batch(inputs=inputs, rows={"tokens": padded.tokens, "is_completion": padded.is_completion})
 
 
 def predict_outcomes(rows: RecordRows, trained: Sequence[int]) -> Tensor:

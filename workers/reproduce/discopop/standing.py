@@ -1,11 +1,12 @@
 """Whether the discovered losses are the better ones: by campaigns, and by what longer measurements have stored."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from discovery_service.domain.agreement import find_agreement
 from discovery_service.domain.intervals import Interval
 from workers.reproduce.claims import Claim, Claims, Line
 from workers.reproduce.discopop.stored import REFERENCE, list_differences, read_feedback
+from workers.reproduce.in_arenas import subtract
 from workers.reproduce.run import Run, Screened
 
 DRAWS = 12
@@ -54,23 +55,11 @@ def conclude_screen(arena: str, screened: Screened, claims: Claims) -> Iterable[
         who = "LRML" if name == FOUND else f"{name.upper()}, the best of the seven there by other draws,"
         yield claims.of_mean(
             f"{SCREENED[arena]}, {who} has a higher J than DPO, both tuned by the same plan, by",
-            _subtract(draws, screened[REFERENCE]),
+            list(subtract(draws, screened[REFERENCE], "J")),
             Line(at_least=0.0),
             figure_paper="state of the art",
             note=f"measured in {arena} by a campaign, on its screen draws",
         )
-
-
-def _subtract(
-    one: Mapping[str, Mapping[str, float | None]], other: Mapping[str, Mapping[str, float | None]]
-) -> list[float]:
-    found = []
-    for draw, figures in one.items():
-        mine, its = figures["J"], other[draw]["J"]
-        assert mine is not None, "a campaign's figures hold the one that counts"
-        assert its is not None, "a campaign's figures hold the one that counts"
-        found.append(mine - its)
-    return found
 
 
 def conclude_searches(claims: Claims) -> Iterable[Claim]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from workers.arenas import matching_task
 from workers.arenas.arena import Batch, Policy
 from workers.reproduce.speech import LanguageModel, fit, list_answers
 
@@ -122,9 +123,5 @@ def measure(world: World, model: LanguageModel) -> dict[str, float]:
 
 
 def find_pm_divergence(log_chances: Tensor, rewards: Tensor) -> Tensor:
-    """Of each prompt: the mean square, over two answers of the policy, of what their reward and their log-chance differ
-    by more than each other. It is twice the variance of the difference."""
-    log_chances = log_chances.log_softmax(-1)
-    gap, chances = rewards - log_chances, log_chances.exp()
-    centred = gap - (chances * gap).sum(-1, keepdim=True)
-    return 2 * (chances * centred.square()).sum(-1)
+    """Of each prompt, as arenas measure it; what is no chance yet becomes one."""
+    return matching_task.find_pm_divergence(log_chances.log_softmax(-1), rewards)

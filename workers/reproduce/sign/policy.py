@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from workers.arenas.arena import Batch, Policy
+from workers.arenas.passes import Passes
 from workers.reproduce.sign.world import DIMENSIONS, Answers
 
 BATCH = 1024
@@ -38,15 +39,12 @@ class AnswerBatches:
     """Pairs in random order, over and over."""
 
     def __init__(self, answers: Answers, generator: torch.Generator) -> None:
-        self._generator = generator
         # Of two items of variance 1/2 the mean tells nothing of the difference.
         centres = torch.randn(answers.sides.shape, generator=generator) / 2
         self._chosen, self._rejected = centres + answers.sides / 2, centres - answers.sides / 2
-        self._order = torch.empty(0, dtype=torch.long)
+        self._passes = Passes(len(self._chosen), BATCH, generator)
 
     def take(self, policy: Policy) -> Batch:  # noqa: ARG002 - nothing is sampled
-        if len(self._order) < BATCH:
-            self._order = torch.randperm(len(self._chosen), generator=self._generator)
-        places, self._order = self._order[:BATCH], self._order[BATCH:]
+        places = self._passes.take()
         rows = {"chosen": self._chosen[places], "rejected": self._rejected[places]}
         return Batch({f"reference_{side}_logps": find_reference(items) for side, items in rows.items()}, rows)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from workers.arenas.arena import Batch, Policy
+from workers.arenas.passes import Passes
 
 FEATURES, ANSWERS = 8, 24
 PROMPTS, HELD_OUT = 1_500, 500
@@ -152,10 +153,9 @@ class ScoredPairs:
     """In random order, over and over."""
 
     def __init__(self, world: World, generator: torch.Generator) -> None:
-        self._generator = generator
+        self._passes = Passes(PROMPTS, BATCH, generator)
         with torch.no_grad():
             reference = world.start(world.prompts)
-        self._order = torch.empty(0, dtype=torch.long)
         self._rows = {"prompts": world.prompts}
         self._inputs = {"prompt_value": world.values}
         for side, answers in zip(("chosen", "rejected"), world.pairs, strict=True):
@@ -164,9 +164,7 @@ class ScoredPairs:
             self._inputs[f"{side}_aux"] = world.scores.gather(1, answers[:, None])[:, 0]
 
     def take(self, policy: Policy) -> Batch:  # noqa: ARG002 - nothing is sampled
-        if len(self._order) < BATCH:
-            self._order = torch.randperm(PROMPTS, generator=self._generator)
-        places, self._order = self._order[:BATCH], self._order[BATCH:]
+        places = self._passes.take()
         taken = [{name: each[places] for name, each in of.items()} for of in (self._inputs, self._rows)]
         return Batch(*taken)
 
