@@ -5,7 +5,7 @@ So a measurement is stored whatever becomes of the step, and a step that was los
 
 import time
 from functools import cache
-from queue import SimpleQueue
+from queue import Queue
 from threading import Thread
 from uuid import UUID
 
@@ -48,17 +48,17 @@ def take_step_soon(campaign_id: UUID, finished: UUID) -> None:
 
     A step that waits when the process ends is lost, and the sweep takes it.
     """
-    _get_waiting().put((campaign_id, finished))
+    get_waiting().put((campaign_id, finished))
 
 
 @cache
-def _get_waiting() -> SimpleQueue[tuple[UUID, UUID]]:
-    waiting: SimpleQueue[tuple[UUID, UUID]] = SimpleQueue()
+def get_waiting() -> Queue[tuple[UUID, UUID]]:
+    waiting: Queue[tuple[UUID, UUID]] = Queue()
     Thread(target=_take_all, args=(waiting,), name="steps", daemon=True).start()
     return waiting
 
 
-def _take_all(waiting: SimpleQueue[tuple[UUID, UUID]]) -> None:
+def _take_all(waiting: Queue[tuple[UUID, UUID]]) -> None:
     while True:
         campaign_id, finished = waiting.get()
         time.sleep(AFTER_S)
@@ -66,3 +66,5 @@ def _take_all(waiting: SimpleQueue[tuple[UUID, UUID]]) -> None:
             take_step(campaign_id, finished)
         except Exception:  # not even the pause could be written; the sweep tries again
             log.exception("step.lost", campaign=str(campaign_id))
+        finally:
+            waiting.task_done()

@@ -23,6 +23,7 @@ from tests.waiting import wait_until
 from workers.gate.candidate import get_archives
 from workers.gate.process import get_own_jail
 from workers.process import get_sessions
+from workers.steps import get_waiting
 
 ROOT = Path(__file__).parents[2]
 OUTER = ROOT / "tests" / "jail" / "outer.py"
@@ -162,6 +163,7 @@ def in_process(database: Database, bell: RecordingBell, monkeypatch: pytest.Monk
     monkeypatch.setenv("DISCOVERY__DB__URL", database.service_url)
     monkeypatch.setattr("workers.process.get_bell", lambda: bell)
     yield
+    get_waiting().join()  # a step that is still to be taken would be taken in the next test's database
     get_sessions().kw["bind"].dispose()
     for each in caches:
         each.cache_clear()
