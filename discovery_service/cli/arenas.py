@@ -64,8 +64,8 @@ def send_calibration(calibration: Mapping[str, Any]) -> Described:
 
 def print_arenas(arenas: list[Described]) -> None:
     print_table(
-        ("name", "offers", "counts", "what it is"),
-        ((each["name"], _offers(each), each["counts"], each["summary"]) for each in arenas),
+        ("name", "family", "offers", "counts", "what it is"),
+        ((each["name"], each["family"], _offers(each), each["counts"], each["summary"]) for each in arenas),
     )
 
 

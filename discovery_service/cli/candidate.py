@@ -21,7 +21,7 @@ Arena = Annotated[str | None, typer.Option(help="One of the held-out arenas inst
 
 @group.command()
 def show(loss: Loss, campaign: InCampaign = None, as_json: AsJson = False) -> None:
-    """Show where it is from, what the gate found, its curve beside DPO's, how it stands, and what it cost."""
+    """Show where it is from, what the gate found, its curve beside the reference's, how it stands, and what it cost."""
     with connect() as client:
         candidate_id = find_loss(client, campaign, loss)
         found = client.candidates.read(candidate_id)
@@ -87,7 +87,7 @@ def evaluations(
 
 @group.command()
 def frontier(loss: Loss, campaign: InCampaign = None, arena: Arena = None, as_json: AsJson = False) -> None:
-    """Show what it earns for its KL at each setting that was tried, beside DPO."""
+    """Show what it earns for its KL at each setting that was tried, beside the reference."""
     with connect() as client:
         found = client.candidates.frontier(find_loss(client, campaign, loss), arena=arena)
     if as_json:

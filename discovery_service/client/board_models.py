@@ -10,7 +10,7 @@ class Against(Model):
     """A finalist's comparison with another reference than the board's."""
 
     name: str
-    """DPO, or the best other loss of the campaign's library by its screen."""
+    """The family's reference, or the best other loss of the campaign's library by its screen."""
     difference: float
     """Paired, less that loss."""
     lower: float | None

@@ -132,7 +132,7 @@ class CandidateCurve(Model):
     curve: CurvePoints | None
     against: str
     reference: CurvePoints | None
-    """That of DPO."""
+    """That of the family's reference."""
 
 
 class Relative(Model):
@@ -204,4 +204,4 @@ class Frontier(Model):
     loss: FrontierTrace
     against: str
     reference: FrontierTrace | None
-    """DPO's in the same campaign."""
+    """Those of the family's reference in the same campaign."""

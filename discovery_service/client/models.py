@@ -243,7 +243,7 @@ class Arena(Model):
     family: str
     summary: str | None
     offers: list[str] | None
-    """The ways to beat DPO in it; None where nobody knows."""
+    """The ways to beat the family's reference loss in it; None where nobody knows."""
     is_control: bool | None
     reward: str | None
     """What an answer is worth; None where nobody knows."""
@@ -355,8 +355,8 @@ class Standing(Model):
     setting: EvaluationSetting
     draws: int
     difference: float | None
-    """Less DPO at its own best, of a confirmation at the hardest of its settings; None of DPO, before all is measured,
-    and where one of both has failed."""
+    """Less the reference at its own best, of a confirmation at the hardest of its settings; None of the reference,
+    before all is measured, and where one of both has failed."""
     lower: float | None
     upper: float | None
     verdict: str | None

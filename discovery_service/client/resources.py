@@ -121,7 +121,8 @@ class Campaigns:
         after: str | None = None,
         limit: int = BOARD_PAGE_SIZE,
     ) -> Leaderboard:
-        """Each accepted loss by the lower bound of its difference to DPO; in a held-out arena where one is named.
+        """Each accepted loss by the lower bound of its difference to the reference; in a held-out arena where one is
+        named.
 
         All of them, unless it is to begin behind the `next` of another board; `limit` is how many come with one
         request.
@@ -345,7 +346,7 @@ class Candidates:
         return self._transport.ask(CandidateGraph, "GET", f"{_loss(candidate_id)}/graph")
 
     def curve(self, candidate_id: Id) -> CandidateCurve:
-        """The loss and its slope by the margin, beside DPO's."""
+        """The loss and its slope by the margin, beside those of its family's reference."""
         return self._transport.ask(CandidateCurve, "GET", f"{_loss(candidate_id)}/curve")
 
     def evaluations(
@@ -366,7 +367,9 @@ class Candidates:
         return self._transport.ask(Lineage, "GET", f"{_loss(candidate_id)}/lineage")
 
     def frontier(self, candidate_id: Id, *, arena: str | None = None) -> Frontier:
-        """What it earns for its KL at each setting that was tried, beside DPO; in a held-out arena if one is named."""
+        """What it earns for its KL at each setting that was tried, beside the reference; in a held-out arena if one is
+        named.
+        """
         return self._transport.ask(Frontier, "GET", f"{_loss(candidate_id)}/frontier", params={"arena": arena})
 
     def export_module(self, candidate_id: Id) -> bytes:
@@ -410,8 +413,8 @@ class Leaderboards:
         after: str | None = None,
         limit: int = PAGE_SIZE,
     ) -> Iterator[LeaderboardRow]:
-        """The losses of all campaigns, in each arena by the lower bound of their difference to DPO; `include` may name
-        the library. `limit` is how many come with one request.
+        """The losses of all campaigns, in each arena by the lower bound of their difference to their family's
+        reference; `include` may name the library. `limit` is how many come with one request.
         """
         params = _board_params(campaign, arena, stage, against, include)
         return self._transport.pages(

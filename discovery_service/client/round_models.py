@@ -40,7 +40,7 @@ class Exchange(Model):
 
 
 class StandingShort(Model):
-    """How a loss stands to DPO in the arena of the search."""
+    """How a loss stands to its family's reference in the arena of the search."""
 
     extension: int
     setting: EvaluationSetting

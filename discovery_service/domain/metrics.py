@@ -2,6 +2,8 @@
 
 from collections.abc import Container, Iterable, Mapping
 
+from discovery_service.domain.families import Family
+
 MEANINGS: Mapping[str, str] = {
     "J": "what is wanted of a policy, as the data are told",
     "reward": "mean reward of sampled answers",
@@ -26,13 +28,15 @@ MEANINGS: Mapping[str, str] = {
     "junk": "chance of an answer with junk in it",
 }
 
-OWN = (
-    *("disagreement", "angle"),
-    *("violations", "matched_violations", "matched_win_rate"),
-    *("bias", "value", "weighted_rows"),
-    *("pm_divergence", "kl_to_target", "junk"),
-)
+OWN_OF: Mapping[Family, tuple[str, ...]] = {
+    Family.PAIRWISE: ("disagreement", "angle"),
+    Family.AUXILIARY: ("violations", "matched_violations", "matched_win_rate"),
+    Family.OUTCOME: ("bias", "value", "weighted_rows"),
+    Family.MATCHING: ("pm_divergence", "kl_to_target", "junk"),
+}
 """Of arenas where annotators differ, of those with a rule, of outcomes, and of short answers: shown where they are."""
+
+OWN = tuple(name for names in OWN_OF.values() for name in names)
 
 
 def list_own(told: Iterable[Container[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which boards are asked for, and a campaign's board against another known loss than DPO."""
+"""Which boards are asked for, and a campaign's board against another known loss than its family's reference."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -52,8 +52,8 @@ def list_board_against(session: Session, asked: Asked, name: str) -> list[BoardR
     """One campaign's, ranked by the differences to a loss of its library.
 
     What was confirmed stands to the references that were frozen, and to nobody else; what was screened, to every loss
-    that was screened on the same draws. Differences to another loss than DPO have no prior by which they could be
-    shrunk: their intervals are those of their own variance.
+    that was screened on the same draws. Differences to another loss than the reference have no prior by which they
+    could be shrunk: their intervals are those of their own variance.
     """
     if len(asked.campaign_ids) != 1:
         raise UnusableFields({"against": f"{name} is of one campaign's library: name one campaign"})

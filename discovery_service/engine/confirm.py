@@ -62,7 +62,7 @@ class Confirmation:
     draws: Sequence[tuple[int, Draw]]
     """With the base policy of each."""
     losses: Sequence[Confirmed]
-    """DPO first."""
+    """The reference first."""
 
     @property
     def is_settled(self) -> bool:

@@ -157,7 +157,7 @@ class Field:
 
     @property
     def has_reference(self) -> bool:
-        """Whether DPO came through the screen: without it nothing has an interval."""
+        """Whether the family's reference came through the screen: without it nothing has an interval."""
         trained = None if self.reference is None else self.reference.trained
         return trained is not None and trained.is_measured(self.occasions)
 

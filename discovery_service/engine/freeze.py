@@ -1,7 +1,7 @@
 """The second stage: finalists and references are written down with their settings and sealed, before any confirmation.
 
-DPO at each setting between which its tuning chose, everybody else at the chosen one. One freeze an arena and extension.
-In a held-out arena it is of the same losses, at the settings to which they were tuned there.
+The family's reference at each setting between which its tuning chose, everybody else at the chosen one. One freeze an
+arena and extension. In a held-out arena it is of the same losses, at the settings to which they were tuned there.
 """
 
 from collections.abc import Sequence
@@ -71,8 +71,8 @@ def freeze_search(session: Session, campaign: Campaign, spec: CampaignSpec, fiel
 def freeze_held_out(
     session: Session, campaign: Campaign, spec: CampaignSpec, field: Field, search: Freeze
 ) -> Freeze | None:
-    """Of the same losses, tuned in this arena. None where DPO or every finalist failed at every setting; TooFewDraws
-    where the budget leaves no confirmation.
+    """Of the same losses, tuned in this arena. None where the reference or every finalist failed at every setting;
+    TooFewDraws where the budget leaves no confirmation.
     """
     if not is_screened(field):
         raise Conflict("Some finalists are still tuned in this arena.")
@@ -88,7 +88,7 @@ def list_frozen(session: Session, freeze: Freeze) -> Sequence[Finalist]:
 
 
 def choose(field: Field, finalists: int) -> list[Chosen] | None:
-    """The proposed losses with the highest lower bounds, DPO, and the best other loss of the library by the same.
+    """The proposed losses with the highest lower bounds, the reference, and the best other of the library by the same.
 
     None where no proposed loss has an interval.
     """
@@ -107,7 +107,7 @@ def choose(field: Field, finalists: int) -> list[Chosen] | None:
 
 
 def choose_again(field: Field, frozen: Sequence[Finalist]) -> list[Chosen] | None:
-    """The same in a held-out arena; None without DPO or any finalist that was tuned there."""
+    """The same in a held-out arena; None without the reference or any finalist that was tuned there."""
     roles = {each.candidate_id: Role(each.role) for each in frozen}
     tuned = [Chosen(roles[entry.candidate_id], entry, _find_settings(entry)) for entry in field.entries]
     chosen = [each for each in tuned if each.settings]

@@ -1,4 +1,4 @@
-"""What a loss earns for how far it moves the policy: of each setting reward and KL, beside DPO in the same campaign."""
+"""What a loss earns for how far it moves the policy: of each setting reward and KL, beside its family's reference."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -162,7 +162,7 @@ def _replay_end(on: _Replay, last: int) -> None:
     if _is_timed(spec.budgets):
         on.findings.note(_ROOM_UNKNOWN)
         return
-    # Without DPO nothing is proposed, whatever the budgets have room for.
+    # Without the reference nothing is proposed, whatever the budgets have room for.
     can_go_on = read_field(on.session, on.campaign.id, spec, on.arena).has_reference
     opened = _find_opening(on, last + 1, spec, last, on.campaign.extension) if can_go_on else {}
     derived = f"round {last + 1} is opened" if "sees" in opened else "the search is over"

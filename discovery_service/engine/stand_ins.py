@@ -9,9 +9,11 @@ from discovery_service.db.tables import Arena
 from discovery_service.domain.archive import Archive, Member, Place, Screened
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import CampaignSpec
+from discovery_service.domain.families import Family
 from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.measuring import Setting
+from discovery_service.domain.metrics import OWN_OF
 from discovery_service.domain.user_arenas import counted_metric
 from discovery_service.engine.library import list_library
 from discovery_service.losses.described import list_described
@@ -40,7 +42,10 @@ def stand_in(spec: CampaignSpec, arena: Arena) -> Archive:
 def _screen(spec: CampaignSpec, document: dict[str, Any], figure: float, *, is_reference: bool) -> Screened:
     draws = spec.tuning.screen_draws
     interval = Interval(figure, figure - 0.0123, figure + 0.0123, draws)
-    metrics = dict.fromkeys((counted_metric(document), "J", "reward", "kl"), interval)
+    # Of pairs few arenas have any: where annotators differ, one or two.
+    own = () if spec.family is Family.PAIRWISE else OWN_OF[spec.family]
+    names = (counted_metric(document), "J", "reward", "kl", *own)
+    metrics = dict.fromkeys(names, interval)
     difference = None if is_reference else interval
     setting = Setting(1.0, 1.5e-3, 120)
     return Screened(setting, difference, metrics, series=dict.fromkeys(_SERIES, [0.1234] * setting.steps))

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from discovery_service.api.schemas.leaderboard import LeaderboardRow, MeanRead, ScoreRead
-from discovery_service.domain.metrics import list_own
+from discovery_service.domain.metrics import MEANINGS, list_own
 from discovery_service.web.bars import Bar, draw_bars
+
+_IN_CAPITALS = ("kl", "pm")
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,12 @@ class Line:
         return model if model.startswith(f"{self.row.author.value}/") else f"{self.row.author.value}, {model}"
 
 
+class Column(NamedTuple):
+    metric: str
+    title: str
+    meaning: str
+
+
 @dataclass(frozen=True)
 class BoardView:
     """Of one arena."""
@@ -69,9 +78,10 @@ class BoardView:
     """The reference of its family."""
 
     @property
-    def metrics(self) -> list[str]:
-        """That only some arenas tell, and this one does."""
-        return list_own(line.score.metrics for line in (*self.confirmed, *self.screened))
+    def columns(self) -> list[Column]:
+        """Of metrics that only some arenas tell, and this one does."""
+        told = list_own(line.score.metrics for line in (*self.confirmed, *self.screened))
+        return [Column(name, _title(name), MEANINGS[name]) for name in told]
 
 
 def show_board(
@@ -110,3 +120,8 @@ def _tell_mean(mean: MeanRead | None) -> str:
     if mean.low is None or mean.high is None:
         return f"{mean.mean:.3f} (one draw)"
     return f"{mean.mean:.3f} [{mean.low:.3f}, {mean.high:.3f}]"
+
+
+def _title(metric: str) -> str:
+    first, *rest = [word.upper() if word in _IN_CAPITALS else word for word in metric.split("_")]
+    return " ".join((first[0].upper() + first[1:], *rest))

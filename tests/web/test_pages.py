@@ -9,8 +9,12 @@ from sqlalchemy import update
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Campaign, Candidate
+from discovery_service.domain.measuring import Failure
+from discovery_service.domain.metrics import MEANINGS
 from discovery_service.domain.states import Purpose
+from discovery_service.engine.measurements import Job
 from tests.api.test_exports import id_of, played
+from tests.engine.measured import Outcome, Trained
 from tests.engine.playing import ELSEWHERE, Play, table
 
 VOID = {"meta", "link", "input", "br", "line", "rect", "circle"}
@@ -78,6 +82,28 @@ def test_a_campaigns_page_shows_confirmed_and_screened_losses_apart_each_with_it
     assert "better than ipo: +0." in confirmed[1]
     assert [name for name in page.tables if name.startswith("Confirmed on fresh draws")]
     assert [name for name in page.tables if name.startswith("Screened, which confirms nothing")]
+
+
+class Plural(Play):
+    """In an arena that tells how far a policy is from what rewards say of its own answers."""
+
+    def _train(self, job: Job | Trained) -> Outcome:
+        outcome = super()._train(job)
+        return outcome if isinstance(outcome, Failure) else {**outcome, "kl_to_target": 0.2, "pm_divergence": 0.31}
+
+
+def test_what_only_some_arenas_tell_has_a_column_there_that_says_what_it_is(
+    browser: httpx2.Client, sessions: Sessions
+) -> None:
+    play = Plural(sessions, table({"cdpo": 0.5}), rounds=[("cdpo",)], library=["dpo", "ipo"])
+    play.run()
+    page = read(browser, f"/campaigns/{play.campaign_id}")
+    for rows in page.tables.values():
+        head, *losses = rows
+        assert "Attained PM divergence KL to target Setting" in head
+        assert all("0.310 [0.310, 0.310]" in each for each in losses)
+    told = {attrs.get("title") for tag, attrs in page.tags if tag == "th"}
+    assert {MEANINGS["kl_to_target"], MEANINGS["pm_divergence"]} < told
 
 
 def test_every_bar_has_zero_in_it_and_lies_around_its_mean(browser: httpx2.Client, sessions: Sessions) -> None:

@@ -44,7 +44,7 @@ def graph(candidate_id: UUID, unit: Unit, _: Reader) -> GraphRead:
 
 @router.get("/curve", response_model=CurveRead)
 def curve(candidate_id: UUID, unit: Unit, _: Reader) -> CurveRead:
-    """The loss and its slope by the margin, as the gate measured them, beside DPO's."""
+    """The loss and its slope by the margin, as the gate measured them, beside those of its family's reference."""
     row, campaign = get_candidate(unit, candidate_id, large=("passport",))
     return CurveRead.of(row, Family(campaign.spec["family"]))
 
@@ -80,6 +80,6 @@ def frontier(
     _: Reader,
     arena: Annotated[str | None, Query(description="One of the held-out arenas instead of that of its search.")] = None,
 ) -> FrontierRead:
-    """What it earns for how far it moves the policy, at each setting that was tried, beside DPO in its campaign."""
+    """What it earns for how far it moves the policy, at each setting that was tried, beside its family's reference."""
     row, campaign = get_candidate(unit, candidate_id)
     return FrontierRead.of(read_frontier(unit, row, choose_arena(campaign.spec, arena)))

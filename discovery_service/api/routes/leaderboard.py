@@ -49,8 +49,8 @@ def list_all(
     after: After = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> LeaderboardPage | Response:
-    """The losses of all campaigns by the lower bound of their difference to DPO, or to what else their family
-    is compared with, in each arena by itself.
+    """The losses of all campaigns by the lower bound of their difference to their family's reference, in each
+    arena by itself.
     """
     arenas = find_board_arenas(unit, campaign, arena)
     asked = Asked(arenas, campaign, stage and Purpose(stage), with_library="library" in include)

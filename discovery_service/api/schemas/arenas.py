@@ -106,7 +106,7 @@ class LossAtItsBest(Strict):
     settings: list[SettingOfLoss]
     failed: int = Field(ge=0, le=MAX_COUNT, description="On so many of the draws.")
     value: Between | None = Field(description="Of the metric that counts; null where a training failed.")
-    difference: Between | None = Field(description="Less that of DPO; null for DPO itself.")
+    difference: Between | None = Field(description="Less that of the family's reference loss; null for itself.")
     sd: Number | None = Field(description="Of that difference over draws.")
 
 
@@ -145,7 +145,7 @@ class Library(Strict):
     better: list[Annotated[Text, Field(max_length=100)]]
     worse: list[Annotated[Text, Field(max_length=100)]]
     spread: SpreadOfLosses = Field(description="What the interval of a screen borrows.")
-    sd: Sd = Field(description="Of the difference of a tuned loss and DPO over draws.")
+    sd: Sd = Field(description="Of the difference of a tuned loss and the family's reference over draws.")
     detectable: Detectable
     steps: list[OtherSteps]
 
@@ -167,10 +167,12 @@ class ArenaRead(BaseModel):
     kind: ArenaKind
     family: Family
     summary: str | None
-    offers: list[str] | None = Field(description="The ways to beat DPO in it; null where nobody knows.")
+    offers: list[str] | None = Field(
+        description="The ways to beat the family's reference loss in it; null where nobody knows."
+    )
     is_control: bool | None = Field(
-        description="Whether it was made so that nothing can be won in it, or no known loss could be told from DPO in"
-        " it; null where nobody knows."
+        description="Whether it was made so that nothing can be won in it, or no known loss could be told from the"
+        " family's reference in it; null where nobody knows."
     )
     reward: str | None = Field(description="What an answer is worth; null where nobody knows.")
     counts: Literal["J", "accuracy", "value", "score"] = Field(

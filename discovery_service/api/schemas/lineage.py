@@ -1,4 +1,4 @@
-"""Over the wire where a loss comes from, what came of it, and what it earns beside DPO."""
+"""Over the wire where a loss comes from, what came of it, and what it earns beside its family's reference."""
 
 from collections.abc import Sequence
 from typing import Any, Literal

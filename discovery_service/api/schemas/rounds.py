@@ -148,7 +148,7 @@ _CANDIDATE: dict[str, Any] = {
 
 
 class StandingShort(BaseModel):
-    """How it stands to DPO in the arena of the search."""
+    """How it stands to the family's reference loss in the arena of the search."""
 
     model_config = example(**_SHORT)
 
