@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.worlds import ArenaSize
 from discovery_service.losses.operators import OPERATORS
 from tests.gpu.agreement import Arenas, examine, list_losses
@@ -35,13 +36,15 @@ class Extent:
     evaluations: int = EVALUATIONS
 
 
-QUICK = Extent(("dpo",), ("aten.exp.default",), (ArenaSize.MINI,), 1)
+QUICK = Extent(tuple(REFERENCE_LOSSES.values()), ("aten.exp.default",), (ArenaSize.MINI,), 1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.gpu", description=__doc__)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--quick", action="store_true", help="one loss, one operation, size mini; writes nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="one loss a family, one operation, size mini; writes nothing"
+    )
     arguments = parser.parse_args(argv)
     if arguments.device == "cuda" and not torch.cuda.is_available():
         _say(f"There is no CUDA device here (torch {torch.__version__} sees none): nothing was checked.")

@@ -1,8 +1,8 @@
 """Whether a card computes a loss as a processor does, in value, gradient and the first steps of training, and whether
 it computes the same twice."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,12 @@ from workers.runtime.repeatable import repeatable
 from workers.runtime.trainer import train
 
 CPU = torch.device("cpu")
-ARENA = "plain:mini"
+ARENAS: Mapping[Family, str] = {
+    Family.PAIRWISE: "plain:mini",
+    Family.AUXILIARY: "guardrail:mini",
+    Family.OUTCOME: "outcome:mini",
+    Family.MATCHING: "plurality:mini",
+}
 SETTING = Setting(beta=0.5, learning_rate=1.5e-3, steps=20)
 DRAW = Draw(Purpose.CALIBRATE, "card")
 STEADY = {"steps": 1e-4, "weights": 5e-4}
@@ -64,20 +69,30 @@ class Trained:
 
 
 class Arenas:
-    """The same arena on both devices."""
+    """One of each family, the same on both devices."""
 
     def __init__(self, device: torch.device, cache: Path) -> None:
-        document = find_document(ARENA)
-        assert document is not None
-        self._optimisation = Optimisation.of(document["recipe"])
-        self._arenas: dict[torch.device, Arena] = {each: open_arena(document, each, cache) for each in (CPU, device)}
+        self._documents = {family: _find_document(name) for family, name in ARENAS.items()}
+        self._arenas: dict[tuple[Family, torch.device], Arena] = {
+            (family, each): open_arena(document, each, cache)
+            for family, document in self._documents.items()
+            for each in (CPU, device)
+        }
 
     def train(self, graph: Graph, device: torch.device, attention: str = "eager") -> Trained:
-        task: Any = self._arenas[device].open(0, DRAW)
+        document = self._documents[graph.family]
+        task: Any = self._arenas[graph.family, device].open(0, DRAW)
         task.policy.model.set_attn_implementation(attention)
-        trained = train(task, Program(graph), graph.family, SETTING, self._optimisation)
+        setting = replace(Setting(**document["setting"]), steps=SETTING.steps) if "setting" in document else SETTING
+        trained = train(task, Program(graph), graph.family, setting, Optimisation.of(document["recipe"]))
         weights = [each.detach().cpu() for each in task.policy.parameters()]
         return Trained(trained.series, weights, task.measure())
+
+
+def _find_document(name: str) -> dict[str, Any]:
+    document = find_document(name)
+    assert document is not None
+    return document
 
 
 def list_losses(names: Sequence[str] = ()) -> list[DescribedLoss]:
@@ -92,9 +107,7 @@ def examine(loss: DescribedLoss, device: torch.device, arenas: Arenas) -> Examin
     try:
         with repeatable():
             figures["value"], figures["gradient"] = _compare_values(graph, device)
-            # Those of the other families train elsewhere.
-            if graph.family is Family.PAIRWISE:
-                figures |= _compare_trainings(graph, device, arenas)
+            figures |= _compare_trainings(graph, device, arenas)
     except (Refused, Diverged, RuntimeError) as error:
         figures["trouble"] = str(error).strip().splitlines()[0]
     return Examined(loss.name, **figures)

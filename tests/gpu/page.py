@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from tests.gpu.agreement import STEADY, Examined
+from tests.gpu.agreement import SETTING, STEADY, Examined
 from tests.gpu.operators import Surveyed
 from tests.gpu.slots import Fault
 
@@ -14,14 +14,15 @@ BOUNDS = {"value": 1e-5, "gradient": 1e-4, **STEADY}
 _NAMES = {
     "value": "value of a loss",
     "gradient": "its gradient",
-    "steps": "loss in the first 20 steps of a training in `plain:mini`",
+    "steps": f"loss in the first {SETTING.steps} steps of a training in an arena of its family",
     "weights": "weights after them (absolute)",
 }
 _HEAD = """# On CUDA
 
 `make gpu-check` compares a card with the processor beside it: every loss of the library in value, gradient and first
-training steps; whether the card repeats every bit; what becomes of a slot when memory runs out or its context is
-poisoned; how many evaluations it makes in an hour; and which operations of a loss have no deterministic version there.
+training steps, in an arena of its family; whether the card repeats every bit; what becomes of a slot when memory runs
+out or its context is poisoned; how many evaluations it makes in an hour; and which operations of a loss have no
+deterministic version there.
 It writes this page, and ends with 0 where all is as it should be, 1 where something is not, and 3 where there is no
 card, which leaves the page as it is. `make gpu-check ARGS='--device cpu'` puts the processor in the card's place, to
 see that the check itself works, and writes nothing. Of several slots that share one card it claims nothing.
