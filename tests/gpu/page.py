@@ -10,12 +10,12 @@ from tests.gpu.slots import Fault
 
 NOT_RUN = "Not run on CUDA yet."
 BOUNDS = {"value": 1e-5, "gradient": 1e-4, **STEADY}
-"""Up to where a card agrees with a processor: relative, but for the weights."""
+"""Up to where a card agrees with a processor: relative, but for the weights, of which the learning rate is the unit."""
 _NAMES = {
     "value": "value of a loss",
     "gradient": "its gradient",
     "steps": f"loss in the first {SETTING.steps} steps of a training in an arena of its family",
-    "weights": "weights after them (absolute)",
+    "weights": "weights after them, in learning rates",
 }
 _HEAD = """# On CUDA
 

@@ -47,7 +47,7 @@ def test_with_the_processor_in_the_cards_place_all_is_as_it_should_be(
     assert "All is as it should be." in page
     assert re.search(r"^\| memory runs out \| crashed \(.*memory.*\) \| yes \|", page, re.MULTILINE)
     assert "| the context is poisoned | crashed (" in page
-    assert "1 of 1 trainings give the same bits twice" in page
+    assert "4 of 4 trainings give the same bits twice" in page
     assert not (tmp_path / "gpu.md").exists()
 
 
