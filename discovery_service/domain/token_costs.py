@@ -15,9 +15,10 @@ _MICRODOLLAR = Decimal("0.000001")
 # What a chat template adds: a role and its marks to each message, and what begins the reply.
 MESSAGE_TOKENS = 16
 TEMPLATE_TOKENS = 64
-# Tokenisers that know the least still put two letters, or a letter and a space, into one token; each digit, mark or
-# byte of another script may be a token of its own.
-_MERGED = re.compile(r"[A-Za-z \n\t]+")
+# Tokenisers that know the least still put two letters of a word into one token, or its first and the space before it,
+# and two blanks of many, of which the last may stand alone; each digit, mark or byte of another script may be a token
+# of its own.
+_MERGED = re.compile(r" ?[A-Za-z]+|[ \n\t]+")
 
 Message = Mapping[str, str]
 
@@ -61,8 +62,9 @@ NOTHING = Spent()
 
 def count_at_most(text: str) -> int:
     """Tokens that the text takes under any tokeniser in use; two or three times what most of them need."""
-    runs = [len(run) for run in _MERGED.findall(text)]
-    return sum((length + 1) // 2 for length in runs) + len(text.encode(errors="replace")) - sum(runs)
+    runs = _MERGED.findall(text)
+    merged = sum(len(run) // 2 + 1 if run.isspace() else (len(run) + 1) // 2 for run in runs)
+    return merged + len(text.encode(errors="replace")) - sum(map(len, runs))
 
 
 def worst_case(

@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from discovery_service.domain.token_costs import Price, Spent, count_at_most, count_prompt, worst_case
@@ -16,7 +16,10 @@ dollars = st.decimals(0, 1000, places=4)
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(max_size=200))
+@example("A\n")
+@example("a  b")
+@example("\na\na\n")
+@given(st.text(max_size=200) | st.text("aB .1\n\t", max_size=200))
 def test_the_bound_holds_a_token_for_every_piece_and_none_for_nothing(text: str) -> None:
     assert len(PIECES.findall(text)) <= count_at_most(text) <= len(text.encode(errors="replace"))
 

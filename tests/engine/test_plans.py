@@ -73,7 +73,9 @@ def test_so_many_proposals_are_made_as_were_planned(
     assert (planned.proposals == 0) == (made == 0)
     with sessions() as session:
         measured = session.get_one(CampaignProgress, search.campaign_id).evaluations
-    assert planned.evaluations.total >= measured
+    # Of a proposal more than was planned the trainings are more than planned as well.
+    each = planned.evaluations.search / max(1, planned.proposals)
+    assert planned.evaluations.total + max(0, made - planned.proposals) * each >= measured
     if made == 0:
         assert "tokens or dollars" in search.told("search.over")[0]["reason"]
         assert planned.notes[0].startswith("Nobody would be asked: of one question up to ")

@@ -56,6 +56,8 @@ def _tell_outcomes(_: Any, made: Tensors) -> list[Row]:
             "outcome": made["outcomes"].tolist(),
             "predicted": made["predicted"].tolist(),
             "behavior_logp": made["behavior"].tolist(),
+            "sampled": _spell(made["sampled"]),
+            "sampled_predicted": made["sampled_predicted"].tolist(),
         }
     )
 
