@@ -113,6 +113,7 @@ class EvaluationPlan(Strict):
     prompts: int = Field(default=128, ge=1, le=10_000)
     """On how many of the held-out prompts, at most, the policy is sampled."""
     max_new_tokens: int = Field(default=128, ge=1, le=8192)
+    """Also of answers that are sampled to be trained on: the policy's own (matching), the base policy's (outcome)."""
     scorer: Scorer | None = None
     kl_weight: float = Field(default=1.0, ge=0, le=1e6, allow_inf_nan=False)
     """J is the mean score less this times the KL to the reference."""
@@ -155,8 +156,9 @@ class UserArena(Strict):
     """Folders of the base policies: one, or several of one architecture; a confirmation wants three."""
     data: Path
     """JSONL of preferences: `prompt`, `chosen`, `rejected` as texts or as messages, and `annotator` where known; of the
-    family auxiliary also `chosen_aux` and `rejected_aux`. Of the family outcome `prompt`, `completion`, `outcome`, and
-    `behavior_logp` or `propensity`; of the family matching `prompt` alone."""
+    family auxiliary also `chosen_aux` and `rejected_aux`, the higher the better, best between -1 and 1. Of the family
+    outcome `prompt`, `completion`, `outcome`, the higher the better, and `propensity` or `behavior_logp`: how likely
+    the completion was given, with the end-of-sequence token behind it. Of the family matching `prompt` alone."""
     use_peft: bool = False
     """Trains a LoRA adapter instead of all weights."""
     lora_r: int = Field(default=16, ge=1, le=4096)
@@ -171,11 +173,12 @@ class UserArena(Strict):
     max_steps: int = Field(ge=1, le=100_000)
     """With `beta` and `learning_rate` the setting from which tuning starts."""
     per_device_train_batch_size: int = Field(default=8, ge=2, le=4096)
-    """Rows a step; of the family matching answers, all to one prompt together."""
+    """Rows a step; of the family matching answers, `num_generations` of them to a prompt."""
     num_generations: int | None = Field(default=None, ge=2, le=4096)
     """Of the family matching, and there 8 unless given: how many answers a prompt gets."""
     max_length: int = Field(default=1024, ge=2, le=1_000_000)
-    """Tokens of prompt and completion; a row that is longer is refused, not cut."""
+    """Tokens of prompt and completion; a row that is longer is refused, not cut. Answers that are sampled to be trained
+    on count as long as they may be."""
     lr_scheduler_type: Annotated[Schedule, Field(strict=False)] = Schedule.LINEAR
     warmup_steps: int = Field(default=0, ge=0, le=100_000)
     max_grad_norm: float = Field(default=1.0, gt=0, le=1e6, allow_inf_nan=False)
@@ -219,8 +222,12 @@ class UserArena(Strict):
         elif self.per_device_train_batch_size % self.group:
             raise PydanticCustomError(
                 "broken_group",
-                "per_device_train_batch_size, {batch}, is no multiple of num_generations, {group}",
-                {"batch": self.per_device_train_batch_size, "group": self.group},
+                "per_device_train_batch_size, {batch}, is no multiple of num_generations, {group}{unless}",
+                {
+                    "batch": self.per_device_train_batch_size,
+                    "group": self.group,
+                    "unless": "" if self.num_generations else " unless given",
+                },
             )
 
     @property

@@ -30,7 +30,10 @@ router = APIRouter(prefix="/v1/arenas", tags=["arenas"], responses=problems(*ALW
     dependencies=[Depends(admitted)],
 )
 def create(body: ArenaCreate, unit: Unit, response: Response, _: Admin) -> ArenaRead:
-    """Register an operator's arena. Campaigns that name it from now on are held in this version of it."""
+    """Register an operator's arena. Campaigns that name it from now on are held in this version of it.
+
+    The files stay where they are: `discovery arena add` looks at every row before it registers, this alone does not.
+    """
     row, is_new = engine.register_arena(unit, make_document(body.arena, body.contents))
     made = _read(row)
     response.headers["Location"] = f"/v1/arenas/{made.name}"

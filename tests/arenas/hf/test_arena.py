@@ -21,8 +21,10 @@ from workers.arenas.cache import Cache
 from workers.arenas.hf.arena import HfArena
 from workers.arenas.hf.contents import FilesChanged
 from workers.arenas.hf.folders import UnusableFolder
+from workers.arenas.hf.pair_rows import PairRows
 from workers.arenas.hf.rows import BadRows
 from workers.arenas.hf.scorers import ScorerFailed, read_scoring_package
+from workers.arenas.hf.values import find_values
 from workers.arenas.opening import open_arena
 from workers.runtime.graph import Program
 from workers.runtime.optimisation import Optimisation
@@ -109,6 +111,21 @@ def test_rows_with_auxiliary_scores_train_a_loss_of_that_family(open_: Open, cha
     assert task.measure()["kl"] > 0
 
 
+def test_what_is_expected_of_a_prompt_is_not_learnt_from_its_own_scores(open_: Open) -> None:
+    arena = open_(rows=score_rows(make_rows(ROWS)), family="auxiliary")
+    arena.open(0, DRAW)
+    rows, trained = arena._bases[0].rows, range(30)
+    assert isinstance(rows, PairRows)
+    assert rows.read is not None
+    scores = torch.tensor([pair.row.scores for pair in rows.items])
+    values = find_values(rows.items, rows.read, scores, trained)
+    assert values[30:].abs().sum() == 0
+    scores[7] += 100
+    again = find_values(rows.items, rows.read, scores, trained)
+    assert again[7] == values[7]
+    assert not torch.equal(again, values)
+
+
 def test_rows_without_the_scores_of_their_family_are_refused_by_number(open_: Open) -> None:
     rows = score_rows(make_rows(ROWS))
     del rows[6]["rejected_aux"]
@@ -138,10 +155,10 @@ def test_each_draw_divides_the_rows_anew_and_prompts_are_never_on_both_sides(ope
         task = arena.open(0, Draw(Purpose.TUNE, key))
         items = arena._bases[0].rows.items
         trained = {items[row].row.prompt for row in task.batches._trained}
-        held_out = {items[row].row.prompt for row in task._examination.held_out}
+        held_out = {items[row].row.prompt for row in task._examination.division.held_out}
         assert trained.isdisjoint(held_out)
         assert trained | held_out == {row["prompt"] for row in rows}
-        assert len(task._examination.held_out) == 10
+        assert len(task._examination.division.held_out) == 10
         prompted = [pair.row.prompt for pair in task._examination.prompted]
         assert len(prompted) == len(set(prompted)) == 5
         seen.add(frozenset(map(str, held_out)))
@@ -151,7 +168,7 @@ def test_each_draw_divides_the_rows_anew_and_prompts_are_never_on_both_sides(ope
 def test_a_placebos_salt_changes_the_order_alone(open_: Open) -> None:
     arena = open_()
     plain, salted = (arena.open(0, Draw(Purpose.TUNE, "0", salt=salt)) for salt in ("", "a candidate"))
-    assert plain._examination.held_out == salted._examination.held_out
+    assert plain._examination.division.held_out == salted._examination.division.held_out
     first, other = (task.batches.take(task.policy).rows["tokens"] for task in (plain, salted))
     assert first.shape != other.shape or not torch.equal(first, other)
 

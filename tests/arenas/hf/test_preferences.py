@@ -115,7 +115,7 @@ def test_a_row_whose_scores_cannot_be_used_says_why(tmp_path: Path, row: Any, sa
     assert says in bad[2]
 
 
-@pytest.mark.parametrize("line", [b"{", b'{"prompt": "\xff"}', b"[" * 100_000])
+@pytest.mark.parametrize("line", [b"{", b'{"prompt": "\xff"}', b"[" * 100_000, b"9" * 5_000])
 def test_a_line_that_is_no_json_is_a_bad_row_like_any_other(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(json.dumps(GOOD).encode() + b"\n\n" + line + b"\n" + json.dumps(GOOD).encode())

@@ -13,11 +13,15 @@ from discovery_service.domain.measuring import Setting
 from discovery_service.losses.described import list_described
 from discovery_service.losses.families import INPUTS, Role
 from discovery_service.losses.graph import read_graph
+from discovery_service.losses.known import list_known
 from tests.arenas.hf.conftest import DRAW, Open
 from tests.arenas.hf.test_arena import both_ways
 from tests.arenas.hf.tiny import make_rows, write_rows
+from workers.arenas.hf.question_rows import BOUND
 from workers.arenas.hf.questions import Question, read_questions
 from workers.arenas.hf.rows import Bad, BadRows
+from workers.arenas.hf.scorers import ScorerFailed
+from workers.arenas.hf.speaking import Speaking
 from workers.runtime.graph import Program
 from workers.runtime.optimisation import Optimisation
 from workers.runtime.trainer import train
@@ -63,6 +67,38 @@ def test_a_batch_is_of_groups_of_answers_that_the_policy_gave(open_: Open, chang
     again = open_(rows=make_questions(24), **GROUPS, **changes).open(0, DRAW)
     assert torch.equal(again.batches.take(again.policy).rows["tokens"], batch.rows["tokens"])
     assert not torch.equal(task.batches.take(task.policy).inputs["group"], batch.inputs["group"])
+
+
+def test_rows_of_one_prompt_are_of_one_group(open_: Open) -> None:
+    task = open_(rows=[*make_questions(16), *[{"prompt": "The same"}] * 8], **GROUPS).open(0, DRAW)
+    tokens: dict[int, set[bytes]] = {}
+    for _ in range(5):
+        batch = task.batches.take(task.policy)
+        for group, row, said in zip(batch.inputs["group"].tolist(), *batch.rows.values(), strict=True):
+            tokens.setdefault(group, set()).add(row[: int(said.long().argmax())].numpy().tobytes())
+    assert [len(each) for each in tokens.values()] == [1] * len(tokens)
+    assert len(set().union(*tokens.values())) == len(tokens)
+
+
+def test_the_divergence_is_of_as_many_prompts_as_are_sampled_from(open_: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = open_(rows=make_questions(24), **GROUPS, evaluation={"held_out": 0.5, "prompts": 3}).open(0, DRAW)
+    asked: list[int] = []
+    reply = Speaking.reply
+
+    def count(self: Speaking, model: Any, prompts: Any, uniforms: Any) -> Any:
+        asked.append(len(prompts))
+        return reply(self, model, prompts, uniforms)
+
+    monkeypatch.setattr(Speaking, "reply", count)
+    task.measure()
+    assert asked == [3, 6]
+
+
+def test_rewards_that_known_losses_cannot_tell_apart_are_the_scorers_fault(open_: Open) -> None:
+    assert all(f"bound={BOUND}" in known.text for known in list_known(Family.MATCHING))
+    scorer = {"kind": "length", "words": 400}
+    with pytest.raises(ScorerFailed, match="100% of the base policy's answers 5 or more either way, -39"):
+        open_(rows=make_questions(24), **GROUPS, evaluation={"scorer": scorer}).open(0, DRAW)
 
 
 @pytest.mark.parametrize("loss", KNOWN_LOSSES[Family.MATCHING])

@@ -59,11 +59,17 @@ def test_a_propensity_is_read_in_nats(tmp_path: Path) -> None:
         ({name: value for name, value in GOOD.items() if name != "outcome"}, "has no outcome"),
         ({name: value for name, value in GOOD.items() if name != "completion"}, "has no completion"),
         ({name: value for name, value in GOOD.items() if name != "prompt"}, "has no prompt"),
-        ({name: value for name, value in GOOD.items() if name != "propensity"}, "has no behavior_logp"),
+        (
+            {name: value for name, value in GOOD.items() if name != "propensity"},
+            "has neither propensity nor behavior_logp",
+        ),
         (GOOD | {"outcome": math.nan}, "outcome is nan, which is not finite"),
+        (GOOD | {"outcome": 1e39}, "outcome is 1e+39, and beyond 1e+12 either way nothing is computed"),
+        (GOOD | {"propensity": None, "behavior_logp": -1e39}, "behavior_logp is -1e+39, and beyond"),
         (GOOD | {"outcome": "good"}, "outcome is no number"),
         (GOOD | {"propensity": 0}, "propensity is 0: an answer that was given had a chance above 0"),
         (GOOD | {"propensity": 1.5}, "propensity is 1.5"),
+        (GOOD | {"propensity": 1.0000001}, "propensity is 1.0000001"),
         (GOOD | {"propensity": math.inf}, "propensity is inf, which is not finite"),
         (GOOD | {"behavior_logp": -1}, "both behavior_logp and propensity"),
         (GOOD | {"propensity": None, "behavior_logp": 0.1}, "behavior_logp is 0.1: a log-probability is not above 0"),
@@ -129,6 +135,40 @@ def test_an_outcome_is_predicted_by_what_other_prompts_taught(open_: Open) -> No
     again = predict_outcomes(rows, trained)
     assert torch.equal(again[7], predicted[7])
     assert not torch.equal(again[trained], predicted[trained])
+
+
+@pytest.mark.parametrize("prompts", [2, 3])
+def test_answers_to_few_prompts_teach_what_others_to_it_come_to(open_: Open, prompts: int) -> None:
+    """As the rows of an experiment on one page are."""
+    rows = [row | {"prompt": f"Question {number % prompts}"} for number, row in enumerate(make_records(48))]
+    arena = open_(rows=[*rows, GOOD], family="outcome", counts="value")
+    arena.open(0, DRAW)
+    known = arena._bases[0].rows
+    assert isinstance(known, RecordRows)
+    predicted = predict_outcomes(known, range(48))[:48, 0]
+    outcomes = torch.tensor([row["outcome"] for row in rows])
+    assert float(torch.corrcoef(torch.stack((predicted, outcomes)))[0, 1]) > 0.1
+    # Of one row beside another there is nothing to learn but its outcome.
+    assert predict_outcomes(known, [0, 1])[:2, 0].tolist() == pytest.approx(outcomes[[1, 0]].tolist())
+
+
+def test_a_recorded_answer_ends_where_the_policys_own_do(open_: Open) -> None:
+    rows = make_records(12)
+    for row in rows:
+        row["prompt"] = [{"role": "user", "content": row["prompt"]}]
+        row["completion"] = [{"role": "assistant", "content": row["completion"]}]
+    arena = open_(rows=rows, family="outcome", counts="value", per_device_train_batch_size=2)
+    arena.open(0, DRAW)
+    base = arena._bases[0]
+    assert {int(item.answer[-1]) for item in base.rows.items} <= set(base.speaking.ends)
+
+
+def test_a_prompt_with_the_longest_answer_that_may_be_sampled_is_no_longer_than_a_row_may_be(open_: Open) -> None:
+    limits = {"max_length": 60, "evaluation": {"max_new_tokens": 30}}
+    with pytest.raises(
+        BadRows, match=r"row 8: prompt has 33 tokens: with max_new_tokens, 30, more than max_length, 60"
+    ):
+        open_(rows=make_records(12), family="outcome", counts="value", **limits).open(0, DRAW)
 
 
 @pytest.mark.parametrize(("family", "counts"), [("outcome", "accuracy"), ("pairwise", "value")])

@@ -37,7 +37,7 @@ from workers.arenas.hf.folders import (
 )
 from workers.arenas.hf.pair_rows import PairRows
 from workers.arenas.hf.preferences import read_preferences
-from workers.arenas.hf.question_rows import QuestionRows
+from workers.arenas.hf.question_rows import QuestionRows, check_scale
 from workers.arenas.hf.questions import read_questions
 from workers.arenas.hf.reading import read_prompts
 from workers.arenas.hf.record_rows import RecordRows, pad_replies, read_both
@@ -99,6 +99,9 @@ class HfArena:
             base.adapter = None
         examination = self._plan_examination(base, division, draw)
         reference_scores = self._find_reference_scores(base_policy, base, examination, draw)
+        if isinstance(base.rows, QuestionRows):
+            assert reference_scores is not None
+            check_scale(reference_scores)
         batch = self._document["recipe"]["batch"]
         training = self._start_training(base, draw)
         batches = base.rows.make_batches(training, division.trained, batch, draw.seed(Stream.ORDER))
@@ -176,8 +179,7 @@ class HfArena:
     def _plan_examination(self, base: Base, division: Division, draw: Draw) -> Examination:
         return Examination(
             rows=base.rows,
-            held_out=division.held_out,
-            prompted=[base.rows.items[row] for row in division.prompted],
+            division=division,
             speaking=base.speaking,
             kl_weight=self._evaluation["kl_weight"],
             precision=self._precision,
@@ -267,6 +269,7 @@ def read_items(document: Mapping[str, Any], base_policy: int, tokenizer: Any) ->
     limits = Limits(
         max_length=document["recipe"]["max_length"],
         max_new_tokens=document["evaluation"]["max_new_tokens"],
+        is_answered=document["family"] in (Family.OUTCOME, Family.MATCHING),
         max_positions=reach.positions,
         vocabulary=reach.vocabulary,
     )

@@ -42,9 +42,13 @@ def pad(prompts: Sequence[Tensor], completions: Sequence[Tensor], device: torch.
 
 def find_log_probabilities(model: Any, padded: Padded) -> Tensor:
     """Of each row's completion, summed over its tokens; float32, with gradient."""
+    return sum_rows(_tell_each(model, padded), padded)
+
+
+def _tell_each(model: Any, padded: Padded) -> Tensor:
+    """(tokens of completions,), row by row."""
     targets = padded.tokens[:, 1:][padded.is_completion[:, 1:]]
-    tokens = -functional.cross_entropy(find_logits(model, padded), targets, reduction="none")
-    return sum_rows(tokens, padded)
+    return -functional.cross_entropy(find_logits(model, padded), targets, reduction="none")
 
 
 def find_logits(model: Any, padded: Padded) -> Tensor:
@@ -80,8 +84,7 @@ def split_rows(prompts: Sequence[Sized], completions: Sequence[Sized], vocabular
 
 def tell_tokens(model: Any, padded: Padded) -> Tensor:
     """(rows, longest completion): of each of its tokens, 0 behind its end; float32, with gradient."""
-    targets = padded.tokens[:, 1:][padded.is_completion[:, 1:]]
-    tokens = -functional.cross_entropy(find_logits(model, padded), targets, reduction="none")
+    tokens = _tell_each(model, padded)
     lengths = padded.is_completion.sum(1)
     is_said = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
     return tokens.new_zeros(is_said.shape).masked_scatter(is_said, tokens)

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from discovery_service.domain.worlds import Precision
+from workers.arenas.hf.division import Division
 from workers.arenas.hf.replies import Speak, find_divergences, find_diversity, make_uniforms
 from workers.arenas.hf.speaking import Speaking
 from workers.arenas.hf.tokenising import Asked
@@ -16,20 +18,26 @@ from workers.arenas.measures import find_mean, tell_wins
 
 
 class Rows(Protocol):
-    def examine(self, policy: Any, held_out: Sequence[int], seed: int) -> dict[str, float | None]:
-        """What the policy makes of these rows."""
+    @property
+    def items(self) -> Sequence[Asked]: ...
+
+    def examine(self, policy: Any, division: Division, seed: int) -> dict[str, float | None]:
+        """What the policy makes of the rows that are held out."""
 
 
 @dataclass(frozen=True)
 class Examination:
     rows: Rows
-    held_out: Sequence[int]
-    prompted: Sequence[Asked]
+    division: Division
     speaking: Speaking
     kl_weight: float
     precision: Precision
     seed: int
     """Of the numbers by which replies are sampled, the same for every policy."""
+
+    @cached_property
+    def prompted(self) -> list[Asked]:
+        return [self.rows.items[row] for row in self.division.prompted]
 
     def measure(
         self, policy: Any, speak_as_reference: Speak, reference_scores: Tensor | None
@@ -38,7 +46,7 @@ class Examination:
             replies = self.reply(policy)
             prompts = [each.asked for each in self.prompted]
             kl = find_mean(find_divergences(policy, speak_as_reference, prompts, replies))
-            found = self.rows.examine(policy, self.held_out, self.seed)
+            found = self.rows.examine(policy, self.division, self.seed)
         found |= {
             "kl": kl,
             "diversity": find_diversity(replies),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from workers.arenas.hf.both import Both, BothBatches, BothPolicy, Said, tell_both
+from workers.arenas.hf.division import Division
 from workers.arenas.hf.folders import AdapterTraining, FullTraining
 from workers.arenas.hf.tokenising import Pair
 from workers.arenas.hf.values import find_values
@@ -41,13 +42,13 @@ class PairRows:
             columns |= {
                 "chosen_aux": scores[:, 0],
                 "rejected_aux": scores[:, 1],
-                "prompt_value": find_values(self.read, scores, trained),
+                "prompt_value": find_values(self.items, self.read, scores, trained),
             }
         return BothBatches(self._both, columns, trained, size, seed, training.model.device)
 
-    def examine(self, policy: Any, held_out: Sequence[int], seed: int) -> dict[str, float | None]:  # noqa: ARG002
+    def examine(self, policy: Any, division: Division, seed: int) -> dict[str, float | None]:  # noqa: ARG002
         """A preference of the policy is a higher gain in log-probability over the reference."""
-        gains = tell_both(policy, [self._both[row] for row in held_out]) - self.reference[list(held_out)]
+        gains = tell_both(policy, [self._both[row] for row in division.held_out]) - self.reference[division.held_out]
         return {"accuracy": tell_wins(gains[:, 0] - gains[:, 1])}
 
     @cached_property

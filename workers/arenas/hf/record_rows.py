@@ -2,11 +2,12 @@
 
 The outcome model is linear in a few numbers that the base policy has of an answer: its last hidden state, on average
 over the answer's tokens, seen from a few random directions. It is fitted to the rows that a draw trains on, and
-predicts each of them by what it has learnt from rows of other prompts.
+predicts each of them by what it has learnt from others, of other prompts where there are some.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -14,12 +15,12 @@ from torch import Tensor
 
 from workers.arenas.hf.both import Both, BothBatches, BothPolicy, Said
 from workers.arenas.hf.completions import tell_answers
-from workers.arenas.hf.division import group_by_prompt
+from workers.arenas.hf.division import Division
 from workers.arenas.hf.folders import AdapterTraining, FullTraining
+from workers.arenas.hf.folds import fold_rows
 from workers.arenas.hf.reading import read_answers
 from workers.arenas.hf.tokenising import Recorded
 
-FOLDS = 4
 _PULL = 10.0
 """The ridge of the outcome model, on numbers of variance 1."""
 
@@ -49,13 +50,13 @@ class RecordRows:
             "predicted_outcomes": predicted[:, 0],
             "sampled_predicted_outcomes": predicted[:, 1],
         }
-        return BothBatches(list_both(self.items, self.replies), columns, trained, size, seed, training.model.device)
+        return BothBatches(self._both, columns, trained, size, seed, training.model.device)
 
-    def examine(self, policy: Any, held_out: Sequence[int], seed: int) -> dict[str, float | None]:  # noqa: ARG002
+    def examine(self, policy: Any, division: Division, seed: int) -> dict[str, float | None]:  # noqa: ARG002
         """`value`: the outcome to be expected of the policy, each held-out row's weighted by how much likelier the
         policy gives its answer than whoever gave it, in shares of all; `weighted_rows`: how many rows' worth that is,
         as a share of them."""
-        some = [self.items[row] for row in held_out]
+        some = [self.items[row] for row in division.held_out]
         told = tell_answers(policy, [each.prompt for each in some], [each.answer for each in some]).double()
         given = torch.tensor([each.row.behavior_logp for each in some], dtype=torch.float64)
         outcomes = torch.tensor([each.row.outcome for each in some], dtype=torch.float64)
@@ -64,6 +65,10 @@ class RecordRows:
             "value": float(weights @ outcomes),
             "weighted_rows": float(1 / weights.square().sum() / len(weights)),
         }
+
+    @cached_property
+    def _both(self) -> list[Both]:
+        return list_both(self.items, self.replies)
 
 
 def list_both(items: Sequence[Recorded], replies: Sequence[Tensor]) -> list[Both]:
@@ -88,21 +93,16 @@ def pad_replies(replies: Sequence[Tensor]) -> Tensor:
 
 def predict_outcomes(rows: RecordRows, trained: Sequence[int]) -> Tensor:
     """(rows, 2): of the recorded answer and of the policy's own, for rows that are trained on; 0 for the others."""
-    groups = [[trained[place] for place in group] for group in group_by_prompt([rows.items[row] for row in trained])]
-    folds = [[row for group in groups[fold::FOLDS] for row in group] for fold in range(FOLDS)]
     outcomes = torch.tensor([each.row.outcome for each in rows.items], dtype=torch.float64)
     predicted = torch.zeros(len(rows.items), 2)
-    for fold in folds:
-        others = sorted(set(trained) - set(fold))
-        if not fold or not others:
-            continue
+    for fold, others in fold_rows(rows.items, trained):
         predicted[fold] = _predict(rows.read[fold], rows.read[others, 0], outcomes[others])
     return predicted
 
 
 def _predict(wanted: Tensor, known: Tensor, outcomes: Tensor) -> Tensor:
     """Ridge regression around the mean, on numbers that the known ones make standard."""
-    centre, spread = known.double().mean(0), known.double().std(0).clamp(min=1e-6)
+    centre, spread = known.double().mean(0), known.double().std(0, correction=0).clamp(min=1e-6)
     inputs, mean = (known.double() - centre) / spread, outcomes.mean()
     prior = _PULL * torch.eye(inputs.shape[1], dtype=torch.float64)
     head = torch.linalg.solve(inputs.T @ inputs + prior, inputs.T @ (outcomes - mean))

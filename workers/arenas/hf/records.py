@@ -36,19 +36,22 @@ def read_record(number: int, row: Any) -> Record:
         raise BadRow("has one of prompt and completion as a text and the other as messages")
     check_part("prompt", prompt)
     check_part("completion", completion)
-    return Record(number, prompt, completion, read_number(row, "outcome"), _read_propensity(row))
+    return Record(number, prompt, completion, read_number(row, "outcome"), _read_log_propensity(row))
 
 
-def _read_propensity(row: Mapping[str, Any]) -> float:
-    """In nats."""
+def _read_log_propensity(row: Mapping[str, Any]) -> float:
     if row.get("behavior_logp") is not None and row.get("propensity") is not None:
         raise BadRow("has both behavior_logp and propensity: keep one of them")
+    if row.get("behavior_logp") is None and row.get("propensity") is None:
+        raise BadRow("has neither propensity nor behavior_logp")
     if row.get("propensity") is None:
         told = read_number(row, "behavior_logp")
         if told > 0:
-            raise BadRow(f"behavior_logp is {told:g}: a log-probability is not above 0")
+            raise BadRow(f"behavior_logp is {told:.10g}: a log-probability is not above 0")
         return told
     propensity = read_number(row, "propensity")
     if not 0 < propensity <= 1:
-        raise BadRow(f"propensity is {propensity:g}: an answer that was given had a chance above 0, and of 1 at most")
+        raise BadRow(
+            f"propensity is {propensity:.10g}: an answer that was given had a chance above 0, and of 1 at most"
+        )
     return math.log(propensity)

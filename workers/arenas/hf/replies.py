@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from workers.arenas.hf.completions import find_logits, pad, split_rows, sum_rows
+from workers.arenas.hf.tokenising import cut_at
 
 _ROWS_AT_ONCE = 64
 _TICKS = float(1 << 40)
@@ -61,7 +62,7 @@ def sample(model: Any, prompts: Sequence[Tensor], uniforms: Tensor, ends: Sequen
             logits_processor=LogitsProcessorList([_InverseCdf(uniforms[rows].to(device))]),
         )
         for row, reply in zip(rows, said[:, tokens.shape[1] :].cpu(), strict=True):
-            replies[row] = _cut(reply, ends)
+            replies[row] = cut_at(reply, torch.tensor(ends))
     return [replies[row] for row in range(len(prompts))]
 
 
@@ -101,8 +102,3 @@ def _pad_left(prompts: Sequence[Tensor], device: torch.device) -> tuple[Tensor, 
         tokens[row, width - len(prompt) :] = prompt
         mask[row, width - len(prompt) :] = 1
     return tokens.to(device), mask.to(device)
-
-
-def _cut(reply: Tensor, ends: Sequence[int]) -> Tensor:
-    places = torch.isin(reply, torch.tensor(ends)).nonzero()
-    return reply[: int(places[0]) + 1] if len(places) else reply

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 MAX_TOLD = 20
 """Bad rows that are told one by one; in a file of another format all of them are bad."""
+LARGEST = 1e12
+"""A number either way: what is larger leaves float32 once it is squared and multiplied."""
 _NOT_SUPPORTED = ("tools", "image", "images", "videos", "chat_template_kwargs")
 """They would change the tokens in ways that are not done here."""
 
@@ -53,9 +55,15 @@ def read_rows(path: Path, bad: Bad, read: Callable[[int, Any], Row]) -> list[Row
 
 def _parse(line: bytes) -> Any:
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise BadRow(f"is no JSON: {error}") from error
+        return json.loads(line.strip())
+    except json.JSONDecodeError as error:
+        raise BadRow(f"is no JSON: {error.msg}, at character {error.pos + 1}") from error
+    except UnicodeDecodeError as error:
+        raise BadRow(f"is no JSON: byte {error.start + 1} is not of UTF-8") from error
+    except ValueError as error:
+        raise BadRow("is no JSON that can be read: a number has thousands of digits") from error
+    except RecursionError as error:
+        raise BadRow("is no JSON that can be read: it is nested too deep") from error
 
 
 def check_columns(row: Any) -> None:
@@ -114,4 +122,6 @@ def read_number(row: Mapping[str, Any], column: str) -> float:
         is_finite = False
     if not is_finite:
         raise BadRow(f"{column} is {str(value)[:20]}, which is not finite")
+    if abs(value) > LARGEST:
+        raise BadRow(f"{column} is {float(value):g}, and beyond {LARGEST:g} either way nothing is computed: scale it")
     return float(value)

@@ -8,7 +8,7 @@ from typing import Any
 from workers.arenas.hf import packages
 from workers.arenas.hf.contents import check_digest
 from workers.arenas.hf.packages import Package, read_package
-from workers.arenas.hf.rows import Part
+from workers.arenas.hf.rows import LARGEST, Part
 
 Scorer = Callable[[Part, str], float]
 """Of a prompt, as it stands in the file, and the completion's text."""
@@ -76,6 +76,9 @@ def _import_function(place: str, package: Package) -> Scorer:
             raise ScorerFailed(f"The scorer {place} fails: {type(error).__name__}: {error}. Mend it.") from error
         if not math.isfinite(value):
             raise ScorerFailed(f"The scorer {place} answers {value} for {completion[:60]!r}: it has to be finite.")
+        if abs(value) > LARGEST:
+            told = f"The scorer {place} answers {value:g} for {completion[:60]!r}"
+            raise ScorerFailed(f"{told}: beyond {LARGEST:g} either way nothing is computed. Scale it.")
         return value
 
     return score

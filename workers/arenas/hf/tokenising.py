@@ -36,6 +36,8 @@ class Limits:
     """How far the model can look back, where its configuration says so."""
     vocabulary: int | None
     """How many tokens it knows, likewise."""
+    is_answered: bool = False
+    """Whether answers of a policy's own are trained on."""
 
 
 class Asked(Protocol):
@@ -106,9 +108,11 @@ def tokenise(rows: Sequence[Preference], tokenizer: Any, limits: Limits, bad: Ba
 
 
 def tokenise_records(rows: Sequence[Record], tokenizer: Any, limits: Limits, bad: Bad) -> list[Recorded]:
-    """The same of rows with one answer."""
+    """The same of rows with one answer, which ends where a policy's own would: a template may write more behind it."""
     told = ({"completion": row.completion} for row in rows)
-    return [Recorded(row, *tokens) for row, tokens in _tokenise(rows, told, tokenizer, limits, bad)]
+    found = _tokenise(rows, told, tokenizer, limits, bad)
+    end = torch.tensor([tokenizer.eos_token_id])
+    return [Recorded(row, asked, prompt, cut_at(answer, end)) for row, (asked, prompt, answer) in found]
 
 
 def tokenise_questions(rows: Sequence[Question], tokenizer: Any, limits: Limits, bad: Bad) -> list[Posed]:
@@ -134,6 +138,12 @@ def _tokenise(
                 bad[row.number] = str(error)
             else:
                 yield row, found
+
+
+def cut_at(answer: Tensor, ends: Tensor) -> Tensor:
+    """Up to the first of these tokens, with it."""
+    places = torch.isin(answer, ends).nonzero()
+    return answer[: int(places[0]) + 1] if len(places) else answer
 
 
 def hash_tokens(rows: Sequence[Asked]) -> str:
@@ -207,6 +217,11 @@ def _check(asked: list[int], answers: Mapping[str, list[int]], shared: int, limi
         if len(tokens) == shared:
             raise BadRow(f"{name} has no token of its own behind the prompt")
         _check_length(name, len(tokens), limits)
+    if limits.is_answered and len(asked) + limits.max_new_tokens > limits.max_length:
+        raise BadRow(
+            f"prompt has {len(asked)} tokens: with max_new_tokens, {limits.max_new_tokens}, more than max_length,"
+            f" {limits.max_length}"
+        )
     if limits.max_positions is not None and len(asked) + limits.max_new_tokens > limits.max_positions:
         raise BadRow(
             f"prompt has {len(asked)} tokens: with max_new_tokens, {limits.max_new_tokens}, more than the "

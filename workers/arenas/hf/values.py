@@ -2,13 +2,23 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from workers.arenas.expectiles import expect, fit_expectile
+from workers.arenas.hf.folds import fold_rows
+from workers.arenas.hf.tokenising import Asked
 
 
-def find_values(read: Tensor, scores: Tensor, trained: Sequence[int]) -> Tensor:
-    """(rows,): of every row's prompt, learnt from those that a draw trains on."""
-    known = read[list(trained)]
-    standard = (read - known.mean(0)) / known.std(0).clamp(min=1e-6)
-    return expect(fit_expectile(standard[list(trained)], scores[list(trained)]), standard)
+def find_values(rows: Sequence[Asked], read: Tensor, scores: Tensor, trained: Sequence[int]) -> Tensor:
+    """(rows,): of each prompt that a draw trains on, learnt from the others; 0 for the rest.
+
+    Learnt from its own scores as well, a value follows them: where scores are noise by .53 of 30 rows, .12 of 750.
+    """
+    values = torch.zeros(len(rows))
+    for some, others in fold_rows(rows, trained):
+        known = read[others]
+        centre, spread = known.mean(0), known.std(0, correction=0).clamp(min=1e-6)
+        head = fit_expectile((known - centre) / spread, scores[others])
+        values[some] = expect(head, (read[some] - centre) / spread)
+    return values
