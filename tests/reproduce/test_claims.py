@@ -29,6 +29,22 @@ def test_a_sign_wants_the_whole_interval_and_a_line_the_mean(
     assert (told.direction, told.magnitude) == (direction, magnitude)
 
 
+@pytest.mark.parametrize(
+    ("values", "line", "why"),
+    [
+        ([0.5, 0.6, 0.7], Line(at_least=0.5), ""),
+        ([0.2, 0.3, 0.4], Line(at_least=0.5), "the effect is smaller than the line asks"),
+        ([-5.0, 1.0, 6.0], Line(at_least=0.5), "not told from no effect, over 3, though its mean reaches the line"),
+        ([-0.5, -0.6, -0.7], Line(at_least=0.5), "the effect is the other way round"),
+        ([0.5, 0.6, 0.7], Line(at_most=0.5, neutral=None), "it does not come to the line"),
+        ([0.7], Line(at_least=0.5), "too few draws for an interval, though its mean reaches the line"),
+    ],
+)
+def test_what_does_not_hold_says_how(values: list[float], line: Line, why: str) -> None:
+    told = CLAIMS.of_mean("it does", values, line, note="elsewhere")
+    assert told.document()["note"] == (f"{why}; elsewhere" if why else "elsewhere")
+
+
 def test_of_one_seed_no_sign_is_told() -> None:
     told = CLAIMS.of_mean("it does", [0.7], Line(at_least=0.5))
     assert (told.direction, told.magnitude) == (False, True)

@@ -63,7 +63,7 @@ class Claim:
     """Of a figure that was computed, without any draw, both bounds are the figure; None where nothing was measured."""
     line: Line
     note: str = ""
-    """What did not come out, or what the figure does not say."""
+    """Why it came out so, or what the figure does not say."""
 
     @property
     def direction(self) -> bool | None:
@@ -72,6 +72,25 @@ class Claim:
     @property
     def magnitude(self) -> bool | None:
         return None if self.interval is None else self.line.is_reached(self.interval.mean)
+
+    @property
+    def shortfall(self) -> str:
+        """How it does not hold, by its figures alone; nothing where it does."""
+        if self.interval is None:
+            return ""
+        if self.direction is False:
+            return self._tell_sign(self.interval) + ", though its mean reaches the line" * bool(self.magnitude)
+        if self.magnitude is False:
+            return "the effect is smaller than the line asks" if self.direction else "it does not come to the line"
+        return ""
+
+    def _tell_sign(self, interval: Interval) -> str:
+        if interval.low is None or interval.high is None:
+            return "too few draws for an interval"
+        assert self.line.neutral is not None
+        if interval.low <= self.line.neutral <= interval.high:
+            return f"not told from no effect, over {interval.draws}"
+        return "the effect is the other way round"
 
     def document(self) -> dict[str, Any]:
         interval, bounds = self.interval, None
@@ -86,7 +105,7 @@ class Claim:
             "threshold": self.line.document(),
             "direction": self.direction,
             "magnitude": self.magnitude,
-            "note": self.note,
+            "note": "; ".join(filter(None, (self.shortfall, self.note))),
         }
 
 

@@ -57,6 +57,7 @@ STUDIES = (
                 *("dr_cpo", "J"),
                 than="cpo",
                 figure_paper="usually best",
+                note="what the confounded model adds the weights have to take back",
             ),
         ),
     ),

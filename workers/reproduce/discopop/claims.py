@@ -80,6 +80,7 @@ def conclude(found: Frontiers, claims: Claims) -> Iterable[Claim]:
         ],
         Line(at_least=0.0),
         figure_paper="0 (.964 both, at beta .1)",
+        note="at the same beta LRML's policy goes less far",
     )
     yield claims.of_mean(
         "and its KL is lower by this share",
@@ -93,7 +94,8 @@ def conclude(found: Frontiers, claims: Claims) -> Iterable[Claim]:
         _compare_frontiers(found, [(LRML, MID)] * _count(found)),
         Line(at_least=0.0),
         figure_paper="more",
-        note="DPO's reward is that on its frontier, between two betas straight over the root of the KL",
+        note="DPO's reward is that on its frontier, between two betas straight over the root of the KL; LRML pays"
+        " for the margins at which its loss rises",
     )
     yield from _conclude_tuned(found, claims)
     failed = found.count_failed(LRML, HIGH)
@@ -102,6 +104,8 @@ def conclude(found: Frontiers, claims: Claims) -> Iterable[Claim]:
         [number < failed for number in range(_count(found))],
         Line(at_least=0.5, neutral=None),
         figure_paper="collapses or is not finite from beta 2.5 on",
+        note="a training fails where a loss or a gradient leaves float32 or the policy runs away; the paper trains for"
+        " an epoch, these are 120 steps",
     )
 
 

@@ -26,6 +26,7 @@ PANEL = (500, 20)
 COMPONENTS = (2, 5)
 POLICY_ANSWERS = 20_000
 RECIPE = Recipe(learning_rate=0.03, steps=400)
+_OF_FEW = "of 4,096 answers, where each loss still errs more by chance than by whom it listens to"
 ARMS = {name: Arm(name, Family.PAIRWISE) for name in ("dpo", "sign")}
 
 STUDIES = (
@@ -38,15 +39,18 @@ STUDIES = (
                 *("sign", "disagreement"),
                 is_lower=True,
                 figure_paper="12 % become 8",
-                note="of 4,096 answers, where each loss still errs more by chance than by whom it listens to",
+                note=_OF_FEW,
             ),
             Effect(
                 "and its angle to the mean taste is smaller, in degrees, by",
                 *("sign", "angle"),
                 is_lower=True,
                 figure_paper="35 % smaller",
+                note=_OF_FEW,
             ),
-            Effect("and its J is higher, by", "sign", "J"),
+            Effect(
+                "and its J is higher, by", "sign", "J", note="no margin satisfies the loss, so that its KL grows on"
+            ),
         ),
     ),
 )

@@ -65,6 +65,7 @@ STUDIES = (
                 is_lower=True,
                 than="modpo",
                 figure_paper="better than all multi-objective baselines",
+                note="both pay for violations with the same tuning",
             ),
             Effect(
                 "Both one nat from the reference UPO's breaks it less often than DPO's, by",
@@ -76,6 +77,7 @@ STUDIES = (
                 "and its answers are there no worse than DPO's beside the reference's: a share of wins higher by",
                 *("upo_dpo", "matched_win_rate"),
                 figure_paper="equal or better",
+                note="UPO pays for the score with what people like",
             ),
             Effect(
                 "Its J, which pays for violations, is higher than DPO's, by",
