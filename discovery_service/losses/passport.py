@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from discovery_service.domain.families import Family
 from discovery_service.losses.fingerprints import REFERENCE_BETA
 
 Passport = Mapping[str, Any]
@@ -47,7 +48,7 @@ def describe_passport(passport: Passport) -> list[str]:
 
 def describe_oddities(passport: Passport) -> list[str]:
     """What its flags say, in the words of its description: no reason to refuse it, and good to know beside a score."""
-    flags = set(passport["flags"])
+    flags = set(passport["flags"]) if _has_curve(passport) else set(passport["flags"]) & {"not_finite_in_bf16"}
     told: list[str] = []
     if "rises_at_zero" in flags:
         told += _of_slope(passport)
@@ -81,7 +82,9 @@ def _of_inputs(passport: Passport) -> Iterator[str]:
         yield "Beta only sets the scale of the log-ratios."
     if passport["is_margin_only"]:
         yield "Of a pair it sees the margin alone."
-    if passport["is_batch_coupled"]:
+    if not _has_curve(passport):
+        yield "A row's loss depends on the rest of its batch, so that no row has a curve of its own."
+    elif passport["is_batch_coupled"]:
         yield "A row's loss depends on the rest of its batch; the curve is that of a batch with all margins."
     if passport["is_finite_in_bf16"] is None:
         yield "It cannot be computed in bfloat16."
@@ -90,6 +93,8 @@ def _of_inputs(passport: Passport) -> Iterator[str]:
 
 
 def _of_curve(passport: Passport) -> Iterator[str]:
+    if not _has_curve(passport):
+        return
     if passport["is_flat"]:
         yield "The margin between better and worse answers does nothing by itself."
         return
@@ -97,6 +102,11 @@ def _of_curve(passport: Passport) -> Iterator[str]:
     if passport["uses"].get("progress"):
         yield f"Its curve changes with training; what follows is that of progress {passport['curve_progress']:g}."
     yield from (*_of_slope(passport), *_of_shape(passport), *_of_ends(passport))
+
+
+def _has_curve(passport: Passport) -> bool:
+    """Weights that are shared out over a batch of all margins there are go to one end of them, and jump there."""
+    return passport["family"] != Family.OUTCOME or not passport["is_batch_coupled"]
 
 
 def _of_betas(passport: Passport) -> Iterator[str]:

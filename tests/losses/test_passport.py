@@ -1,6 +1,7 @@
 import pytest
 
 from discovery_service.domain.families import Family
+from discovery_service.losses.described import list_described
 from discovery_service.losses.passport import describe_oddities, describe_passport
 from tests.jail.probes import losses
 from tests.losses.eager import KNOWN, known, of_margin
@@ -82,3 +83,11 @@ def test_what_is_odd_about_a_loss_is_said_in_the_same_words() -> None:
         "At z = 0 it is 0.847 and rises, with slope +0.784: training first lowers the margin.",
         "It rises for z in (-0.1186, 0.0720).",
     ]
+
+
+def test_a_loss_that_shares_weights_out_over_its_batch_has_no_curve_to_be_odd() -> None:
+    passport = list_described(Family.OUTCOME)["cpo"].passport
+    assert set(passport["flags"]) == {"hump", "jumps"}
+    assert describe_oddities(passport) == []
+    told = describe_passport(passport)
+    assert told[1:-1] == ["A row's loss depends on the rest of its batch, so that no row has a curve of its own."]
