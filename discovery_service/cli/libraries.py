@@ -7,6 +7,7 @@ from discovery_service.domain.calibration import is_without_spread
 from discovery_service.domain.intervals import LEVEL
 from discovery_service.domain.known_losses import find_reference
 from discovery_service.domain.power import find_detectable
+from discovery_service.domain.students_t import AS_GOOD_AS_INFINITE
 
 Library = Mapping[str, Any]
 STANDS_FOR_FROM = 0.6
@@ -50,7 +51,7 @@ def tell_library(library: Library) -> Iterator[str]:
         " draws or less;"
         f" {detectable['draws']} draws find a difference of {detectable['difference']:.3f} with 80 % power"
         f" where it is alike under all base policies, {detectable['finalists']} finalists together."
-        f" A screen borrows a standard deviation of {spread['sd']:.3f} with {spread['degrees']:.1f} degrees of freedom."
+        f" A screen borrows a standard deviation of {spread['sd']:.3f} {_tell_degrees(spread['degrees'])}."
     )
     compared = sum(each["difference"] is not None for each in library["losses"].values())
     for words in ("better", "worse"):
@@ -64,6 +65,12 @@ def tell_library(library: Library) -> Iterator[str]:
             f" {seen:.3f} may have been missed."
         )
     yield from (_tell_steps(steps, reference) for steps in library["steps"])
+
+
+def _tell_degrees(degrees: float) -> str:
+    if degrees >= AS_GOOD_AS_INFINITE:
+        return "for every loss alike, as those measured do not differ in it"
+    return f"with {degrees:.1f} degrees of freedom"
 
 
 def tell_agreement(agreement: Mapping[str, Any]) -> str:

@@ -44,6 +44,12 @@ def test_a_control_says_how_much_was_tested() -> None:
     assert not any("control" in each for each in tell_library(library(worse=["ipo"])))
 
 
+def test_where_all_losses_are_as_noisy_no_degrees_are_counted() -> None:
+    assert "0.100 with 3.0 degrees of freedom." in next(tell_library(library()))
+    alike = {"sd": 0.1, "degrees": 1e6}
+    assert "0.100 for every loss alike" in next(tell_library(library(spread=alike)))
+
+
 @pytest.mark.parametrize(("tau", "stands"), [(0.59, False), (0.6, True)])
 def test_a_small_size_that_ranks_otherwise_is_said_not_to_stand_for_the_large_one(tau: float, stands: bool) -> None:
     told = tell_agreement({"with": "plain:base", "tau": tau, "low": 0.1, "high": 0.9, "losses": 20})
