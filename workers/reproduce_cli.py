@@ -41,9 +41,9 @@ def reproduce(
         answer = run(paper, campaigns, seeds=seeds, is_quick=quick, plots=plots)
     if as_json:
         print_json(answer)
-    elif answer["status"] == "measured":
+    elif answer["claims"]:
         print_table(COLUMNS, tabulate(answer["claims"]))
         print_line("Figures with 95 % intervals over seeds. A threshold is for the mean; a direction, for all of it.")
-    else:
+    if "message" in answer:
         say(answer["message"])
     raise typer.Exit(_EXITS[answer["status"]])

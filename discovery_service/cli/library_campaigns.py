@@ -17,12 +17,13 @@ from discovery_service.domain.arenas import find_arena
 from discovery_service.domain.known_losses import REFERENCE_LOSSES
 
 Screened = Mapping[str, Mapping[str, Mapping[str, float | None]]]
-"""By loss and draw: what was measured of it at the setting that the arena's plan has chosen for it."""
+"""By loss and draw: what was measured of it at the setting that the arena's plan has chosen for it; nothing of a
+training that failed by the loss's doing."""
 _TRAINED = ("evaluation.succeeded", "evaluation.failed")
 
 
 class NotScreened(DiscoveryError):
-    """The campaign came to another end than it should, or a loss failed. One sentence says which and why."""
+    """The campaign came to another end than it should. One sentence says why."""
 
 
 class LibraryCampaigns:
@@ -109,8 +110,7 @@ def _read(client: Client, campaign: Campaign, library: Sequence[str]) -> Screene
 def _read_draws(client: Client, standing: Standing) -> dict[str, Mapping[str, float | None]]:
     found: dict[str, Mapping[str, float | None]] = {}
     for each in client.candidates.evaluations(standing.candidate_id, purpose=["screen"]):
-        if each.metrics is None:
-            why = "it is not measured" if each.failure is None else each.failure.message
-            raise NotScreened(f"{standing.name} in {standing.arena}, draw {each.draw}: {why}")
-        found[each.draw] = each.metrics
+        if each.metrics is None and each.failure is None:
+            raise NotScreened(f"{standing.name} in {standing.arena}, draw {each.draw}: it is not measured")
+        found[each.draw] = each.metrics or {}
     return found

@@ -64,10 +64,12 @@ def test_a_loss_that_cannot_be_trained_with_ends_it_with_1(discovery: Command, m
     def fail(run: Run) -> Any:
         raise WorldFailed("With pm at beta 1 nothing could be measured: it grew.")
 
-    monkeypatch.setattr(papers, "PAPERS", {PaperName.PM: Paper(fail, 1.0)})
+    monkeypatch.setattr(papers, "PAPERS", {PaperName.PM: Paper(fail, 1.0), PaperName.CPO: Paper(measure, 1.0)})
     ran = discovery("reproduce", "pm")
     assert (ran.code, ran.out) == (1, "")
-    assert "it grew" in ran.err
+    assert "pm: With pm at beta 1 nothing could be measured: it grew." in ran.err
+    ran = discovery("reproduce", "all", "--json")
+    assert (ran.code, ran.json["status"], len(ran.json["claims"])) == (1, "failed", 1)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ from workers.trainings import TrainingsBroke
 def reproduce(
     paper: PaperName, campaigns: Campaigns, *, seeds: int | None, is_quick: bool, plots: Path | None
 ) -> dict[str, Any]:
-    """`status` is measured, whatever the verdicts; unavailable or failed, with a message, where there are none.
+    """`status` is measured, whatever the verdicts; failed, with a message, where a paper's could not be measured, with
+    the claims of the others; unavailable where there is no jail.
 
     UsageError where the pictures cannot be kept.
     """
@@ -31,17 +32,23 @@ def reproduce(
     names = list(papers.PAPERS) if paper is PaperName.ALL else [paper]
     try:
         with make_jail() as jail, open_pool() as pool:
-            claims = _measure(names, Run(Admission(jail), campaigns, seeds, is_quick, plots, pool))
+            claims, failed = _measure(names, Run(Admission(jail), campaigns, seeds, is_quick, plots, pool))
     except JailUnavailable as error:
         return {"status": "unavailable", "message": str(error), "claims": []}
-    except (WorldFailed, TrainingsBroke) as error:
-        return {"status": "failed", "message": str(error), "claims": []}
-    return {"status": "measured", "is_quick": is_quick, "claims": [each.document() for each in claims]}
+    found = {"is_quick": is_quick, "claims": [each.document() for each in claims]}
+    return {"status": "failed", "message": "\n".join(failed), **found} if failed else {"status": "measured", **found}
 
 
-def _measure(names: Sequence[PaperName], run: Run) -> list[Claim]:
+def _measure(names: Sequence[PaperName], run: Run) -> tuple[list[Claim], list[str]]:
+    """What could be measured, and why the rest could not be."""
+    claims, failed = list[Claim](), list[str]()
     with _bar(names) as tell:
-        return [claim for each in names for claim in papers.reproduce(each, replace(run, tell=tell(each)))]
+        for name in names:
+            try:
+                claims += papers.reproduce(name, replace(run, tell=tell(name)))
+            except (WorldFailed, TrainingsBroke) as error:
+                failed.append(f"{name}: {error}")
+    return claims, failed
 
 
 @contextmanager

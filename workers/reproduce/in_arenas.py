@@ -61,7 +61,11 @@ def conclude(study: Study, screened: Screened, claims: Claims) -> Iterable[Claim
             why = f"on no draw did both come as far; {where}"
             yield claims.not_measured(each.claim, Line(at_least=0.0), figure_paper=each.figure_paper, why=why)
             continue
-        lost = "" if len(gaps) == len(one) else f"on {len(one) - len(gaps)} of {len(one)} draws one did not come as far"
+        lost = (
+            ""
+            if len(gaps) == len(one)
+            else f"on {len(one) - len(gaps)} of {len(one)} draws one failed or did not come as far"
+        )
         yield claims.of_mean(
             each.claim,
             [-gap for gap in gaps] if each.is_lower else gaps,
@@ -72,9 +76,10 @@ def conclude(study: Study, screened: Screened, claims: Claims) -> Iterable[Claim
 
 
 def subtract(one: Draws, other: Draws, metric: str) -> Iterator[float]:
-    """On the draws on which both have it: who hardly moved has no figures at one nat from the reference."""
+    """On the draws on which both have it: who failed has nothing, who hardly moved no figures at one nat from the
+    reference."""
     for draw, figures in one.items():
-        mine, its = figures[metric], other[draw][metric]
+        mine, its = figures.get(metric), other[draw].get(metric)
         if mine is not None and its is not None:
             yield mine - its
 

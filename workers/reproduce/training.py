@@ -62,7 +62,7 @@ def train_arm(policy: Policy, batches: Batches, arm: Arm, graph: Graph, recipe: 
 
 
 def make_generator(*seeds: int) -> torch.Generator:
-    """Of its own for each list of numbers, none above 999."""
+    """Of its own for each list of numbers, none above 999, but for zeros before them."""
     seed = 0
     for each in seeds:
         seed = 1000 * seed + each

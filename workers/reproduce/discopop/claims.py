@@ -32,6 +32,7 @@ ARMS = {
     "EXP": Arm("exp", Family.PAIRWISE),
 }
 TAUS = (LRML, SMOOTH, SMOOTHER)
+WRITTEN_BY_HAND = ("SLiC", "IPO", "EXP")
 QUICK_ARMS, QUICK_BETAS = (DPO, LRML, SMOOTH), (LOW, MID, HIGH)
 _SHARE_OF_FRONTIERS = 0.6
 """Of the time that all takes."""
@@ -98,6 +99,7 @@ def conclude(found: Frontiers, claims: Claims) -> Iterable[Claim]:
         " for the margins at which its loss rises",
     )
     yield from _conclude_tuned(found, claims)
+    yield from _conclude_others(found, claims)
     failed = found.count_failed(LRML, HIGH)
     yield claims.of_share(
         f"At beta {HIGH:g} LRML's training fails, on this share of the draws",
@@ -131,6 +133,17 @@ def _conclude_tuned(found: Frontiers, claims: Claims) -> Iterable[Claim]:
         Line(at_least=0.0),
         figure_paper="more",
     )
+
+
+def _conclude_others(found: Frontiers, claims: Claims) -> Iterable[Claim]:
+    for loss in (each for each in WRITTEN_BY_HAND if each in found.losses):
+        places = [found.choose([loss], draw) for draw in range(_count(found))]
+        yield claims.of_mean(
+            f"At the beta that tuning chooses for it {loss} earns more than DPO at as much KL, by",
+            _compare_frontiers(found, places),
+            Line(at_least=0.0),
+            note="nothing is claimed of it: another loss that was written by hand, for its place beside these",
+        )
 
 
 def conclude_passport(passport: Mapping[str, Any], claims: Claims) -> Claim:

@@ -95,8 +95,9 @@ def conclude_ranks(claims: Claims) -> Iterable[Claim]:
         both = [each for each in here if each in there and (not names or each in names)]
         found = find_agreement([here[each] for each in both], [there[each] for each in both])
         who = f"the {len(both)} discovered losses" if names else f"{len(both)} known losses"
+        how = "" if held_out in SCREENED else ", held out,"
         yield claims.of(
-            f"{held_out}, held out, ranks {who} as {searched} does: Kendall's tau",
+            f"{held_out}{how} ranks {who} as {searched} does: Kendall's tau",
             Interval(found.tau, found.low, found.high, len(both)),
             Line(at_least=0.6),
             figure_paper="-.24 between MT-Bench and AlpacaEval 2, of seven",

@@ -52,6 +52,8 @@ STUDIES = (
     ),
 )
 
+HALF = 0.5
+
 Measured = Mapping[str, Mapping[str, float]]
 """What became of the policy of each arm, and what the reference is."""
 
@@ -81,7 +83,7 @@ def conclude(found: Sequence[Measured], claims: Claims) -> Iterable[Claim]:
 
     divergence = gain("pmd", "conditional PM", "KL, beta 1")
     distance = gain("kl_to_target", "conditional PM", "KL, beta 1")
-    half = Line(at_least=0.5)
+    half = Line(at_least=HALF)
     yield claims.of_mean(
         "Conditional PM's PM divergence is lower than that of RLHF with the KL at beta 1, by this share",
         divergence,
@@ -95,12 +97,12 @@ def conclude(found: Sequence[Measured], claims: Claims) -> Iterable[Claim]:
         half,
     )
     yield claims.of_share(
-        "Both are lower in this share of the seeds",
-        [one > 0 and other > 0 for one, other in zip(divergence, distance, strict=True)],
+        "Both are lower by half or more in this share of the seeds",
+        [one >= HALF and other >= HALF for one, other in zip(divergence, distance, strict=True)],
         Line(at_least=0.8, neutral=0.5),
     )
     yield claims.of_mean(
-        "With alpha at .1, where most natural tokens count as unnatural, its PM divergence is lower by this share",
+        "With alpha at .1, where some natural tokens count as unnatural, its PM divergence is lower by this share",
         gain("pmd", "conditional PM, alpha .1", "KL, beta 1"),
         Line(at_least=0.29),
         figure_paper="29 to 41 % lower",
@@ -135,7 +137,6 @@ def _conclude_collapse(found: Sequence[Measured], claims: Claims, gamed: Sequenc
         "RLHF with the KL at beta .1 collapses: so many nats is what rewards say of natural answers away from it",
         [each["KL, beta .1"]["kl_to_target"] for each in found],
         Line(at_least=3.0, neutral=None),
-        figure_paper="51 to 49 becomes 60 to 40",
     )
     yield claims.of_mean(
         "and yet its PM divergence is lower than at beta 1, by this share",

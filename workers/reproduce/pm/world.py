@@ -105,8 +105,8 @@ class SampledAnswers:
 
 
 def measure(world: World, model: LanguageModel) -> dict[str, float]:
-    """Means over prompts, exactly: the PM divergence, whole and of natural answers; how far these are from what the
-    rewards say, by the target's divergence and by total variation; and how likely junk is."""
+    """Means over prompts, exactly: the PM divergence; how far natural answers are from what the rewards say; and how
+    likely junk is."""
     with torch.no_grad():
         log_chances = model().sum(2).double()
     rewards, is_natural = world.rewards.double(), world.is_natural
@@ -114,9 +114,7 @@ def measure(world: World, model: LanguageModel) -> dict[str, float]:
     target = rewards[:, is_natural].log_softmax(1)
     figures = {
         "pmd": find_pm_divergence(log_chances, rewards),
-        "natural_pmd": find_pm_divergence(natural, rewards[:, is_natural]),
         "kl_to_target": (target.exp() * (target - natural)).sum(1),
-        "variation": (target.exp() - natural.exp()).abs().sum(1) / 2,
         "junk": log_chances[:, ~is_natural].exp().sum(1),
     }
     return {name: float(each.mean()) for name, each in figures.items()}

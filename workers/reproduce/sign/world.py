@@ -68,11 +68,6 @@ def find_angle(direction: Tensor) -> float:
     return math.degrees(math.atan2(float(direction[1:].norm()), float(direction[0])))
 
 
-def find_disagreement(direction: Tensor) -> float:
-    """The share of pairs that it orders otherwise than the mean taste does: for normal x the angle's part of 180."""
-    return find_angle(direction) / 180
-
-
 def predict_likelihood_angle() -> float:
     """Where the likelihood's maximum lies for ever more answers, in degrees: along E[kappa(|beta|) beta], with
     kappa(s) = E[sigma'(s Z)], by Stein's lemma. No chance goes in.

@@ -2,7 +2,8 @@
 
 Paper: Badrinath, Agarwal and Xu, arXiv 2405.17956; its body could not be had, the constants are this service's.
 Defaults: gamma = .05, temperature = .3, weights of at most 20.
-Differs: the prompt's value comes with the data, fitted by expectile regression, and is not learned beside the policy.
+Differs: the prompt's value comes with the data, fitted by expectile regression, and is not learned beside the policy;
+    gamma weighs the sum over both answers of a pair, twice what it is over their mean.
 """
 
 

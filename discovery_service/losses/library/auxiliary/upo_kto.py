@@ -3,7 +3,7 @@
 Paper: Badrinath, Agarwal and Xu, arXiv 2405.17956; its body could not be had, the constants are this service's.
 Defaults: gamma = .05, temperature = .3, weights of at most 20.
 Differs: the prompt's value comes with the data, fitted by expectile regression, and is not learned beside the policy;
-    KTO's halves are those of a pair.
+    KTO's halves are those of a pair. Each answer is a row of its own here, so that gamma is that of their mean.
 """
 
 

@@ -2,7 +2,8 @@
 
 Paper: Lin, Ben-Michael and Morency, arXiv 2402.14979, the ablation with the outcome model alone.
 Defaults: none of the paper's; beta is this service's.
-Differs: a KL term by beta, which the paper leaves out: without one the weights end on a few answers.
+Differs: weights are normalised within the batch, so that a batch of one teaches nothing; and a KL term by beta, which
+    the paper leaves out: without one the weights end on a few answers.
 """
 
 

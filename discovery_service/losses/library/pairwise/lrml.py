@@ -5,7 +5,7 @@ Paper: Lu et al., Discovering Preference Optimization Algorithms with and for La
 Defaults: tau = .05; beta = .05 where it was found.
 Differs: as the published code, which scales the margin inside the switch by tau, so that its shape does not depend on
     beta. The function that the paper prints has the unscaled margin there: the same at beta = .05 and nowhere else. The
-    blend makes the loss rise around margin 0; it is monotone only from tau = .2 on.
+    blend makes the loss rise around margin 0; it is monotone from about tau = .11 on.
 """
 
 

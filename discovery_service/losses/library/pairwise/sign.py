@@ -3,7 +3,8 @@
 Paper: Aouad, El Gadarri and Farias, arXiv 2510.23965; the paper names no surrogate of its 0-1 loss, this is a
     sigmoid.
 Defaults: bandwidth = .3 of the batch's root mean square margin.
-Differs: margins are scaled by the batch, since their size is not identified; beta therefore changes nothing.
+Differs: margins are scaled by the batch, since their size is not identified; beta therefore changes nothing. It does
+    not begin with a pass of logistic loss: where all margins are 0, noise decides on its first steps.
 """
 
 
