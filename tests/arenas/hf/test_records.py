@@ -152,7 +152,7 @@ def test_answers_to_few_prompts_teach_what_others_to_it_come_to(open_: Open, pro
     assert predict_outcomes(known, [0, 1])[:2, 0].tolist() == pytest.approx(outcomes[[1, 0]].tolist())
 
 
-def test_a_recorded_answer_ends_where_the_policys_own_do(open_: Open) -> None:
+def test_a_recorded_answer_ends_where_those_of_the_policy_do(open_: Open) -> None:
     rows = make_records(12)
     for row in rows:
         row["prompt"] = [{"role": "user", "content": row["prompt"]}]
