@@ -30,10 +30,10 @@ class Paper:
 
 PAPERS: Mapping[PaperName, Paper] = {
     PaperName.DISCOPOP: Paper(discopop.reproduce, 400.0),
-    PaperName.CPO: Paper(cpo.reproduce, 130.0, cpo.STUDIES, 300.0),
-    PaperName.UPO: Paper(upo.reproduce, 100.0, upo.STUDIES, 130.0),
-    PaperName.SIGN: Paper(sign.reproduce, 60.0, sign.STUDIES, 160.0),
-    PaperName.PM: Paper(pm.reproduce, 60.0, pm.STUDIES, 70.0),
+    PaperName.CPO: Paper(cpo.reproduce, 130.0, cpo.STUDIES, 110.0),
+    PaperName.UPO: Paper(upo.reproduce, 100.0, upo.STUDIES, 55.0),
+    PaperName.SIGN: Paper(sign.reproduce, 60.0, sign.STUDIES, 40.0),
+    PaperName.PM: Paper(pm.reproduce, 60.0, pm.STUDIES, 45.0),
 }
 
 
