@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from tests.reproduce.conftest import Quickly, Told, find
-from workers.reproduce.cpo.estimators import by_model, by_propensity, doubly, find_bias
+from workers.reproduce.cpo.estimators import by_model, by_propensity, doubly
 from workers.reproduce.cpo.world import Rows, World, build, cross_fit, hand_out, let_choose
 from workers.reproduce.names import PaperName
 
@@ -79,3 +79,8 @@ def test_one_right_nuisance_is_enough_and_two_wrong_ones_are_not(claims: list[To
 def test_policies_from_outcomes_are_better_than_those_of_a_confounded_model(claims: list[Told]) -> None:
     for words in ("OO-RLHF's where the outcome model is confounded", "in this share of the seeds", "the better half"):
         assert find(claims, words)["magnitude"], find(claims, words)
+
+
+def find_bias(policy: Tensor, propensity: Tensor, assumed: Tensor, truth: Tensor, predictions: Tensor) -> float:
+    """Of the doubly robust value, exactly: the product of both errors, so that none is left where one of them is 0."""
+    return float((propensity * (policy / assumed - policy / propensity) * (truth - predictions)).sum())

@@ -25,8 +25,3 @@ def doubly(
     """V_DR: what the model says, and by propensity what the outcomes say against it."""
     against = Rows(rows.texts, rows.outcomes - predictions[rows.texts])
     return by_propensity(policy, propensity, against) + by_model(policy, start, sampled, predictions)
-
-
-def find_bias(policy: Tensor, propensity: Tensor, assumed: Tensor, truth: Tensor, predictions: Tensor) -> float:
-    """Of the doubly robust value, exactly: the product of both errors, so that none is left where one of them is 0."""
-    return float((propensity * (policy / assumed - policy / propensity) * (truth - predictions)).sum())
