@@ -106,7 +106,7 @@ def _print_tables(board: Leaderboard, stage: str | None) -> None:
 
 
 def tell_left_out(board: Leaderboard) -> list[str]:
-    """Of the candidates that were looked at, those that no table shows, and why."""
+    """Of the candidates those that no table shows, and why."""
     proposed = [row for row in board.rows if row.author != "library"]
     stopped = [row.name for row in proposed if row.is_stopped]
     parts = []
@@ -114,8 +114,7 @@ def tell_left_out(board: Leaderboard) -> list[str]:
         parts.append(f"{_were(len(stopped))} stopped at the halving of their rounds ({', '.join(stopped)})")
     if board.refused:
         parts.append(f"{_were(board.refused)} refused by the gate")
-    looked_at = len(proposed) + board.refused
-    return [f"Of {looked_at} candidates that were looked at, {' and '.join(parts)}."] if parts else []
+    return [f"Of {len(proposed) + board.refused} candidates {' and '.join(parts)}."] if parts else []
 
 
 def _were(count: int) -> str:
@@ -173,7 +172,7 @@ def _print_scores(scores: Scores, *, with_campaign: bool) -> None:
     written = (
         (
             *_write_row(row, score, min(low, 0.0), max(high, 0.0), others),
-            *(_tell_mean(score.metrics.get(name)) for name in own),
+            *(tell_mean(score.metrics.get(name)) for name in own),
             _tell_cost(row.cost),
             *([row.campaign] if with_campaign else []),
         )
@@ -202,6 +201,15 @@ def _write_row(row: LeaderboardRow, score: Score, low: float, high: float, other
 
 def _tell_mean(found: Mean | None) -> str | None:
     return None if found is None else _tell(found.mean, found.low, found.high)
+
+
+def tell_mean(mean: Mean | None) -> str | None:
+    """One draw has no interval, and says so."""
+    if mean is None:
+        return None
+    if mean.low is None or mean.high is None:
+        return f"{mean.mean:.3f} (one draw)"
+    return f"{mean.mean:.3f} [{mean.low:.3f}, {mean.high:.3f}]"
 
 
 def tell_against(met: Against) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import typer
 
-from discovery_service.cli.leaderboard import tell_against
+from discovery_service.cli.leaderboard import tell_against, tell_mean
 from discovery_service.cli.output import print_fields, print_table, printable
 from discovery_service.client import (
     CandidateCurve,
@@ -18,7 +18,6 @@ from discovery_service.client import (
     Frontier,
     FrontierPoint,
     FrontierTrace,
-    Mean,
 )
 from discovery_service.domain.metrics import OWN, list_own
 
@@ -188,15 +187,6 @@ def _write_point(trace: FrontierTrace, point: FrontierPoint) -> tuple[object, ..
 
 def tell_setting(setting: EvaluationSetting) -> str:
     return f"beta {setting.beta:g}, rate {setting.learning_rate:g}, {setting.steps} steps"
-
-
-def tell_mean(mean: Mean | None) -> str | None:
-    """One draw has no interval, and says so."""
-    if mean is None:
-        return None
-    if mean.low is None or mean.high is None:
-        return f"{mean.mean:.3f} (one draw)"
-    return f"{mean.mean:.3f} [{mean.low:.3f}, {mean.high:.3f}]"
 
 
 def tell_interval(mean: float | None, low: float | None, high: float | None) -> str | None:

@@ -150,7 +150,7 @@ def read_facts(session: Session, candidate: Candidate) -> Facts:
         campaign=campaign.name,
         known_as=tuple(list_known_as(candidate)),
         is_executed=(candidate.isolation or {}).get("level") == Level.FULL.value,
-        looked_at=sum(_count_judged(session, campaign.id).values()),
+        looked_at=_count_judged(session, campaign.id).get(CandidateStatus.ACCEPTED, 0),
         evaluated=tuple(evaluated),
         tuned=None if any(arena.id == search.id for _, arena in last) else _read_tuned(session, candidate, search),
         is_confirmed=candidate.author is not Author.LIBRARY

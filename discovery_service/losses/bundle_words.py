@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from discovery_service.domain.authors import Author
-from discovery_service.losses.export_words import AUTHORS, NO_DISCOVERY, clean, tell_shown
+from discovery_service.losses.export_words import AUTHORS, NO_DISCOVERY, clean, tell_no_better, tell_shown
 from discovery_service.losses.exported import Facts
 
 _RIGHTS = {
@@ -31,6 +31,8 @@ def tell_notice(facts: Facts, *, trl: str | None) -> str:
 def _list_parts(facts: Facts, trl: str | None) -> Iterator[str]:
     yield f"# {' '.join(facts.name.split())}, a loss of the family {facts.family.value}"
     yield f"**{tell_shown(facts)}**" if facts.is_confirmed else f"**{tell_shown(facts)} {NO_DISCOVERY}**"
+    if facts.is_confirmed and (told := list(tell_no_better(facts))):
+        yield f"But: {' '.join(told)}"
     yield (
         "Where it was measured, against what and how it was not tested stands in discovered_loss.py, and for programs"
         " in provenance.json. `python test_loss.py`, which needs torch alone, says whether a byte was changed since it"

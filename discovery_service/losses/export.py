@@ -15,6 +15,7 @@ from importlib.resources import files
 from string import Template
 
 from discovery_service.domain.families import Family
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.losses.export_words import clean, tell_loss, tell_shown
 from discovery_service.losses.exported import Facts
 from discovery_service.losses.families import INPUTS, Input, Role, Shape
@@ -73,6 +74,7 @@ def make_module(facts: Facts) -> Module:
         graph_sha256=facts.graph_sha256,
         contract_version=CONTRACT_VERSION,
         is_confirmed=facts.is_confirmed,
+        reference=REFERENCE_LOSSES[facts.family],
         shown=_quote(tell_shown(facts)),
         source=_write_source(tree),
         entry=entry.name,

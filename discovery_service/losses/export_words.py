@@ -14,11 +14,12 @@ from discovery_service.domain.metrics import OWN
 from discovery_service.domain.verdicts import Verdict
 from discovery_service.losses.exported import Evaluated, Facts, Met, Tuned
 from discovery_service.losses.known import list_known
-from discovery_service.losses.passport import describe_oddities, describe_passport
+from discovery_service.losses.passport import describe_oddities, describe_passport, has_curve
 from discovery_service.losses.source import CheckedSource
 
 _WIDTH = 112
 _INDENT = "  "
+_BEHAVIOUR = "Behaviour (z is beta times the margin)"
 _SHOWN = ("attained", "reward", "kl", *OWN)
 _UNCONFIRMED = "UNCONFIRMED: no confirmation on fresh draws has shown that this loss is better than anything."
 _STOPPED = "UNCONFIRMED: the halving of its round stopped this loss in its tuning, compared with nothing."
@@ -41,7 +42,7 @@ def tell_loss(facts: Facts, checked: CheckedSource) -> str:
         ("Evaluated", list(_tell_evaluated(facts))),
         ("Known weaknesses", list(_tell_weaknesses(facts))),
         ("What it needs of your rows", list(_tell_needs(facts))),
-        ("Behaviour (z is beta times the margin)", describe_passport(facts.passport)),
+        (_BEHAVIOUR if has_curve(facts.family) else "Behaviour", describe_passport(facts.passport)),
         ("How it was not tested", list(_tell_untested(facts, checked))),
     ):
         if lines:
@@ -188,9 +189,15 @@ def _tell_weaknesses(facts: Facts) -> Iterator[str]:
     yield from oddities or ["The probes found nothing odd."]
     if facts.passport["is_batch_coupled"]:
         yield "A row's loss depends on the rest of its batch, so that another batch size is another loss."
+    yield from tell_no_better(facts)
+
+
+def tell_no_better(facts: Facts) -> Iterator[str]:
+    """Than whom and where it was confirmed not to be."""
     for each in facts.evaluated:
+        where = each.arena if each.is_search_arena else f"{each.arena}, which was held out"
         yield from (
-            f"It is {met.verdict} {met.against} in {each.arena}."
+            f"It is {met.verdict} {met.against} in {where}."
             for met in each.met
             if met.verdict and not met.verdict.startswith("better")
         )

@@ -75,7 +75,7 @@ class Facts:
     model: str | None
     campaign: str
     looked_at: int = 0
-    """Candidates of its campaign, refused ones among them."""
+    """Candidates of its campaign that the gate accepted."""
     known_as: tuple[str, ...] = ()
     """The known losses that it behaves like, its campaign's library or not."""
     is_executed: bool = False

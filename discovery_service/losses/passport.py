@@ -48,7 +48,7 @@ def describe_passport(passport: Passport) -> list[str]:
 
 def describe_oddities(passport: Passport) -> list[str]:
     """What its flags say, in the words of its description: no reason to refuse it, and good to know beside a score."""
-    flags = set(passport["flags"]) if _has_curve(passport) else set(passport["flags"]) & {"not_finite_in_bf16"}
+    flags = set(passport["flags"]) & ({"not_finite_in_bf16"} if not _is_of_pairs(passport) else PASSPORT_FLAGS)
     told: list[str] = []
     if "rises_at_zero" in flags:
         told += _of_slope(passport)
@@ -82,10 +82,9 @@ def _of_inputs(passport: Passport) -> Iterator[str]:
         yield "Beta only sets the scale of the log-ratios."
     if passport["is_margin_only"]:
         yield "Of a pair it sees the margin alone."
-    if not _has_curve(passport):
-        yield "A row's loss depends on the rest of its batch, so that no row has a curve of its own."
-    elif passport["is_batch_coupled"]:
-        yield "A row's loss depends on the rest of its batch; the curve is that of a batch with all margins."
+    if passport["is_batch_coupled"]:
+        curve = "; the curve is that of a batch with all margins" if _is_of_pairs(passport) else ""
+        yield f"A row's loss depends on the rest of its batch{curve}."
     if passport["is_finite_in_bf16"] is None:
         yield "It cannot be computed in bfloat16."
     elif not passport["is_finite_in_bf16"]:
@@ -93,7 +92,7 @@ def _of_inputs(passport: Passport) -> Iterator[str]:
 
 
 def _of_curve(passport: Passport) -> Iterator[str]:
-    if not _has_curve(passport):
+    if not _is_of_pairs(passport):
         return
     if passport["is_flat"]:
         yield "The margin between better and worse answers does nothing by itself."
@@ -104,9 +103,13 @@ def _of_curve(passport: Passport) -> Iterator[str]:
     yield from (*_of_slope(passport), *_of_shape(passport), *_of_ends(passport))
 
 
-def _has_curve(passport: Passport) -> bool:
-    """Weights that are shared out over a batch of all margins there are go to one end of them, and jump there."""
-    return passport["family"] != Family.OUTCOME or not passport["is_batch_coupled"]
+def _is_of_pairs(passport: Passport) -> bool:
+    return has_curve(Family(passport["family"]))
+
+
+def has_curve(family: Family) -> bool:
+    """Of a margin. Other families have no pairs, and what their losses do to one row hangs on the rest of its batch."""
+    return family in (Family.PAIRWISE, Family.AUXILIARY)
 
 
 def _of_betas(passport: Passport) -> Iterator[str]:

@@ -85,9 +85,9 @@ def test_what_is_odd_about_a_loss_is_said_in_the_same_words() -> None:
     ]
 
 
-def test_a_loss_that_shares_weights_out_over_its_batch_has_no_curve_to_be_odd() -> None:
+def test_a_loss_of_no_pairs_has_no_curve_to_be_odd() -> None:
     passport = list_described(Family.OUTCOME)["cpo"].passport
     assert set(passport["flags"]) == {"hump", "jumps"}
     assert describe_oddities(passport) == []
     told = describe_passport(passport)
-    assert told[1:-1] == ["A row's loss depends on the rest of its batch, so that no row has a curve of its own."]
+    assert told[1:-1] == ["A row's loss depends on the rest of its batch."]

@@ -20,7 +20,7 @@ from discovery_service.domain.isolation import Level
 from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.states import CandidateStatus, Purpose
 from discovery_service.losses.described import list_described
-from discovery_service.losses.passport import describe_passport
+from discovery_service.losses.passport import describe_passport, has_curve
 
 MOST_SOURCE = 8_000
 """Characters of a source that stand in the resource itself, which lists of pages read; `/source` has all of any."""
@@ -306,18 +306,23 @@ class CurveRead(BaseModel):
     candidate_id: UUID
     name: str
     progress: float | None = Field(description="Of training, at which the loss has this curve.")
-    curve: CurvePointsRead | None = Field(description="Null of a loss that was never probed.")
+    curve: CurvePointsRead | None = Field(
+        description="Null where it was never probed, and where rows are no pairs."
+    )
     against: str
-    reference: CurvePointsRead = Field(description="That of the family's reference.")
+    reference: CurvePointsRead | None = Field(
+        description="That of the reference; null where rows are no pairs."
+    )
 
     @classmethod
     def of(cls, row: Candidate, family: Family) -> "CurveRead":
         passport: Mapping[str, Any] = row.passport or {}
-        against = REFERENCE_LOSSES[family]
+        against, is_drawn = REFERENCE_LOSSES[family], has_curve(family)
+        reference = list_described(family)[against].curve if is_drawn else None
         return cls.model_validate(
             {
                 **{"candidate_id": row.id, "name": row.name, "progress": passport.get("curve_progress")},
-                "curve": passport.get(_CURVE),
-                **{"against": against, "reference": list_described(family)[against].curve},
+                "curve": passport.get(_CURVE) if is_drawn else None,
+                **{"against": against, "reference": reference},
             }
         )
