@@ -306,13 +306,9 @@ class CurveRead(BaseModel):
     candidate_id: UUID
     name: str
     progress: float | None = Field(description="Of training, at which the loss has this curve.")
-    curve: CurvePointsRead | None = Field(
-        description="Null where it was never probed, and where rows are no pairs."
-    )
+    curve: CurvePointsRead | None = Field(description="Null where it was never probed, and where rows are no pairs.")
     against: str
-    reference: CurvePointsRead | None = Field(
-        description="That of the reference; null where rows are no pairs."
-    )
+    reference: CurvePointsRead | None = Field(description="That of the reference; null where rows are no pairs.")
 
     @classmethod
     def of(cls, row: Candidate, family: Family) -> "CurveRead":
