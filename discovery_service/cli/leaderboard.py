@@ -195,11 +195,11 @@ def _write_row(row: LeaderboardRow, score: Score, low: float, high: float, other
         *(met.get(name) for name in others),
         f"beta {at.beta:g}, rate {at.learning_rate:g}, {at.steps} steps",
         f"{score.draws} over {len(score.base_policies)}{f', {score.failed} failed' if score.failed else ''}",
-        _tell_mean(score.attained),
+        _tell_signed(score.attained),
     )
 
 
-def _tell_mean(found: Mean | None) -> str | None:
+def _tell_signed(found: Mean | None) -> str | None:
     return None if found is None else _tell(found.mean, found.low, found.high)
 
 

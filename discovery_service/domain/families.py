@@ -8,3 +8,7 @@ class Family(StrEnum):
     AUXILIARY = "auxiliary"
     OUTCOME = "outcome"
     MATCHING = "matching"
+
+
+PAIRS = (Family.PAIRWISE, Family.AUXILIARY)
+"""Whose rows are two answers, one of them preferred: their losses have a margin."""

@@ -8,13 +8,14 @@ import textwrap
 from collections.abc import Iterator
 
 from discovery_service.domain.authors import Author
+from discovery_service.domain.families import PAIRS
 from discovery_service.domain.intervals import Interval
 from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.metrics import OWN
 from discovery_service.domain.verdicts import Verdict
 from discovery_service.losses.exported import Evaluated, Facts, Met, Tuned
 from discovery_service.losses.known import list_known
-from discovery_service.losses.passport import describe_oddities, describe_passport, has_curve
+from discovery_service.losses.passport import describe_oddities, describe_passport
 from discovery_service.losses.source import CheckedSource
 
 _WIDTH = 112
@@ -42,7 +43,7 @@ def tell_loss(facts: Facts, checked: CheckedSource) -> str:
         ("Evaluated", list(_tell_evaluated(facts))),
         ("Known weaknesses", list(_tell_weaknesses(facts))),
         ("What it needs of your rows", list(_tell_needs(facts))),
-        (_BEHAVIOUR if has_curve(facts.family) else "Behaviour", describe_passport(facts.passport)),
+        (_BEHAVIOUR if facts.family in PAIRS else "Behaviour", describe_passport(facts.passport)),
         ("How it was not tested", list(_tell_untested(facts, checked))),
     ):
         if lines:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from discovery_service.domain.families import Family
+from discovery_service.domain.families import PAIRS
 from discovery_service.losses.fingerprints import REFERENCE_BETA
 
 Passport = Mapping[str, Any]
@@ -41,14 +41,19 @@ PASSPORT_FLAGS = frozenset({"rises_at_zero", "hump", "jumps", "unbounded_below",
 
 
 def describe_passport(passport: Passport) -> list[str]:
-    """One fact a sentence; z is beta times the margin, above 0 where the better answer has gained on the other."""
+    """One fact a sentence; z is beta times the margin, above 0 where the better answer has gained on the other.
+
+    Only rows that are pairs have a margin: what a loss of others does to a row hangs on the rest of its batch.
+    """
     told = [*_of_inputs(passport), *_of_curve(passport)]
     return [*told, *_of_size(passport.get("size"))]
 
 
 def describe_oddities(passport: Passport) -> list[str]:
     """What its flags say, in the words of its description: no reason to refuse it, and good to know beside a score."""
-    flags = set(passport["flags"]) & ({"not_finite_in_bf16"} if not _is_of_pairs(passport) else PASSPORT_FLAGS)
+    flags = set(passport["flags"])
+    if passport["family"] not in PAIRS:
+        flags &= {"not_finite_in_bf16"}
     told: list[str] = []
     if "rises_at_zero" in flags:
         told += _of_slope(passport)
@@ -83,7 +88,7 @@ def _of_inputs(passport: Passport) -> Iterator[str]:
     if passport["is_margin_only"]:
         yield "Of a pair it sees the margin alone."
     if passport["is_batch_coupled"]:
-        curve = "; the curve is that of a batch with all margins" if _is_of_pairs(passport) else ""
+        curve = "; the curve is that of a batch with all margins" if passport["family"] in PAIRS else ""
         yield f"A row's loss depends on the rest of its batch{curve}."
     if passport["is_finite_in_bf16"] is None:
         yield "It cannot be computed in bfloat16."
@@ -92,7 +97,7 @@ def _of_inputs(passport: Passport) -> Iterator[str]:
 
 
 def _of_curve(passport: Passport) -> Iterator[str]:
-    if not _is_of_pairs(passport):
+    if passport["family"] not in PAIRS:
         return
     if passport["is_flat"]:
         yield "The margin between better and worse answers does nothing by itself."
@@ -101,15 +106,6 @@ def _of_curve(passport: Passport) -> Iterator[str]:
     if passport["uses"].get("progress"):
         yield f"Its curve changes with training; what follows is that of progress {passport['curve_progress']:g}."
     yield from (*_of_slope(passport), *_of_shape(passport), *_of_ends(passport))
-
-
-def _is_of_pairs(passport: Passport) -> bool:
-    return has_curve(Family(passport["family"]))
-
-
-def has_curve(family: Family) -> bool:
-    """Of a margin. Other families have no pairs, and what their losses do to one row hangs on the rest of its batch."""
-    return family in (Family.PAIRWISE, Family.AUXILIARY)
 
 
 def _of_betas(passport: Passport) -> Iterator[str]:

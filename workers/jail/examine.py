@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from discovery_service.domain.families import Family
+from discovery_service.domain.families import PAIRS, Family
 from discovery_service.losses.refusals import Refusal, RefusalCode
 from workers.jail.curves import measure_curve, shown_curve
 from workers.jail.draws import Inputs
 from workers.jail.fingerprint import pack_fingerprint, run_grid
 from workers.jail.passport import measure_passport
-from workers.jail.probes import PAIRS, Loss, Run, policy_inputs, run_losses, working_probes
+from workers.jail.probes import Loss, Run, policy_inputs, run_losses, working_probes
 from workers.jail.spread import spread_batches
 
 _NOISE = 1e-6

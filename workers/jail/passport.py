@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from discovery_service.domain.families import Family
+from discovery_service.domain.families import PAIRS, Family
 from discovery_service.losses.families import INPUTS, Role, find_input
 from discovery_service.losses.fingerprints import BETAS, REFERENCE_BETA
 from discovery_service.losses.refusals import Refused
 from workers.jail.curves import Curve, describe_curve
 from workers.jail.draws import Inputs
-from workers.jail.probes import PAIRS, Loss, policy_inputs, run_losses, working_probes
+from workers.jail.probes import Loss, policy_inputs, run_losses, working_probes
 from workers.jail.spread import HALVES, grid_inputs, spread_batches
 from workers.jail.sweep import Runs, find_differing, run_sweep
 

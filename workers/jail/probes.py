@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from discovery_service.domain.families import Family
+from discovery_service.domain.families import PAIRS, Family
 from discovery_service.losses.families import INPUTS, Role
 from discovery_service.losses.fingerprints import REFERENCE_BETA
 from discovery_service.losses.refusals import RefusalCode, refuse
@@ -33,7 +33,6 @@ MAX_RATIO = 20.0
 """Nats between policy and reference on one side, in the working range; also |beta * margin| at unusual betas."""
 MAX_MARGIN = 2 * MAX_RATIO
 
-PAIRS = (Family.PAIRWISE, Family.AUXILIARY)
 _AUXILIARY = ("chosen_aux", "rejected_aux", "prompt_value")
 
 

@@ -15,12 +15,12 @@ from discovery_service.db.leaderboard import Scored, list_known_as
 from discovery_service.db.tables import Candidate
 from discovery_service.domain.authors import Author
 from discovery_service.domain.campaign import example
-from discovery_service.domain.families import Family
+from discovery_service.domain.families import PAIRS, Family
 from discovery_service.domain.isolation import Level
 from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.states import CandidateStatus, Purpose
 from discovery_service.losses.described import list_described
-from discovery_service.losses.passport import describe_passport, has_curve
+from discovery_service.losses.passport import describe_passport
 
 MOST_SOURCE = 8_000
 """Characters of a source that stand in the resource itself, which lists of pages read; `/source` has all of any."""
@@ -313,7 +313,7 @@ class CurveRead(BaseModel):
     @classmethod
     def of(cls, row: Candidate, family: Family) -> "CurveRead":
         passport: Mapping[str, Any] = row.passport or {}
-        against, is_drawn = REFERENCE_LOSSES[family], has_curve(family)
+        against, is_drawn = REFERENCE_LOSSES[family], family in PAIRS
         reference = list_described(family)[against].curve if is_drawn else None
         return cls.model_validate(
             {

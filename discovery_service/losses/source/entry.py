@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from discovery_service.domain.families import Family
+from discovery_service.domain.families import PAIRS, Family
 from discovery_service.losses.families import INPUTS, Role, find_input
 from discovery_service.losses.refusals import Refusal, RefusalCode, Refused, refuse
 from discovery_service.losses.source.constants import find_number, is_within_bounds
@@ -62,7 +62,7 @@ def choose_entry(tree: ast.Module, family: Family, name: str | None, values: Map
         raise refuse(
             RefusalCode.NO_ENTRY,
             "The source defines no function: write `def name(policy_chosen_logps, …, beta):` at the top level."
-            if family in (Family.PAIRWISE, Family.AUXILIARY)
+            if family in PAIRS
             else f"The source defines no function: write one at the top level that takes {_shown_inputs(family)}.",
         )
     used = {name for function in functions for name in _used_names(function)}

@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from discovery_service.domain.families import Family
+from discovery_service.domain.families import PAIRS, Family
 from discovery_service.losses.families import INPUTS, Shape
 from discovery_service.losses.fingerprints import MAGNITUDES, PROGRESS, REFERENCE_BETA
 from discovery_service.losses.refusals import RefusalCode, Refused
 from tests.losses.eager import known, of_margin
 from workers.jail.draws import Inputs
-from workers.jail.probes import MAX_RATIO, PAIRS, curve_batch, policy_inputs, run_loss, working_probes
+from workers.jail.probes import MAX_RATIO, curve_batch, policy_inputs, run_loss, working_probes
 from workers.jail.spread import HALVES, spread_batches
 
 EVERY = pytest.mark.parametrize("family", Family)

@@ -1,6 +1,8 @@
-"""Parts of a draw's rows, so that of each something can be foretold from the rows of the others."""
+"""Parts of a draw's rows, so that of each something can be foretold from the rows of the others, on standard numbers."""
 
 from collections.abc import Sequence
+
+from torch import Tensor
 
 from workers.arenas.hf.division import group_by_prompt
 from workers.arenas.hf.tokenising import Asked
@@ -20,3 +22,9 @@ def fold_rows(rows: Sequence[Asked], trained: Sequence[int]) -> list[tuple[list[
         if some:
             found.append((some, sorted(set(trained) - set(some))))
     return found
+
+
+def standardise(wanted: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Both, in numbers of mean 0 and variance 1 among the known rows."""
+    centre, spread = known.mean(0), known.std(0, correction=0).clamp(min=1e-6)
+    return (wanted - centre) / spread, (known - centre) / spread

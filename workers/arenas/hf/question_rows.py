@@ -23,14 +23,14 @@ from workers.arenas.passes import Passes
 
 BOUND = 5.0
 """Known losses of the family take a reward beyond it, either way, for this much."""
-_FEWEST_WITHIN = 0.5
+_MOST_BEYOND = 0.5
 
 
 def check_scale(scores: Tensor) -> None:
     """Of a base policy's answers. Raises ScorerFailed where known losses would not tell most of them apart, so that any
     loss that does would be taken for a discovery."""
     beyond = float((scores.abs() >= BOUND).double().mean())
-    if beyond > 1 - _FEWEST_WITHIN:
+    if beyond > _MOST_BEYOND:
         raise ScorerFailed(
             f"The scorer gives {beyond:.0%} of the base policy's answers {BOUND:g} or more either way,"
             f" {float(scores.mean()):.4g} on average. Known losses of the family take such rewards for one and the"

@@ -17,7 +17,7 @@ from workers.arenas.hf.both import Both, BothBatches, BothPolicy, Said
 from workers.arenas.hf.completions import tell_answers
 from workers.arenas.hf.division import Division
 from workers.arenas.hf.folders import AdapterTraining, FullTraining
-from workers.arenas.hf.folds import fold_rows
+from workers.arenas.hf.folds import fold_rows, standardise
 from workers.arenas.hf.reading import read_answers
 from workers.arenas.hf.tokenising import Recorded
 
@@ -102,8 +102,8 @@ def predict_outcomes(rows: RecordRows, trained: Sequence[int]) -> Tensor:
 
 def _predict(wanted: Tensor, known: Tensor, outcomes: Tensor) -> Tensor:
     """Ridge regression around the mean, on numbers that the known ones make standard."""
-    centre, spread = known.double().mean(0), known.double().std(0, correction=0).clamp(min=1e-6)
-    inputs, mean = (known.double() - centre) / spread, outcomes.mean()
+    asked, inputs = standardise(wanted.double(), known.double())
+    mean = outcomes.mean()
     prior = _PULL * torch.eye(inputs.shape[1], dtype=torch.float64)
     head = torch.linalg.solve(inputs.T @ inputs + prior, inputs.T @ (outcomes - mean))
-    return ((wanted.double() - centre) / spread @ head + mean).float()
+    return (asked @ head + mean).float()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from workers.arenas.expectiles import expect, fit_expectile
-from workers.arenas.hf.folds import fold_rows
+from workers.arenas.hf.folds import fold_rows, standardise
 from workers.arenas.hf.tokenising import Asked
 
 
@@ -17,8 +17,6 @@ def find_values(rows: Sequence[Asked], read: Tensor, scores: Tensor, trained: Se
     """
     values = torch.zeros(len(rows))
     for some, others in fold_rows(rows, trained):
-        known = read[others]
-        centre, spread = known.mean(0), known.std(0, correction=0).clamp(min=1e-6)
-        head = fit_expectile((known - centre) / spread, scores[others])
-        values[some] = expect(head, (read[some] - centre) / spread)
+        wanted, known = standardise(read[some], read[others])
+        values[some] = expect(fit_expectile(known, scores[others]), wanted)
     return values

@@ -152,7 +152,7 @@ def conclude(found: Sequence[Measured], claims: Claims) -> Iterable[Claim]:
         Line(at_least=0.55, neutral=0.5),
     )
     yield from _conclude_gamma(found, claims)
-    for kind, about, about_world in (
+    for kind, about, control in (
         ("A", "has nothing to do with what people like", ""),
         ("C", "is mildly against what people like", "a control: nothing is claimed of this world; "),
     ):
@@ -162,7 +162,7 @@ def conclude(found: Sequence[Measured], claims: Claims) -> Iterable[Claim]:
             fewer(kind, "UPO 0.05", "MODPO 4"),
             Line(at_least=0.0),
             figure_paper="better than all multi-objective baselines",
-            note=f"{about_world}MODPO's answers are liked better than the reference's in a share that is higher by"
+            note=f"{control}MODPO's answers are liked better than the reference's in a share that is higher by"
             f" {sum(better) / len(better):.3f}; where it also violates less its frontier is the better one",
         )
 
