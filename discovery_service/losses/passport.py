@@ -97,10 +97,10 @@ def _of_inputs(passport: Passport) -> Iterator[str]:
 
 
 def _of_curve(passport: Passport) -> Iterator[str]:
-    if passport["family"] not in PAIRS:
-        return
     if passport["is_flat"]:
         yield "The margin between better and worse answers does nothing by itself."
+        return
+    if passport["family"] not in PAIRS:
         return
     yield from _of_betas(passport)
     if passport["uses"].get("progress"):

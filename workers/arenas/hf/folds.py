@@ -1,4 +1,4 @@
-"""Parts of a draw's rows, so that of each something can be foretold from the rows of the others, on standard numbers."""
+"""Parts of a draw's rows, so that of each something can be foretold from those of the others."""
 
 from collections.abc import Sequence
 
