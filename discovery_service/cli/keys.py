@@ -80,6 +80,7 @@ def list_all(as_json: AsJson = False) -> None:
             )
             for each in keys
         ),
+        spare=("created", "last used"),
     )
 
 

@@ -18,7 +18,7 @@ from discovery_service.domain.metrics import list_own
 from discovery_service.errors import UsageError
 
 Scores = Sequence[tuple[LeaderboardRow, Score]]
-_BAR = 29
+_BAR = 21
 _LINE, _MEAN, _ZERO = "\N{BOX DRAWINGS LIGHT HORIZONTAL}", "\N{BLACK CIRCLE}", "\N{BOX DRAWINGS LIGHT VERTICAL}"
 
 
@@ -133,7 +133,7 @@ def _print_confirmed(arena: str, against: str, rows: Sequence[LeaderboardRow], *
         typer.echo("Nothing is confirmed.")
         return
     typer.echo(f"\nConfirmed on fresh draws: {len(confirmed)}")
-    _print_scores(confirmed, with_campaign=with_campaign)
+    _print_scores(confirmed, with_campaign=with_campaign, spare=("", "rank"))
     if any(score.extension for _, score in confirmed):
         typer.echo(
             "The campaign was extended and confirmed again, which gave its finalists another chance each;"
@@ -153,7 +153,7 @@ def _print_screened(rows: Sequence[LeaderboardRow], *, with_campaign: bool = Fal
     screened = [(row, row.screen) for row in rows if row.screen is not None]
     if screened:
         typer.echo(f"\nScreened, which confirms nothing: {len(screened)}")
-        _print_scores(screened, with_campaign=with_campaign)
+        _print_scores(screened, with_campaign=with_campaign, spare=("verdict", "", "rank"))
 
 
 def _list_others(scores: Scores) -> list[str]:
@@ -161,11 +161,11 @@ def _list_others(scores: Scores) -> list[str]:
     return sorted({each.name for _, score in scores for each in score.against})
 
 
-def _print_scores(scores: Scores, *, with_campaign: bool) -> None:
+def _print_scores(scores: Scores, *, with_campaign: bool, spare: Sequence[str]) -> None:
     ends = [end for _, score in scores for end in (score.lower, score.upper) if end is not None]
     low, high = min(ends, default=0.0), max(ends, default=0.0)
     others = _list_others(scores)
-    beside = (f"less {name}" for name in others)
+    beside = [f"less {name}" for name in others]
     where = ("campaign",) if with_campaign else ()
     columns = ("name", "rank", "by", "difference", "", "verdict", *beside, "setting", "draws", "attained")
     own = list_own(score.metrics for _, score in scores)
@@ -178,7 +178,10 @@ def _print_scores(scores: Scores, *, with_campaign: bool) -> None:
         )
         for row, score in scores
     )
-    print_table((*columns, *(name.replace("_", " ") for name in own), "cost", *where), written)
+    named = [name.replace("_", " ") for name in own]
+    # Of many campaigns there are many others; in one they tell a find from a known loss that does as well.
+    first = (*(beside if with_campaign else ()), "cost", "setting", *reversed(named), "attained", "draws")
+    print_table((*columns, *named, "cost", *where), written, spare=(*first, *spare))
 
 
 def _write_row(row: LeaderboardRow, score: Score, low: float, high: float, others: Sequence[str]) -> tuple[object, ...]:

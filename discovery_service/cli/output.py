@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 _IS_JSON = "discovery_service.cli.is_json"
 # Into a pipe or a file: so wide that no cell is cut or broken over two lines.
 PIPED_WIDTH = 1000
+# As wide as a figure with its interval: on a terminal no cell is broken that is no wider.
+_WHOLE_WIDTH = 24
+# What is wider is made no narrower than its longest words, as `distinguishable`; a time, than its day.
+_WORD_WIDTH = 15
+_DAY_WIDTH = 10
+_GAP = 2
 
 
 def _remember(ctx: typer.Context, value: bool) -> bool:
@@ -70,14 +77,57 @@ def say_fields(errors: Iterable[FieldError]) -> None:
         say(f"  {each.field}: {each.message}")
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table with a head. Cells of the first column are names to copy, so they are never cut."""
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    cells: Sequence[object]
+    width: int
+    floor: int
+    """As wide it is read well."""
+    least: int
+    """Made narrower than this, it is broken within words and figures."""
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, spare: Sequence[str] = ()) -> None:
+    """A table with a head. Cells of the first column are names to copy, figures are read at a glance: neither breaks.
+
+    On a terminal too narrow for it, columns to spare are left out, the first of them first, and that is said; where
+    that is not enough, the widest cells break after all.
+    """
     from rich.table import Table
 
+    by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
+    named = zip(columns, by_column, strict=True)
+    kept = [_measure(name, cells, is_first=not at) for at, (name, cells) in enumerate(named)]
+    limit, left_out = _make_console().width, []
+    for name in spare:
+        found = next((column for column in kept if column.name == name), None)
+        if found is not None and not _fit([column.floor for column in kept], limit):
+            kept.remove(found)
+            left_out.append(name)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(column, no_wrap=number == 0, overflow="fold")
-    _print(table, rows)
+    unbroken = _fit([column.least for column in kept], limit)
+    for column in kept:
+        table.add_column(column.name, no_wrap=unbroken and column.least == column.width, overflow="fold")
+    _print(table, zip(*(column.cells for column in kept), strict=True))
+    if left_out:
+        said = ", ".join(name for name in left_out if name)
+        typer.echo(printable(f"The terminal is too narrow for {said}; `| less -S` shows every column."))
+
+
+def _fit(widths: Sequence[int], limit: int) -> bool:
+    return sum(widths) + _GAP * (len(widths) - 1) <= limit
+
+
+def _measure(name: str, cells: Sequence[object], *, is_first: bool) -> _Column:
+    from rich.cells import cell_len
+
+    width = max(cell_len(line) for cell in (name, *cells) for line in shown(cell).split("\n"))
+    if any(isinstance(cell, datetime) for cell in cells):
+        return _Column(name, cells, width, _DAY_WIDTH, _DAY_WIDTH)
+    if is_first or width <= _WHOLE_WIDTH:
+        return _Column(name, cells, width, width, width)
+    return _Column(name, cells, width, _WHOLE_WIDTH, _WORD_WIDTH)
 
 
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:

@@ -66,7 +66,7 @@ def rounds(
         print_json([as_plain(each) for each in found])
     else:
         columns = ("id", "round", "status", "by", "proposals", "sees", "stopped", "ordered", "closed")
-        print_table(columns, map(_summary, found))
+        print_table(columns, map(_summary, found), spare=("ordered", "closed", "stopped"))
 
 
 def show_round(
@@ -100,7 +100,7 @@ def _print_round(found: RoundDetail) -> None:
     columns = ("slot", "by", "proposal", "turn", "asked", "tokens", "USD", "candidate", "gate", "screen", "verdict")
     stopped = found.stopped_slots or [] if found.number else []
     rows = [row for each in found.proposals for row in _list_turns(each, is_stopped=each.slot in stopped)]
-    print_table(columns, rows)
+    print_table(columns, rows, spare=("asked", "tokens", "USD", "turn"))
     for proposal in found.proposals:
         for candidate in proposal.candidates:
             if candidate.refusal:

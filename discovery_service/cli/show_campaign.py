@@ -61,8 +61,9 @@ def print_event(event: Event) -> None:
 def print_standings(found: Standings) -> None:
     """The screen has no verdict: what it shows may be luck."""
     columns = ("name", "author", "arena", "setting", "draws", f"difference to {found.against}")
+    spare = ("author", "setting", "draws")
     typer.echo(f"Screened: {len(found.screen)}")
-    print_table((*columns, "95 % interval"), map(_standing, found.screen))
+    print_table((*columns, "95 % interval"), map(_standing, found.screen), spare=spare)
     for freeze in found.freezes:
         names = ", ".join(_finalist(each, freeze) for each in freeze.finalists)
         sealed = f"sealed {shown(freeze.sealed_at)}" if freeze.sealed_at else "not sealed yet"
@@ -70,7 +71,8 @@ def print_standings(found: Standings) -> None:
         where = f"{freeze.arena}{extended}, {sealed}"
         typer.echo(printable(f"\nFrozen in {where}: {names}; {freeze.plan.get('draws')} draws"))
     typer.echo(f"\nConfirmed: {len(found.confirm)}")
-    print_table((*columns, "interval", "verdict"), ((*_standing(each), each.verdict) for each in found.confirm))
+    confirmed = ((*_standing(each), each.verdict) for each in found.confirm)
+    print_table((*columns, "interval", "verdict"), confirmed, spare=spare)
 
 
 def _finalist(finalist: Finalist, freeze: Freeze) -> str:

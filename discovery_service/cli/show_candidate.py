@@ -126,12 +126,14 @@ def _print_standings(stage: str, standings: Sequence[CandidateStanding], against
     if not standings:
         return
     typer.echo(f"\n{_STAGES[stage]}:")
-    columns = ("arena", f"less {against}", "verdict", "against others", "setting", "draws", "attained", "reward", "KL")
+    fields = ("arena", f"less {against}", "verdict", "against others", "setting", "draws", "attained", "reward", "KL")
     own = list_own(each.metrics for each in standings)
-    rows = (
+    told = (
         (*_write_standing(each, against), *(tell_mean(each.metrics.get(name)) for name in own)) for each in standings
     )
-    print_table((*columns, *(name.replace("_", " ") for name in own)), rows)
+    # There are few standings, and much to say of each: one beside the other.
+    head, *rows = zip((*fields, *(name.replace("_", " ") for name in own)), *told, strict=True)
+    print_table(head, rows)
 
 
 def _write_standing(each: CandidateStanding, against: str) -> tuple[object, ...]:
@@ -150,18 +152,25 @@ def _write_standing(each: CandidateStanding, against: str) -> tuple[object, ...]
 def print_evaluations(found: Sequence[Evaluation]) -> None:
     metrics = [name for name in _METRICS if any(name in (each.metrics or {}) for each in found)]
     columns = ("id", "arena", "purpose", "setting", "policy", "draw", "status", *metrics, "device s", "failure")
-    print_table(columns, (_write_evaluation(each, metrics) for each in found))
+    spare = ("device s", *reversed(metrics[1:]), "policy", "arena")
+    print_table(columns, (_write_evaluation(each, metrics) for each in found), spare=spare)
 
 
 def _write_evaluation(each: Evaluation, metrics: Sequence[str]) -> tuple[object, ...]:
     values = [(each.metrics or {}).get(name) for name in metrics]
     return (
-        *(each.id, each.arena, each.purpose, tell_setting(each.setting), each.base_policy, each.draw),
+        *(each.id, each.arena, each.purpose, tell_setting(each.setting), each.base_policy, _tell_draw(each.draw)),
         f"{each.status}, measured before" if each.is_reused else each.status,
         *(None if value is None else f"{value:.4g}" for value in values),
         None if each.device_seconds is None else f"{each.device_seconds:.1f}",
         each.failure and f"{each.failure.code}: {each.failure.message}",
     )
+
+
+def _tell_draw(draw: str) -> str:
+    """A confirming one is called by its freeze's digest, of which its beginning will do."""
+    *digest, number = draw.split()
+    return " ".join([*(each[:8] for each in digest), number])
 
 
 def print_frontier(found: Frontier) -> None:

@@ -53,9 +53,10 @@ def test_a_loss_is_shown_with_what_the_gate_found_and_no_number_without_its_inte
     assert "█" not in drawn["f(z) of cdpo"]
     screened, _, confirmed = stands.partition("Confirmed on fresh draws")
     for part in (screened, confirmed):
-        (line,) = [each for each in part.splitlines() if each.startswith("table")]
-        # Of the difference, reward and KL.
-        assert line.count("[") == line.count("]") >= 3
+        told = {line.partition("  ")[0]: line.partition("  ")[2].strip() for line in part.splitlines()}
+        assert told["arena"] == "table"
+        for figure in ("less dpo", "reward", "KL"):
+            assert told[figure].count("[") == told[figure].count("]") == 1
     assert "better than dpo" in confirmed
     assert "better than dpo" not in screened
 

@@ -25,7 +25,7 @@ def score(lower: float | None, mean: float | None, upper: float | None) -> Score
 
 def test_a_bar_lies_where_its_interval_does() -> None:
     bar = draw_bar(score(0.0, 0.5, 1.0), -1.0, 1.0)
-    assert (bar.index("│"), bar.index("●"), len(bar)) == (14, 21, 29)
+    assert (bar.index("│"), bar.index("●"), len(bar)) == (10, 15, 21)
     assert draw_bar(score(-1.0, -1.0, -0.5), -1.0, 1.0).startswith("●──")
     assert draw_bar(score(None, 0.5, None), -1.0, 1.0) == ""
 
