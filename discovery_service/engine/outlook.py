@@ -20,7 +20,14 @@ from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, RoundStatus, is_final
 from discovery_service.engine.arenas import get_arena_of
 from discovery_service.engine.library import read_shipped
-from discovery_service.engine.spending import count_trainings, find_wall_time, keep_back, read_ledger, was_begun
+from discovery_service.engine.spending import (
+    count_ended,
+    count_trainings,
+    find_wall_time,
+    keep_back,
+    read_ledger,
+    was_begun,
+)
 from discovery_service.engine.work import EVALUATION
 from discovery_service.engine.workers import count_live_slots
 
@@ -59,13 +66,13 @@ class _Underway:
     search: Arena
     held_out: Sequence[Arena]
     freezes: Mapping[UUID, UUID]
-    """By arena."""
+    """By arena; of an extension those that are its own."""
     waiting: Mapping[UUID | None, int]
     """Evaluations that wait or run, by the freeze that they confirm."""
 
     @property
     def is_search_over(self) -> bool:
-        """Nobody proposes any more; an extension begins to search again, with freezes there already."""
+        """Nobody proposes any more; an extension begins to search again."""
         return self.campaign.progress.search_over_at is not None
 
     @property
@@ -136,7 +143,9 @@ def _find_spec(campaign: Campaign) -> CampaignSpec | None:
 
 def _read_underway(session: Session, campaign: Campaign, spec: CampaignSpec, rounds: Mapping[int, _Made]) -> _Underway:
     search, *held_out = (get_arena_of(session, campaign.id, name) for name in (spec.arena, *spec.held_out_arenas))
-    frozen = select(Freeze.arena_id, Freeze.id).where(Freeze.campaign_id == campaign.id).order_by(Freeze.extension)
+    frozen = select(Freeze.arena_id, Freeze.id).where(
+        Freeze.campaign_id == campaign.id, Freeze.extension == campaign.extension
+    )
     waiting = (
         select(Evaluation.seal_id, func.count())
         .where(
@@ -163,7 +172,8 @@ def _find_committed(session: Session, underway: _Underway, spent: Spend) -> Spen
     in_rounds = sum(each.evaluations for each in ledger.spent.values())
     shipped = read_shipped(session, underway.campaign.id)
     kept = keep_back(underway.spec, underway.search, underway.held_out, shipped).evaluations
-    at_the_end = max(kept, spent.evaluations - in_rounds)
+    ended = count_ended(session, underway.campaign.id, underway.search, underway.campaign.extension)
+    at_the_end = max(kept + ended, spent.evaluations - in_rounds)
     committed = ledger.committed(closed) + Spend(evaluations=at_the_end)
     if underway.is_all_frozen:
         committed = replace(committed, evaluations=spent.evaluations + sum(underway.waiting.values()))

@@ -12,7 +12,7 @@ from discovery_service.domain.states import CampaignStatus, Purpose
 from discovery_service.engine.campaigns import cancel_campaign, get_campaign, pause_campaign
 from discovery_service.engine.outlook import Outlook, read_outlook
 from tests.engine.playing import ELSEWHERE, Play, table
-from tests.engine.searching import OTHERS, Search, in_turn
+from tests.engine.searching import OTHERS, Search, extend, in_turn
 
 BUDGETS = {"candidates": 5, "evaluations": 400}
 MERITS = {OTHERS[1]: 0.5}
@@ -64,6 +64,22 @@ def test_what_comes_is_never_more_than_was_said_and_the_stages_come_in_order(wat
         best = get_campaign(session, watched.campaign_id).progress.best or {}
     assert (best["name"], best["author"], best["stage"]) == (OTHERS[1], "symbolic", "confirm")
     assert best["verdict"] == "better than"
+
+
+def test_an_extension_is_told_as_a_campaign_is_beside_what_was_spent_before_it(watched: Watched) -> None:
+    wider = {"candidates": 8, "evaluations": 800}
+    extend(watched, **wider)
+    watched.seen = [look(watched)]
+    watched.search()
+    last = look(watched).spent
+    assert last.candidates == wider["candidates"]
+    for each in watched.seen:
+        assert each.spent.evaluations <= each.committed.evaluations <= wider["evaluations"]
+        if each.forecast is not None:
+            assert last.evaluations <= each.spent.evaluations + each.forecast.evaluations <= wider["evaluations"]
+    # What it confirms elsewhere is tuned there already, and confirmed beside the rest.
+    stages = [CampaignStage.SEARCHING, CampaignStage.CONFIRMING, CampaignStage.ENDED]
+    assert list(dict.fromkeys(each.stage for each in watched.seen)) == stages
 
 
 def test_before_it_has_begun_nothing_is_said(sessions: Sessions) -> None:
