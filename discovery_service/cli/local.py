@@ -22,7 +22,9 @@ def up(
     ] = None,
     host: Host = None,
     port: Port = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Evaluations at once; unless given one a card, or one a core where there is none.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Evaluations at once; unless given one a card, without cards one a core.")
+    ] = None,
     database_url: Annotated[
         str | None, typer.Option(help="Use this PostgreSQL; DISCOVERY__DB__URL unless given, else one is started.")
     ] = None,
