@@ -32,6 +32,19 @@ def tell_discoveries(
     return f"Confirmed: {whence}, better than {reference} in {arena} is {told}.{without}"
 
 
+def tell_found_before(found: Sequence[tuple[str, Interval]]) -> str:
+    """Of earlier extensions, whose verdicts stay."""
+    if not found:
+        return ""
+    told = ", ".join(f"{name} by {_tell(interval)}" for name, interval in found)
+    return f" Confirmed before it, and not confirmed anew: {told}."
+
+
+def tell_untrained(names: Sequence[str]) -> str:
+    """Of a held-out arena."""
+    return f"no training of {', '.join(names)} to tune it there has ended with a number"
+
+
 class Lack(Enum):
     """Why nobody was a finalist."""
 

@@ -11,7 +11,17 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import CUT, Arena, Campaign, CampaignProgress, Candidate, Evaluation, Proposal, Round
+from discovery_service.db.tables import (
+    CUT,
+    Arena,
+    Campaign,
+    CampaignProgress,
+    Candidate,
+    Evaluation,
+    Event,
+    Proposal,
+    Round,
+)
 from discovery_service.domain.budget import Bound, Spend, expect_time, find_reached, tell_reached
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.states import CandidateStatus, EvaluationStatus, ProposalStatus, Purpose, RoundStatus
@@ -19,6 +29,7 @@ from discovery_service.engine.arenas import list_arenas_of
 from discovery_service.engine.campaigns import cancel_waiting, complete_campaign
 from discovery_service.engine.entries import JUDGED, read_field
 from discovery_service.engine.events import record
+from discovery_service.engine.history import EXTENDED
 from discovery_service.engine.library import find_shipped, read_shipped
 from discovery_service.engine.proposals import IN_MOTION
 from discovery_service.engine.rounds import end_search, read_rounds, set_status
@@ -26,6 +37,7 @@ from discovery_service.engine.spending import find_wall_time, keep_back
 from discovery_service.engine.work import CANDIDATE, EVALUATION, EXCHANGE
 from discovery_service.engine.workers import count_live_slots
 
+_CUT = "round.cut"
 _HAS_LOSS = (CandidateStatus.PROPOSED, CandidateStatus.GATING, CandidateStatus.ACCEPTED)
 
 
@@ -71,10 +83,10 @@ def cut_search(session: Session, campaign: Campaign, spec: CampaignSpec) -> None
 
 
 def find_cut(session: Session, campaign_id: UUID) -> str | None:
-    """Why the search was cut, where it was."""
-    query = select(Proposal.outcome[(CUT, "message")].astext).join(Round, Round.id == Proposal.round_id)
-    query = query.where(Round.campaign_id == campaign_id, Proposal.outcome.has_key(CUT))
-    return session.scalars(query.limit(1)).first()
+    """Why the search was cut, where it was; of an extended campaign since it was extended."""
+    extended = select(func.max(Event.id)).where(Event.campaign_id == campaign_id, Event.kind == EXTENDED)
+    query = select(Event.payload["reason"].astext).where(Event.campaign_id == campaign_id, Event.kind == _CUT)
+    return session.scalars(query.where(Event.id > func.coalesce(extended.scalar_subquery(), 0)).limit(1)).first()
 
 
 def _has_limit(spec: CampaignSpec) -> bool:
@@ -115,7 +127,7 @@ def _cut(session: Session, campaign: Campaign, spec: CampaignSpec, arena: Arena,
     session.flush()
     for number, each in read_rounds(session, campaign.id).items():
         if number in cut:
-            record(session, campaign.id, "round.cut", each.id, number=number, slots=cut[number], reason=why["message"])
+            record(session, campaign.id, _CUT, each.id, number=number, slots=cut[number], reason=why["message"])
         # Those that are evaluated close as all do, now that nobody of theirs is waited for.
         if each.status not in JUDGED:
             set_status(session, each, RoundStatus.CLOSED)

@@ -87,6 +87,14 @@ def list_frozen(session: Session, freeze: Freeze) -> Sequence[Finalist]:
     return session.scalars(select(Finalist).where(Finalist.freeze_id == freeze.id)).all()
 
 
+def list_left_out(session: Session, search: Freeze, held_out: Freeze) -> Sequence[str]:
+    """Names of those that could not be tuned in a held-out arena, and so are not frozen there."""
+    there = select(Finalist.candidate_id).where(Finalist.freeze_id == held_out.id)
+    query = select(Candidate.name).join(Finalist, Finalist.candidate_id == Candidate.id).distinct()
+    query = query.where(Finalist.freeze_id == search.id, Candidate.id.not_in(there))
+    return session.scalars(query.order_by(Candidate.name)).all()
+
+
 def choose(field: Field, finalists: int) -> list[Chosen] | None:
     """The proposed losses with the highest lower bounds, the reference, and the best other of the library by the same.
 

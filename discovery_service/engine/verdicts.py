@@ -3,27 +3,24 @@
 Each step is a function of the campaign's rows that may be run again at any time, by anybody, in any order of arrival.
 """
 
-from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Exists, select
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Freeze, Round
+from discovery_service.db.tables import Arena, Campaign, Evaluation, Freeze, Round
 from discovery_service.domain.authors import Author
-from discovery_service.domain.budget import Bound, tell_reached
 from discovery_service.domain.campaign import CampaignSpec
-from discovery_service.domain.freezing import Role, TooFewDraws, pick_best
-from discovery_service.domain.known_losses import REFERENCE_LOSSES
-from discovery_service.domain.outcomes import Lack, tell_discoveries, tell_no_finalist, tell_too_few
-from discovery_service.domain.standings import Score
+from discovery_service.domain.freezing import TooFewDraws
+from discovery_service.domain.outcomes import Lack, tell_no_finalist, tell_too_few, tell_untrained
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose
-from discovery_service.domain.verdicts import Verdict
 from discovery_service.engine.arenas import get_arena_of
-from discovery_service.engine.campaigns import complete_campaign, move
+from discovery_service.engine.campaigns import move
 from discovery_service.engine.confirm import Confirmation, read_confirmation, schedule_confirmation, score_confirmed
 from discovery_service.engine.deadlines import drop_waiting, find_cut, find_overrun
+from discovery_service.engine.endings import Apart, end_confirmed, end_unconfirmed
 from discovery_service.engine.entries import JUDGED, Field, read_field
 from discovery_service.engine.freeze import (
     find_freeze,
@@ -31,6 +28,7 @@ from discovery_service.engine.freeze import (
     freeze_held_out,
     freeze_search,
     list_frozen,
+    list_left_out,
     read_plan,
 )
 from discovery_service.engine.rounds import close_rounds
@@ -66,17 +64,9 @@ def proceed(session: Session, campaign_id: UUID, finished: UUID | None = None) -
     apart = {name: _hold_out(session, campaign, spec, name, frozen, may_begin) for name in spec.held_out_arenas}
     is_settled = confirmation.is_settled and all(each.is_settled for each in apart.values())
     if is_settled or not (may_begin or is_busy):
-        complete(session, campaign, confirmation, apart, overrun, _tell_extension(campaign, frozen))
+        end_confirmed(session, campaign, frozen, confirmation, apart, overrun)
     elif may_begin:
         _pause_if_given_up(session, campaign, [loss.candidate_id for loss in confirmation.losses])
-
-
-class Apart(NamedTuple):
-    """How it stands in a held-out arena."""
-
-    is_settled: bool
-    lack: str | None = None
-    """Why it is settled without a confirmation, where a budget leaves none."""
 
 
 def _goes_on_alone(session: Session, campaign: Campaign, spec: CampaignSpec, last: Evaluation) -> bool:
@@ -123,13 +113,12 @@ def _search(
         frozen = freeze_search(session, campaign, spec, field)
     except TooFewDraws as error:
         told = tell_too_few(str(error), arena=arena.name, looked_at=field.looked_at)
-        complete_campaign(session, campaign, told, None)
+        end_unconfirmed(session, campaign, arena, told)
         return None
     if frozen is None:
         cut = find_cut(session, campaign.id)
         why = _tell_why_none(field, spec)
-        why = f"{why} The search was cut: {cut}" if cut else why
-        complete_campaign(session, campaign, why, None)
+        end_unconfirmed(session, campaign, arena, f"{why} The search was cut: {cut}" if cut else why)
     return frozen
 
 
@@ -150,7 +139,10 @@ def _hold_out(
             frozen = freeze_held_out(session, campaign, spec, field, search)
         except TooFewDraws as error:
             return Apart(is_settled=True, lack=str(error))
-    return Apart(frozen is None or _confirm(session, frozen, may_begin=may_begin).is_settled)
+        if frozen is None:
+            return Apart(True, tell_untrained([each.name for each in field.entries if not each.course.tuning.settings]))
+    lost = list_left_out(session, search, frozen)
+    return Apart(_confirm(session, frozen, may_begin=may_begin).is_settled, tell_untrained(lost) if lost else None)
 
 
 def _confirm(session: Session, frozen: Freeze, *, may_begin: bool) -> Confirmation:
@@ -160,58 +152,6 @@ def _confirm(session: Session, frozen: Freeze, *, may_begin: bool) -> Confirmati
     board = Board(frozen.arena_id, Purpose.CONFIRM, frozen.extension)
     write_board(session, frozen.campaign_id, board, score_confirmed(confirmation))
     return confirmation
-
-
-def _tell_extension(campaign: Campaign, frozen: Freeze) -> str:
-    if frozen.extension == campaign.extension:
-        return f"Extension {campaign.extension}. " if campaign.extension else ""
-    return f"Extension {campaign.extension} has accepted nothing new, so that what was frozen before it stands. "
-
-
-def complete(
-    session: Session,
-    campaign: Campaign,
-    confirmation: Confirmation,
-    apart: Mapping[str, Apart],
-    overrun: Bound | None,
-    said: str = "",
-) -> None:
-    """The end of a campaign: what the confirmation in its search arena has found, if anything; what is lacking; `said`
-    before it.
-    """
-    scores, arena = score_confirmed(confirmation), confirmation.arena.name
-    losses = {loss.candidate_id: loss.name for loss in confirmation.losses if loss.role is Role.FINALIST}
-    authors = _read_authors(session, losses)
-    finalists = [(f"{name} ({authors[key]})", scores[key]) for key, name in losses.items()]
-    found = [(name, score.interval) for name, score in finalists if score.verdict == Verdict.BETTER and score.interval]
-    unjudged = [name for name, score in finalists if score.verdict is None]
-    late = "" if overrun is None else tell_reached(overrun)
-    why = None if confirmation.is_settled else f"as {late} before all of it was measured"
-    reference = REFERENCE_LOSSES[campaign.spec["family"]]
-    looked_at = confirmation.plan.looked_at
-    reason = tell_discoveries(found, reference=reference, arena=arena, looked_at=looked_at, unjudged=unjudged, why=why)
-    lacking = {name: each.lack or late for name, each in apart.items() if each.lack or not each.is_settled}
-    reason += "".join(f" Not confirmed in {name}: {lack}." for name, lack in lacking.items())
-    complete_campaign(session, campaign, said + reason, _find_best(losses, authors, scores))
-
-
-def _read_authors(session: Session, candidate_ids: Collection[UUID]) -> dict[UUID, Author]:
-    """Who found it is said with every find: a recording's was found in no search of this campaign."""
-    query = select(Candidate.id, Candidate.author).where(Candidate.id.in_(candidate_ids))
-    return dict(session.execute(query).all())
-
-
-def _find_best(
-    names: Mapping[UUID, str], authors: Mapping[UUID, Author], scores: Mapping[UUID, Score]
-) -> dict[str, Any] | None:
-    """Of the finalists."""
-    intervals = {key: interval for key in names if (interval := scores[key].interval) is not None}
-    for best in pick_best(intervals, 1):
-        found = intervals[best]
-        named = {"candidate_id": str(best), "name": names[best], "author": authors[best]}
-        difference = {"difference": found.mean, "lower": found.low, "upper": found.high}
-        return {**named, **difference, "stage": Purpose.CONFIRM.value, "verdict": scores[best].verdict}
-    return None
 
 
 def _pause_if_given_up(session: Session, campaign: Campaign, candidate_ids: Collection[UUID]) -> None:

@@ -7,8 +7,10 @@ from discovery_service.db.leaderboard import list_board
 from discovery_service.db.queries import list_frozen_losses, list_standings
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Arena, CampaignProgress, Candidate, Evaluation, Freeze, Seal, Standing
+from discovery_service.domain.campaign import Budgets
+from discovery_service.domain.measuring import Setting
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose
-from discovery_service.engine.campaigns import archive_campaign, cancel_campaign
+from discovery_service.engine.campaigns import archive_campaign, cancel_campaign, edit_campaign
 from discovery_service.engine.evaluations import retry_evaluation
 from discovery_service.engine.exports import find_best, read_facts
 from discovery_service.engine.standings import rebuild
@@ -131,6 +133,42 @@ def test_the_same_finalist_is_confirmed_again_under_another_seal(sessions: Sessi
         seals = session.scalars(select(Seal.digest).where(Seal.freeze_id.in_(freezes))).all()
     assert len(set(seals)) == 2
     assert search.counts(Purpose.CONFIRM)[EARLY] == 18
+
+
+def shine(name: str, setting: Setting, policy: int, purpose: Purpose, draw: str) -> float | None:
+    """One that came late is far ahead of all in the screen, and no better than DPO when it is confirmed."""
+    luck = 3.0 if name == LATE and purpose is not Purpose.CONFIRM else 0.0
+    found = VALUE(name, setting, policy, purpose, draw)
+    return None if found is None else found + luck - (0.8 if name == LATE else 0.0)
+
+
+@pytest.mark.parametrize("has_draws", [True, False])
+def test_an_extension_that_confirms_nothing_does_not_deny_what_was_confirmed_before(
+    sessions: Sessions, has_draws: bool
+) -> None:
+    search = completed(sessions, budgets={"candidates": 2, "evaluations": 200})
+    search.value = shine
+    before = search.standings(Purpose.CONFIRM)[EARLY]
+    extend(search, candidates=4, evaluations=400)
+    if not has_draws:
+        search.search(until=lambda: len(search.list_rounds()) == 3)
+        with sessions() as session:
+            spent = session.get_one(CampaignProgress, search.campaign_id).evaluations
+        budgets = Budgets(candidates=4, evaluations=spent + 40)
+        with sessions.begin() as session:
+            edit_campaign(session, search.campaign_id, name=None, notes=None, guidance=None, budgets=budgets)
+    search.search()
+    reason = search.get_campaign().status_reason or ""
+    why = "none was confirmed" if has_draws else "none could be confirmed"
+    assert reason.startswith(f"Extension 1. No confirmed discovery: of 4 candidates that were looked at, {why}")
+    told = f"{before.difference:.3g} [{before.lower:.3g}, {before.upper:.3g}]"
+    assert reason.endswith(f" Confirmed before it, and not confirmed anew: {EARLY} (symbolic) by {told}.")
+    with sessions() as session:
+        best = session.get_one(CampaignProgress, search.campaign_id).best or {}
+        left = find_best(session, search.campaign_id)
+    assert (best["name"], best["stage"], best["verdict"]) == (EARLY, "confirm", "better than")
+    assert left is not None
+    assert left.row.candidate.name == EARLY
 
 
 def test_nothing_new_is_no_second_chance_for_what_was_confirmed(sessions: Sessions) -> None:

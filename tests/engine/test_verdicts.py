@@ -1,6 +1,7 @@
 """Campaigns from accepted candidates to their verdicts, on the real database, with values from a table."""
 
 import random
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -245,6 +246,9 @@ def test_a_held_out_arena_has_its_own_tuning_freeze_and_draws(sessions: Sessions
     assert play.get_campaign().status is CampaignStatus.COMPLETED
 
 
+UNTRAINED = rf"Not confirmed in {ELSEWHERE}@\w+: no training of cdpo to tune it there has ended with a number\.$"
+
+
 def test_a_held_out_arena_in_which_every_finalist_fails_holds_up_nobody(sessions: Sessions) -> None:
     failing = {"on": False}
 
@@ -258,7 +262,34 @@ def test_a_held_out_arena_in_which_every_finalist_fails_holds_up_nobody(sessions
     play.run()
     with sessions() as session:
         assert session.scalars(select(Freeze.arena_id)).all() == [play.arena_id]
-    assert play.get_campaign().status is CampaignStatus.COMPLETED
+    campaign = play.get_campaign()
+    assert campaign.status is CampaignStatus.COMPLETED
+    assert re.search(UNTRAINED, campaign.status_reason or "")
+
+
+def test_a_finalist_that_cannot_be_tuned_in_a_held_out_arena_is_named_beside_those_that_are_confirmed_there(
+    sessions: Sessions,
+) -> None:
+    failing = {"on": False}
+
+    def value(name: str, setting: Any, policy: int, purpose: Purpose, draw: str) -> float | None:
+        return None if failing["on"] and name == "cdpo" else PLANTED(name, setting, policy, purpose, draw)
+
+    play = Play(
+        sessions,
+        value,
+        rounds=[("cdpo",), ("exp",)],
+        library=("dpo", "ipo"),
+        held_out=[ELSEWHERE],
+        confirmation={"finalists": 2},
+    )
+    play.run(until=CONFIRM)
+    play.measure(*(row.id for _, row in play.evaluations(purpose=CONFIRM)))
+    failing["on"] = True
+    play.run()
+    with sessions() as session:
+        assert len(session.scalars(select(Freeze.arena_id)).all()) == 2
+    assert re.search(UNTRAINED, play.get_campaign().status_reason or "")
 
 
 def test_a_round_waits_for_its_last_first_draw_and_for_no_other_round(sessions: Sessions) -> None:
