@@ -62,7 +62,10 @@ def put(session: Session, campaign: Campaign, sent: Sent, *, at: str) -> Proposa
     `at` is its place in what was sent, for what cannot be used of it.
     """
     spec = CampaignSpec.model_validate(campaign.spec)
-    checked = _check_text(session, campaign, spec, sent, at)
+    checked = _check_text(spec, sent, at)
+    same = _find_same(session, campaign, sent, checked.entry)
+    if same is not None:
+        raise Conflict(f"The same text was sent already: it has slot {same.slot} of round {same.number}.")
     _check_room(session, campaign, spec)
     made_in, slot = _find_place(session, campaign, spec)
     name = " ".join((sent.name or "").split()) or checked.entry[:MAX_NAME]
@@ -72,6 +75,12 @@ def put(session: Session, campaign: Campaign, sent: Sent, *, at: str) -> Proposa
     session.flush()
     record(session, campaign.id, f"proposal.{status}", proposal.id, name=name, round=made_in.number)
     return proposal
+
+
+def was_sent(session: Session, campaign: Campaign, sent: Sent) -> bool:
+    """UnusableFields for a text that the gate would refuse unread."""
+    spec = CampaignSpec.model_validate(campaign.spec)
+    return _find_same(session, campaign, sent, _check_text(spec, sent, "body").entry) is not None
 
 
 def order_round(session: Session, campaign_id: UUID, order: Order) -> Round:
@@ -150,7 +159,7 @@ def _get_searching(session: Session, campaign_id: UUID) -> Campaign:
     return campaign
 
 
-def _check_text(session: Session, campaign: Campaign, spec: CampaignSpec, sent: Sent, at: str) -> CheckedSource:
+def _check_text(spec: CampaignSpec, sent: Sent, at: str) -> CheckedSource:
     """What shows without running any of it costs nobody a place."""
     try:
         checked = check_source(sent.source, spec.family, name=sent.name, values=sent.values)
@@ -164,17 +173,19 @@ def _check_text(session: Session, campaign: Campaign, spec: CampaignSpec, sent: 
     unused = tell_unused([checked], sent.values)
     if unused is not None:
         raise UnusableFields({f"{at}.hyperparameters": unused})
+    return checked
+
+
+def _find_same(session: Session, campaign: Campaign, sent: Sent, entry: str) -> Any:
+    """Number of round and slot of the same text, where it has a place."""
     query = (
         select(Round.number, Proposal.slot)
         .join(Round, Round.id == Proposal.round_id)
         .where(Round.campaign_id == campaign.id, was_begun())
         .where(Proposal.request["source"].astext == sent.source, Proposal.request["values"] == dict(sent.values))
-        .where(Proposal.request["entry"].astext == checked.entry)
+        .where(Proposal.request["entry"].astext == entry)
     )
-    same = session.execute(query.order_by(Round.number, Proposal.slot).limit(1)).one_or_none()
-    if same is not None:
-        raise Conflict(f"The same text was sent already: it has slot {same.slot} of round {same.number}.")
-    return checked
+    return session.execute(query.order_by(Round.number, Proposal.slot).limit(1)).one_or_none()
 
 
 def _check_room(session: Session, campaign: Campaign, spec: CampaignSpec) -> None:

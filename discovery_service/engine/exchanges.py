@@ -26,13 +26,16 @@ from discovery_service.engine.campaigns import lock_campaigns, pause_for
 from discovery_service.engine.charges import write_charges
 from discovery_service.engine.claim import Claim, claim, finish
 from discovery_service.engine.events import record
-from discovery_service.engine.proposals import NOT_AFFORDED
+from discovery_service.engine.proposals import IN_MOTION, NOT_AFFORDED
 from discovery_service.engine.spending import can_afford
 from discovery_service.engine.work import EXCHANGE
 from discovery_service.search.ask import show
 
 MOST_ATTEMPTS = 5
-"""A minute apart, by the sweep; each has tried for about a minute itself."""
+"""After each it is left alone for a while, and each has tried for about a minute itself."""
+
+ASKED_AGAIN_AFTER = timedelta(minutes=1)
+"""Where an endpoint does not say when. A message that is under way already does not shorten it."""
 
 LONGEST_DEFERRAL = timedelta(hours=1)
 """That an endpoint may ask for; whoever wants more time than that needs a person to look."""
@@ -56,7 +59,7 @@ class Posed:
     proposals_before: int
     """Of the same proposer, in the order of rounds and slots."""
     deferrals: int
-    """Earlier attempts that the endpoint put off."""
+    """Earlier attempts that do not count: the endpoint put them off, or nobody was asked in the end."""
     before: Spent
     """What earlier attempts were charged."""
     reserved: Spent
@@ -174,11 +177,14 @@ def put_back(
     spent: Spent = NOTHING,
     *,
     wait: timedelta | None = None,
+    counts: bool = True,
 ) -> bool:
-    """It waits again, until the sweep rings for it a minute later, or after the wait that its endpoint asked for;
-    without the means for another call it fails, and it ends with a campaign that was cancelled meanwhile."""
+    """It waits again, for so long at least; whether the attempt `counts` as one of the most that it has. Without the
+    means for another call it fails; it ends with its proposal, and with a campaign that was cancelled meanwhile."""
     # Before the row, here and in `cancel_campaign`; or the two could wait for each other.
     lock_campaigns(session, [posed.held.campaign_id])
+    if not _is_awaited(session, posed):
+        return cancel(session, posed, spent)
     _charge(session, posed, spent, is_asked_again=True)
     if not can_afford(session, posed.held.campaign_id, posed.spec.budgets, NOTHING):
         return fail(session, posed, {**failure, "not_asked_again": NOT_AFFORDED["message"]}, spent)
@@ -187,18 +193,27 @@ def put_back(
     if wait is not None:
         told["again_after_s"] = wait.total_seconds()
         values["not_before"] = func.now() + wait
-        values["deferrals"] = posed.deferrals + (spent == NOTHING)
+    if not counts:
+        values["deferrals"] = posed.deferrals + 1
     return _end(session, posed, ExchangeStatus.QUEUED, spent, told=told, **values)
 
 
+def _is_awaited(session: Session, posed: Posed) -> bool:
+    """Nobody reads the answer to one whose search was cut while it was asked."""
+    asked = select(Proposal.status).join(Exchange, Exchange.proposal_id == Proposal.id)
+    return session.scalar(asked.where(Exchange.id == posed.held.id)) in IN_MOTION
+
+
 def count_attempts(posed: Posed) -> int:
-    """With this one, without those that the endpoint put off."""
+    """With this one, without those that do not count."""
     return posed.held.attempt - posed.deferrals
 
 
-def put_back_and_pause(session: Session, posed: Posed, failure: dict[str, str], spent: Spent = NOTHING) -> bool:
+def put_back_and_pause(
+    session: Session, posed: Posed, failure: dict[str, str], spent: Spent = NOTHING, *, counts: bool = True
+) -> bool:
     """Nothing is answered until a person mends what the failure says."""
-    is_ours = put_back(session, posed, failure, spent)
+    is_ours = put_back(session, posed, failure, spent, counts=counts)
     if is_ours:
         pause_for(session, posed.held.campaign_id, failure["message"])
     return is_ours

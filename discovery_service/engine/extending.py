@@ -17,12 +17,12 @@ from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.states import CampaignStatus
 from discovery_service.engine.arenas import get_arena_of
-from discovery_service.engine.by_hand import Sent, put
+from discovery_service.engine.by_hand import Sent, put, was_sent
 from discovery_service.engine.campaigns import get_campaign, move
 from discovery_service.engine.dispatch import ring_for_step
 from discovery_service.engine.entries import read_field
 from discovery_service.engine.events import record
-from discovery_service.engine.history import EXTENDED
+from discovery_service.engine.history import EXTENDED, read_history
 from discovery_service.errors import Conflict, IllegalTransition, UnusableFields
 
 
@@ -31,12 +31,18 @@ def extend_campaign(
 ) -> Campaign:
     """`budgets` as in an edit: new limits, not amounts to be added, so that the same command heard twice is one.
 
-    `candidates` are a person's, and have the first places of the extension.
+    `candidates` are a person's, and have the first places of the extension. Conflict where it goes on already without
+    one of them.
     """
     campaign = get_campaign(session, campaign_id, lock=True)
     before = campaign.spec.get("budgets", {})
     given = budgets.model_dump(mode="json", exclude_unset=True)
     if campaign.status is CampaignStatus.RUNNING and campaign.extension and before == {**before, **given}:
+        if not all(was_sent(session, campaign, each) for each in candidates):
+            raise Conflict(
+                "The campaign is extended already, and goes on without some of these losses. While it searches, send"
+                " each as a candidate: it has one of the first places of the next round."
+            )
         return campaign
     if campaign.status is not CampaignStatus.COMPLETED:
         raise IllegalTransition(
@@ -47,9 +53,10 @@ def extend_campaign(
     if campaign.archived_at is not None:
         raise Conflict("The campaign is archived. Take it out of the archive, then extend it.")
     after = {**before, **given}
-    if not is_wider(Budgets.model_validate(before), Budgets.model_validate(after)):
-        limits = ", ".join(f"{name}={value:g}" for name, value in Budgets.model_validate(before) if value is not None)
-        why = f"raises no limit, so that nothing more could be proposed; the limits are {limits}"
+    searched = _find_budgets_of_search(session, campaign)
+    if not is_wider(searched, Budgets.model_validate(after)):
+        limits = ", ".join(f"{name}={value:g}" for name, value in searched if value is not None)
+        why = f"raises no limit, so that nothing more could be proposed; those of the search were {limits}"
         raise UnusableFields({"body.budgets": why})
     if not _can_compare(session, campaign):
         reference = REFERENCE_LOSSES[campaign.spec["family"]]
@@ -74,6 +81,13 @@ def extend_campaign(
     move(session, campaign, CampaignStatus.RUNNING)
     ring_for_step(session, campaign.id)
     return campaign
+
+
+def _find_budgets_of_search(session: Session, campaign: Campaign) -> Budgets:
+    """When it ended: what was raised while the end was confirmed has had no effect yet."""
+    history = read_history(session, campaign)
+    told = history.spec_at(campaign.id) if history.tells_of(campaign.id) else CampaignSpec.model_validate(campaign.spec)
+    return told.budgets
 
 
 def _can_compare(session: Session, campaign: Campaign) -> bool:

@@ -1,6 +1,7 @@
 """What people put into a search: losses of their own and rounds as they want them, in the engine's turn."""
 
 import random
+from contextlib import nullcontext
 
 import pytest
 
@@ -207,6 +208,11 @@ def test_an_extension_takes_losses_along_and_they_have_its_first_places(sessions
     with sessions.begin() as session:
         more = Budgets.model_validate({"candidates": 4})
         extend_campaign(session, search.campaign_id, budgets=more, candidates=[mine])
+    # Said twice it is done once; with another loss it is not the same.
+    other = Sent(OTHERS[8], write(OTHERS[8]))
+    for told, is_the_same in (([mine], True), ([mine, other], False)):
+        with sessions() as session, nullcontext() if is_the_same else pytest.raises(Conflict, match="goes on without"):
+            extend_campaign(session, search.campaign_id, budgets=more, candidates=told)
     search.search()
     assert places(search)[2:] == [(2, 0, "human"), (2, 1, "symbolic")]
     assert search.standings(Purpose.CONFIRM)[MINE].verdict == "better than"

@@ -237,13 +237,27 @@ def test_a_search_that_patience_ended_goes_on_with_more_of_it(sessions: Sessions
     assert len(search.list_rounds()) > rounds
 
 
+def test_what_was_raised_while_the_end_was_confirmed_is_more_than_the_search_had(sessions: Sessions) -> None:
+    search = Search(sessions, VALUE, in_turn(), budgets={"candidates": 2}, library=["dpo", "ipo"])
+    search.search(until=lambda: bool(search.standings(Purpose.CONFIRM)))
+    more = Budgets(candidates=4)
+    with sessions.begin() as session:
+        edit_campaign(session, search.campaign_id, name=None, notes=None, guidance=None, budgets=more)
+    search.search()
+    assert (search.get_campaign().status, len(search.list_rounds())) == (CampaignStatus.COMPLETED, 2)
+    extend(search, candidates=4)
+    search.search()
+    assert (search.get_campaign().extension, len(search.list_rounds())) == (1, 3)
+    assert search.list_differing() == []
+
+
 def test_only_a_completed_campaign_is_extended_and_only_by_more(sessions: Sessions) -> None:
     search = completed(sessions)
     # Where there was no limit, a new one leaves less room.
     for narrower in ({"candidates": 2, "target": 0.5}, {"evaluations": 500}):
         with pytest.raises(UnusableFields) as refused:
             extend(search, **narrower)
-        told = "raises no limit, so that nothing more could be proposed; the limits are candidates=2"
+        told = "raises no limit, so that nothing more could be proposed; those of the search were candidates=2"
         assert refused.value.fields == {"body.budgets": told}
     with sessions.begin() as session:
         archive_campaign(session, search.campaign_id, archived=True)

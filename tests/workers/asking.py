@@ -4,12 +4,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import func, update
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import CampaignProgress, Exchange
 from discovery_service.settings import get_settings
 from tests.engine.playing import table
-from tests.engine.searching import Search
+from tests.engine.searching import Act, Search
 from tests.llm.endpoint import Endpoint
 from workers.tasks.propose import ask_as
 
@@ -23,6 +24,13 @@ class Asking(Search):
 
     def answer(self, row_id: UUID) -> None:
         ask_as(self.worker_id, row_id)
+
+    def _list_acts(self) -> list[Act]:
+        """Meanwhile the time has passed for which questions wait."""
+        waiting = (Exchange.campaign_id == self.campaign_id, Exchange.not_before.is_not(None))
+        with self.sessions.begin() as session:
+            session.execute(update(Exchange).where(*waiting).values(not_before=func.now()))
+        return super()._list_acts()
 
     def ask(self) -> list[Exchange]:
         self.search()

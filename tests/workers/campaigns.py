@@ -12,6 +12,7 @@ from discovery_service.db.tables import (
     Campaign,
     CampaignProgress,
     Event,
+    Exchange,
 )
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.states import CampaignStatus, is_final
@@ -72,6 +73,8 @@ class Ran:
             for kind in WORK_KINDS:
                 waiting = (kind.table.campaign_id == self.campaign_id, kind.table.status == kind.waiting)
                 session.execute(update(kind.table).where(*waiting).values(rung_at=LONG_AGO))
+            waiting = (Exchange.campaign_id == self.campaign_id, Exchange.not_before.is_not(None))
+            session.execute(update(Exchange).where(*waiting).values(not_before=LONG_AGO))
 
     def count_events(self, *kinds: str) -> int:
         with self.sessions() as session:

@@ -17,6 +17,12 @@ _PART = re.compile(r"text|output_text")
 class _Usage(BaseModel):
     prompt_tokens: int = Field(ge=0, le=100_000_000)
     completion_tokens: int = Field(ge=0, le=100_000_000)
+    total_tokens: int = Field(default=0, ge=0, le=200_000_000)
+
+    @property
+    def tokens_out(self) -> int:
+        """Some gateways count what a model thinks in the total alone (router-for-me/CLIProxyAPI#5733)."""
+        return max(self.completion_tokens, self.total_tokens - self.prompt_tokens)
 
 
 class _Message(BaseModel):
@@ -35,14 +41,14 @@ class _Answer(BaseModel):
     usage: Any = None
 
 
-def read_answer(body: bytes, model: Model, worst: Spent, latency_s: float) -> Outcome:
+def read_answer(body: bytes, model: Model, worst: Spent) -> Outcome:
     try:
         answer = _Answer.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         return malformed(model, worst, f"{where}: {first['msg']}" if where else first["msg"])
-    spent = _spent(answer.usage, model, worst)
+    spent = _spent(answer.usage, model, worst, has_said=_has_said(answer))
     if not answer.choices:
         return _no_reply(FaultCode.EMPTY, f"{model.name} gave no reply at all.", spent)
     choice = answer.choices[0]
@@ -51,8 +57,7 @@ def read_answer(body: bytes, model: Model, worst: Spent, latency_s: float) -> Ou
         return _no_reply(FaultCode.FILTERED, f"A filter of {model.base_url} stopped the reply.", spent)
     if text.strip():
         name = answer.model if isinstance(answer.model, str) and answer.model else model.name
-        is_cut = choice.finish_reason == "length"
-        return Reply(text, clean(name)[:MAX_MODEL_NAME], spent, latency_s, is_cut)
+        return Reply(text, clean(name)[:MAX_MODEL_NAME], spent)
     if isinstance(choice.message.refusal, str) and choice.message.refusal:
         said = quote(choice.message.refusal, model)
         return _no_reply(FaultCode.FILTERED, f"{model.name} declines to answer{said}.", spent)
@@ -66,13 +71,19 @@ def _no_reply(code: FaultCode, message: str, spent: Spent) -> Failure:
     return Failure(code, Consequence.GIVE_UP, message, spent=spent)
 
 
-def _spent(usage: Any, model: Model, worst: Spent) -> Spent:
+def _has_said(answer: _Answer) -> bool:
+    return any(_text(choice.message.content).strip() for choice in answer.choices)
+
+
+def _spent(usage: Any, model: Model, worst: Spent, *, has_said: bool) -> Spent:
     """By the endpoint's own count; where it gives none that can be, as much as it can have been."""
     try:
         counted = _Usage.model_validate(usage)
     except ValidationError:
         return worst
-    return Spent.at(model.price, counted.prompt_tokens, counted.completion_tokens)
+    if has_said and not counted.tokens_out:
+        return worst
+    return Spent.at(model.price, counted.prompt_tokens, counted.tokens_out)
 
 
 def _text(content: Any) -> str:

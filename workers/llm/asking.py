@@ -8,7 +8,6 @@ Not covered: how many ask at once, and what a campaign may spend. Who asks reser
 import asyncio
 import random
 import threading
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,7 +82,6 @@ def _ask_once(model: Model, question: Question, cancelled: threading.Event) -> O
 
 
 async def _converse(model: Model, question: Question, worst: Spent) -> Outcome:
-    started_at = time.monotonic()
     try:
         async with asyncio.timeout(model.options.timeout_s), _open(model) as client:
             body = await _ask_in_a_dialect_that_it_takes(client, model, question)
@@ -95,7 +93,7 @@ async def _converse(model: Model, question: Question, worst: Spent) -> Outcome:
         return faults.of_connection(error, model, worst)
     except APIStatusError as error:
         return faults.of_status(error, model, worst)
-    return read_answer(body, model, worst, time.monotonic() - started_at)
+    return read_answer(body, model, worst)
 
 
 async def _ask_in_a_dialect_that_it_takes(client: AsyncOpenAI, model: Model, question: Question) -> bytes:

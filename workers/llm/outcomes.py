@@ -69,9 +69,6 @@ class Reply:
     model: str
     """Who answered, by the endpoint's own account."""
     spent: Spent
-    latency_s: float
-    is_cut: bool = False
-    """It ends where max_tokens did; what stands there may be of use all the same."""
 
 
 Outcome = Reply | Failure

@@ -13,6 +13,7 @@ from discovery_service.domain.authors import Author
 from discovery_service.domain.token_costs import NOTHING, Spent
 from discovery_service.engine.claim import crash, hand_on
 from discovery_service.engine.exchanges import (
+    ASKED_AGAIN_AFTER,
     LONGEST_DEFERRAL,
     MOST_ATTEMPTS,
     Posed,
@@ -180,11 +181,11 @@ def _write(session: Session, posed: Posed, outcome: Outcome) -> None:
         case Consequence.CANCELLED:
             cancel(session, posed, spent)
         case Consequence.HOLD:
-            put_back(session, posed, failure, spent)
+            put_back(session, posed, failure, spent, counts=False)
         case Consequence.RETRY:
             _ask_later(session, posed, outcome, failure, spent)
         case Consequence.PAUSE:
-            put_back_and_pause(session, posed, failure, spent)
+            put_back_and_pause(session, posed, failure, spent, counts=False)
 
 
 def _ask_later(session: Session, posed: Posed, outcome: Failure, failure: dict[str, str], spent: Spent) -> None:
@@ -194,9 +195,9 @@ def _ask_later(session: Session, posed: Posed, outcome: Failure, failure: dict[s
         why = f"It is to be asked again in {wait.total_seconds() / 3600:.1f} hours; resume then. {failure['message']}"
         put_back_and_pause(session, posed, {**failure, "message": why}, spent)
         return
-    is_asked_for = wait.total_seconds() > LONGEST_WAIT_S
-    if (is_asked_for and spent == NOTHING) or count_attempts(posed) % MOST_ATTEMPTS:
-        put_back(session, posed, failure, spent, wait=wait if is_asked_for else None)
+    is_put_off = wait.total_seconds() > LONGEST_WAIT_S and spent == NOTHING
+    if is_put_off or count_attempts(posed) % MOST_ATTEMPTS:
+        put_back(session, posed, failure, spent, wait=max(wait, ASKED_AGAIN_AFTER), counts=not is_put_off)
         return
-    tried = f"It was asked {MOST_ATTEMPTS} times, a minute apart; resume to try again. {failure['message']}"
+    tried = f"It was asked {MOST_ATTEMPTS} times, a minute or more apart; resume to try again. {failure['message']}"
     put_back_and_pause(session, posed, {**failure, "message": tried}, spent)
