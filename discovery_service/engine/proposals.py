@@ -6,7 +6,7 @@ Whoever does this finds the same: it looks at nothing but how a proposal's excha
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -203,7 +203,10 @@ def _read_reply(session: Session, campaign: Campaign, course: ProposalCourse) ->
     course.candidates[exchange.turn] = candidate
     # A recording has seen what its own campaign had, and nothing of this one.
     if course.author is not Author.RECORDED:
-        _write_lineage(session, campaign.id, candidate, Request.of(course.proposal.request))
+        request = Request.of(course.proposal.request)
+        # What is drawn is made of its parents alone.
+        seen = () if course.author is Author.SYMBOLIC else request.inspirations
+        _write_lineage(session, campaign.id, candidate, replace(request, inspirations=seen))
 
 
 class SaidLoss(NamedTuple):

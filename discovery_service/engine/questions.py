@@ -20,6 +20,7 @@ from discovery_service.domain.token_costs import NOTHING, TEMPLATE_TOKENS, Messa
 from discovery_service.losses.families import INPUTS, Role
 from discovery_service.losses.passport import describe_passport
 from discovery_service.prompts.brief import Brief, Context, NamedInput
+from discovery_service.prompts.conversation import narrow_to_said
 from discovery_service.prompts.fitting import narrow
 from discovery_service.prompts.templates import VERSION, read_words
 from discovery_service.prompts.tokens import count_cautiously
@@ -80,7 +81,7 @@ def ask_slots(
             prompt = write_prompt(brief, context, budget_tokens=PROMPT_TOKENS, room_tokens=left)
             messages = [each.document() for each in prompt.messages]
             # Nobody answers to a loss that was left out, or has it for a parent.
-            request = narrow(request, prompt.cuts)
+            request = narrow_to_said(context, prompt.cuts) if _is_chat(spec) else narrow(request, prompt.cuts)
         asked.append(Asked(slot, whom, request, messages, find_worst(whom.author, whom.model, messages), room))
     return asked
 
@@ -106,9 +107,12 @@ def _find_context(
     passports = {
         place: describe_passport(shown.by_place[place].passport) for place in (*request.parents, *request.inspirations)
     }
-    is_conversation = spec.strategy.name is StrategyName.DISCOPOP
-    replies = _read_replies(session, campaign_id, archive.rounds, author) if is_conversation else {}
+    replies = _read_replies(session, campaign_id, archive.rounds, author) if _is_chat(spec) else {}
     return Context(spec.strategy.name, request, shown, passports, replies)
+
+
+def _is_chat(spec: CampaignSpec) -> bool:
+    return spec.strategy.name is StrategyName.DISCOPOP
 
 
 def _read_replies(session: Session, campaign_id: UUID, rounds: Collection[int], author: Author) -> dict[Place, str]:

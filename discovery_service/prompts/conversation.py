@@ -11,6 +11,7 @@ from itertools import zip_longest
 
 from discovery_service.domain.archive import Archive, Member, Place, Refused
 from discovery_service.domain.halving import LIBRARY_ROUND
+from discovery_service.domain.requests import Kind, Request
 from discovery_service.domain.user_arenas import counted_metric
 from discovery_service.prompts.brief import Brief, Context, Cut, Message, Part
 from discovery_service.prompts.opening import join, write_guidance, write_system
@@ -82,6 +83,13 @@ class Conversation:
             shown = {name: each for name, each in member.screened.means.items() if name in self.table.figures}
             member = replace(member, screened=replace(member.screened, means=shown))
         return tell_figures(member, self.table.counts, self.table.reference)
+
+
+def narrow_to_said(context: Context, cuts: Collection[Cut]) -> Request:
+    """What is asked of whoever reads it: to go on from the latest loss that stands in it, with those before."""
+    said = {place for place in context.replies if Cut(Part.EXCHANGE, place) not in cuts}
+    places = sorted(said.intersection((*context.request.parents, *context.request.inspirations)))
+    return Request(Kind.IMPROVE, (places[-1],), tuple(places[:-1])) if places else Request(Kind.FRESH)
 
 
 def only_library(archive: Archive) -> Archive:

@@ -5,7 +5,9 @@ from sqlalchemy.orm import aliased
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Candidate, Lineage
+from discovery_service.domain.authors import Author
 from discovery_service.domain.states import CampaignStatus
+from discovery_service.engine.findings import What
 from discovery_service.engine.questions import PROMPT_TOKENS
 from discovery_service.engine.replay import replay
 from discovery_service.prompts.brief import Message
@@ -65,3 +67,28 @@ def test_in_a_conversation_each_reply_is_followed_by_what_came_of_it(sessions: S
     assert said[2] == "I would rather not."
     assert said[3].startswith("Refused (no_code): ")
     assert len(said) == 4
+
+
+def test_what_a_loss_was_made_from_is_what_stood_in_its_prompt_or_was_drawn_from(sessions: Sessions) -> None:
+    """A conversation has nothing of other proposers, and the symbolic one is shown nothing beside its parents."""
+    mixed = {**ASKS, "proposers": [*ASKS["proposers"], {"kind": "symbolic"}]}
+    strategies: list[dict[str, object]] = [{"name": "discopop", "round_size": 2}, {"name": "evolve", "round_size": 2}]
+    for strategy in strategies:
+        search = Search(sessions, table({}), in_turn(), budgets={"candidates": 8}, strategy=strategy, **mixed)
+        search.search()
+        parent, child = aliased(Candidate), aliased(Candidate)
+        query = (
+            select(parent.author, child.author, Lineage.role)
+            .join(child, child.id == Lineage.child_id)
+            .join(parent, parent.id == Lineage.parent_id)
+            .where(child.campaign_id == search.campaign_id)
+        )
+        with sessions() as session:
+            found = set(session.execute(query).tuples())
+            differing = replay(session, search.campaign_id, lambda *_: None).differences
+        made = {(by, role) for _, by, role in found}
+        assert (Author.SYMBOLIC, "inspiration") not in made
+        assert (Author.LLM, "inspiration") in made
+        if strategy["name"] == "discopop":
+            assert {whose for whose, by, _ in found if by is Author.LLM} == {Author.LLM}
+        assert not [each for each in differing if each.what is What.REQUEST]
