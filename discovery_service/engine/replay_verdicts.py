@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Finalist, Freeze, Seal, Standing
+from discovery_service.db.tables import Arena, Campaign, Candidate, Evaluation, Event, Finalist, Freeze, Seal, Standing
 from discovery_service.domain.campaign import CampaignSpec
 from discovery_service.domain.freezing import (
     ConfirmationPlan,
@@ -19,7 +19,7 @@ from discovery_service.domain.freezing import (
     list_confirm_draws,
 )
 from discovery_service.domain.halving import LIBRARY_ROUND
-from discovery_service.domain.states import CampaignStatus, Purpose
+from discovery_service.domain.states import CampaignStatus, EvaluationStatus, Purpose
 from discovery_service.engine.arenas import get_arena_of
 from discovery_service.engine.entries import Field, read_field
 from discovery_service.engine.findings import Findings, What
@@ -37,6 +37,7 @@ from discovery_service.engine.history import History
 from discovery_service.engine.rounds import read_rounds
 from discovery_service.engine.screen import find_stopped
 from discovery_service.engine.standings import Board, score_boards, tell_score
+from discovery_service.engine.work import EVALUATION
 
 
 def replay_verdicts(session: Session, campaign: Campaign, history: History, findings: Findings) -> None:
@@ -54,11 +55,27 @@ def replay_verdicts(session: Session, campaign: Campaign, history: History, find
 
 def _replay_halvings(session: Session, campaign: Campaign, field: Field, findings: Findings) -> None:
     stopped = {each.id: each.stopped_slots for each in read_rounds(session, campaign.id).values()}
+    tried_again = _list_tried_again(session, campaign)
     for round_id, group in groupby(field.entries, key=lambda entry: entry.round_id):
         entries = list(group)
         number = entries[0].round_number
-        if number != LIBRARY_ROUND and stopped[round_id] is not None:
+        if number == LIBRARY_ROUND or stopped[round_id] is None:
+            continue
+        if any(each.candidate_id in tried_again for each in entries):
+            findings.note(
+                f"A training in round {number} was tried again after the service had given up on it; who was stopped"
+                " before that is taken as it stands."
+            )
+        else:
             findings.compare(What.HALVING, f"round {number}", stopped[round_id], find_stopped(entries))
+
+
+def _list_tried_again(session: Session, campaign: Campaign) -> set[UUID]:
+    """Losses that have come further than they had when their round was halved, perhaps."""
+    given_up = f"{EVALUATION.name}.{EvaluationStatus.ABANDONED}"
+    query = select(Evaluation.candidate_id).join(Event, Event.subject_id == Evaluation.id)
+    query = query.where(Event.campaign_id == campaign.id, Event.kind == given_up)
+    return set(session.scalars(query.where(Evaluation.status != EvaluationStatus.ABANDONED)))
 
 
 def _replay_trainings(campaign: Campaign, field: Field, findings: Findings) -> None:

@@ -22,7 +22,8 @@ from discovery_service.db.tables import (
 )
 from discovery_service.domain.campaign import Budgets
 from discovery_service.domain.states import CampaignStatus, Purpose
-from discovery_service.engine.campaigns import edit_campaign
+from discovery_service.engine.campaigns import edit_campaign, resume_campaign
+from discovery_service.engine.evaluations import retry_evaluation
 from discovery_service.engine.findings import What
 from tests.engine.playing import table
 from tests.engine.searching import OTHERS, Search, in_turn, say
@@ -174,3 +175,21 @@ def test_whatever_somebody_changed_is_found_where_it_is(sessions: Sessions, owne
         assert found >= wanted, (change.__name__, found)
         if change in (change_request, change_measurement, change_plan):
             assert found == wanted, change.__name__
+
+
+def test_a_training_that_is_tried_again_after_its_rounds_halving_is_no_difference(sessions: Sessions) -> None:
+    search = Search(sessions, table(MERITS), in_turn(), budgets={"candidates": 2})
+    search.search(until=lambda: search.counts(Purpose.TUNE).get(OTHERS[0], 0) > 0)
+    given_up = next(row.id for name, row in search.evaluations() if name == OTHERS[0])
+    search.crash(given_up)
+    with sessions.begin() as session:
+        resume_campaign(session, search.campaign_id)
+    search.search(until=lambda: search.stopped()[1] == [])
+    with sessions.begin() as session:
+        retry_evaluation(session, given_up)
+    search.search()
+    assert search.get_campaign().status is CampaignStatus.COMPLETED
+    with sessions() as session:
+        found = search.replay(session)
+    assert [(each.what, each.where) for each in found.differences] == []
+    assert any("round 1 was tried again" in each for each in found.notes)

@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 import workers.settling
 import workers.tasks.propose
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Event, Exchange, Proposal
+from discovery_service.db.tables import Event, Exchange
 from discovery_service.domain.states import CampaignStatus, ExchangeStatus, ProposalStatus
 from discovery_service.engine.campaigns import cancel_campaign, pause_campaign, resume_campaign
 from discovery_service.engine.claim import MAX_CRASHES, crash
-from discovery_service.engine.exchanges import answer, count_attempts, pose, put_back
+from discovery_service.engine.exchanges import answer, pose
 from discovery_service.engine.work import EXCHANGE
 from discovery_service.settings import get_settings
 from tests.conftest import RecordingBell
@@ -442,55 +442,6 @@ def test_a_model_gets_no_more_calls_at_once_than_its_profile_says_and_who_waits_
         assert (EXCHANGE.task, EXCHANGE.queue, str(second)) in bell.rings
         exchanges = asking.ask()
     assert [each.status for each in exchanges] == [ExchangeStatus.ANSWERED] * 2
-
-
-def test_a_question_that_is_put_back_after_a_cancellation_ends_with_its_campaign(sessions: Sessions) -> None:
-    asking = Asking(sessions, library=["dpo"])
-    asking.search(until=lambda: bool(asking.list_proposals()))
-    [(_, proposal)] = asking.list_proposals()
-    [exchange] = asking.list_exchanges(proposal.id)
-    with sessions.begin() as session:
-        posed = pose(session, exchange.id, asking.worker_id)
-    assert posed is not None
-    with sessions.begin() as session:
-        cancel_campaign(session, asking.campaign_id)
-    with sessions.begin() as session:
-        assert put_back(session, posed, {"code": "paused", "message": "It was paused."})
-    [exchange] = asking.list_exchanges(proposal.id)
-    assert exchange.status is ExchangeStatus.CANCELLED
-    assert asking.get_campaign().status is CampaignStatus.CANCELLED
-
-
-def test_a_question_whose_proposal_was_cut_meanwhile_is_not_asked_again(sessions: Sessions) -> None:
-    asking = Asking(sessions, library=["dpo"])
-    asking.search(until=lambda: bool(asking.list_proposals()))
-    [(_, proposal)] = asking.list_proposals()
-    [exchange] = asking.list_exchanges(proposal.id)
-    with sessions.begin() as session:
-        posed = pose(session, exchange.id, asking.worker_id)
-    assert posed is not None
-    with sessions.begin() as session:
-        session.get_one(Proposal, proposal.id).status = ProposalStatus.CANCELLED
-    with sessions.begin() as session:
-        assert put_back(session, posed, {"code": "server_error", "message": "It failed."})
-    [exchange] = asking.list_exchanges(proposal.id)
-    assert exchange.status is ExchangeStatus.CANCELLED
-    assert asking.get_campaign().status is CampaignStatus.RUNNING
-
-
-def test_what_a_pause_held_back_is_no_attempt(sessions: Sessions) -> None:
-    asking = Asking(sessions, library=["dpo"])
-    asking.search(until=lambda: bool(asking.list_proposals()))
-    [(_, proposal)] = asking.list_proposals()
-    [exchange] = asking.list_exchanges(proposal.id)
-    counted = []
-    for counts in (False, False, True, False, True):
-        with sessions.begin() as session:
-            posed = pose(session, exchange.id, asking.worker_id)
-            assert posed is not None
-            counted.append(count_attempts(posed))
-            assert put_back(session, posed, {"code": "paused", "message": "It was paused."}, counts=counts)
-    assert counted == [1, 1, 1, 2, 2]
 
 
 def test_recordings_are_played_in_their_order_once_each_and_not_corrected(

@@ -1,4 +1,4 @@
-"""Endpoints that say when they want to be asked again."""
+"""Questions that wait to be asked again: when, how often, and who does not wait any more."""
 
 from uuid import UUID
 
@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import func
 
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Exchange
-from discovery_service.domain.states import CampaignStatus, ExchangeStatus
+from discovery_service.db.tables import Exchange, Proposal
+from discovery_service.domain.states import CampaignStatus, ExchangeStatus, ProposalStatus
+from discovery_service.engine.campaigns import cancel_campaign
+from discovery_service.engine.exchanges import count_attempts, pose, put_back
 from tests.engine.searching import say
 from tests.llm.endpoint import Behaviour, Endpoint, failing, replying
 from tests.workers.asking import Asking, models
@@ -82,3 +84,52 @@ def test_a_wait_beyond_reason_or_one_that_costs_pauses_the_campaign(
     assert campaign.status is CampaignStatus.PAUSED
     assert reason in (campaign.status_reason or "")
     assert (exchange.status, exchange.not_before) == (ExchangeStatus.QUEUED, None)
+
+
+def test_a_question_that_is_put_back_after_a_cancellation_ends_with_its_campaign(sessions: Sessions) -> None:
+    asking = Asking(sessions, library=["dpo"])
+    asking.search(until=lambda: bool(asking.list_proposals()))
+    [(_, proposal)] = asking.list_proposals()
+    [exchange] = asking.list_exchanges(proposal.id)
+    with sessions.begin() as session:
+        posed = pose(session, exchange.id, asking.worker_id)
+    assert posed is not None
+    with sessions.begin() as session:
+        cancel_campaign(session, asking.campaign_id)
+    with sessions.begin() as session:
+        assert put_back(session, posed, {"code": "paused", "message": "It was paused."})
+    [exchange] = asking.list_exchanges(proposal.id)
+    assert exchange.status is ExchangeStatus.CANCELLED
+    assert asking.get_campaign().status is CampaignStatus.CANCELLED
+
+
+def test_a_question_whose_proposal_was_cut_meanwhile_is_not_asked_again(sessions: Sessions) -> None:
+    asking = Asking(sessions, library=["dpo"])
+    asking.search(until=lambda: bool(asking.list_proposals()))
+    [(_, proposal)] = asking.list_proposals()
+    [exchange] = asking.list_exchanges(proposal.id)
+    with sessions.begin() as session:
+        posed = pose(session, exchange.id, asking.worker_id)
+    assert posed is not None
+    with sessions.begin() as session:
+        session.get_one(Proposal, proposal.id).status = ProposalStatus.CANCELLED
+    with sessions.begin() as session:
+        assert put_back(session, posed, {"code": "server_error", "message": "It failed."})
+    [exchange] = asking.list_exchanges(proposal.id)
+    assert exchange.status is ExchangeStatus.CANCELLED
+    assert asking.get_campaign().status is CampaignStatus.RUNNING
+
+
+def test_what_a_pause_held_back_is_no_attempt(sessions: Sessions) -> None:
+    asking = Asking(sessions, library=["dpo"])
+    asking.search(until=lambda: bool(asking.list_proposals()))
+    [(_, proposal)] = asking.list_proposals()
+    [exchange] = asking.list_exchanges(proposal.id)
+    counted = []
+    for counts in (False, False, True, False, True):
+        with sessions.begin() as session:
+            posed = pose(session, exchange.id, asking.worker_id)
+            assert posed is not None
+            counted.append(count_attempts(posed))
+            assert put_back(session, posed, {"code": "paused", "message": "It was paused."}, counts=counts)
+    assert counted == [1, 1, 1, 2, 2]
