@@ -195,8 +195,8 @@ def complete_campaign(session: Session, campaign: Campaign, reason: str, best: d
     _cancel_all_waiting(session, campaign.id)
     _close_rounds(session, campaign.id)
     judged = (CandidateStatus.ACCEPTED, CandidateStatus.REJECTED)
-    looked_at = (Candidate.campaign_id == campaign.id, Candidate.status.in_(judged))
-    candidates = select(func.count(Candidate.id)).where(*looked_at, Candidate.author != Author.LIBRARY)
+    counted = (Candidate.campaign_id == campaign.id, Candidate.status.in_(judged))
+    candidates = select(func.count(Candidate.id)).where(*counted, Candidate.author != Author.LIBRARY)
     _write_progress(session, campaign.id, candidates=candidates.scalar_subquery(), best=best)
     move(session, campaign, CampaignStatus.COMPLETED, reason)
 

@@ -133,10 +133,10 @@ def close_rounds(session: Session, campaign_id: UUID, field: Field) -> None:
 
 def _write_progress(session: Session, campaign_id: UUID, arena_id: UUID) -> None:
     judged = (CandidateStatus.ACCEPTED, CandidateStatus.REJECTED)
-    looked_at = select(func.count(Candidate.id)).where(
+    candidates = select(func.count(Candidate.id)).where(
         Candidate.campaign_id == campaign_id, Candidate.status.in_(judged), Candidate.author != Author.LIBRARY
     )
-    values = {"rounds_closed": count_closed(campaign_id), "candidates": looked_at.scalar_subquery()}
+    values = {"rounds_closed": count_closed(campaign_id), "candidates": candidates.scalar_subquery()}
     session.execute(
         update(CampaignProgress)
         .where(CampaignProgress.campaign_id == campaign_id)

@@ -140,7 +140,9 @@ class ProgressRead(BaseModel):
     )
 
     rounds_closed: int
-    candidates: int
+    candidates: int = Field(
+        description="That the gate has judged, refused ones and corrections too; what the budget counts is in `spend`."
+    )
     evaluations: int
     tokens: int
     cost_usd: float
