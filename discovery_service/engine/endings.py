@@ -65,19 +65,19 @@ def end_confirmed(
     }
     late = "" if overrun is None else tell_reached(overrun)
     reason = tell_discoveries(
-        [(str(each.name), each.interval) for each in told.values() if each.verdict == Verdict.BETTER],
+        _list_told({key: each for key, each in told.items() if each.verdict == Verdict.BETTER}),
         reference=REFERENCE_LOSSES[campaign.spec["family"]],
         arena=confirmation.arena.name,
         looked_at=confirmation.plan.looked_at,
-        unjudged=[str(name) for key, name in names.items() if scores[key].verdict is None],
+        unjudged=sorted(str(name) for key, name in names.items() if scores[key].verdict is None),
         why=None if confirmation.is_settled else f"as {late} before all of it was measured",
     )
     before = _list_found_before(session, campaign, frozen.arena_id, frozen.extension)
-    reason += _tell_found_before(before)
+    reason += tell_found_before(_list_told(before))
     for name, each in apart.items():
         lacks = [*([each.lack] if each.lack else []), *([] if each.is_settled else [late])]
         reason += f" Not confirmed in {name}: {'; '.join(lacks)}." if lacks else ""
-    best = _find_best({**before, **told})
+    best = _find_best(session, campaign, {**before, **told})
     complete_campaign(session, campaign, _tell_extension(campaign, frozen) + reason, best)
 
 
@@ -85,8 +85,8 @@ def end_unconfirmed(session: Session, campaign: Campaign, arena: Arena, reason: 
     """Without a confirmation of what is new: what was confirmed before it stands, else what was screened."""
     before = _list_found_before(session, campaign, arena.id, campaign.extension)
     said = f"Extension {campaign.extension}. " if campaign.extension else ""
-    best = _find_best(before) or session.get_one(CampaignProgress, campaign.id, populate_existing=True).best
-    complete_campaign(session, campaign, said + reason + _tell_found_before(before), best)
+    best = _find_best(session, campaign, before)
+    complete_campaign(session, campaign, said + reason + tell_found_before(_list_told(before)), best)
 
 
 def _tell_extension(campaign: Campaign, frozen: Freeze) -> str:
@@ -119,8 +119,10 @@ def _read_interval(stands: Standing) -> Interval:
     return Interval(stands.difference, stands.lower, stands.upper, stands.draws)
 
 
-def _tell_found_before(before: Mapping[UUID, Confirmed]) -> str:
-    return tell_found_before(sorted((str(each.name), each.interval) for each in before.values()))
+def _list_told(found: Mapping[UUID, Confirmed]) -> list[tuple[str, Interval]]:
+    """In the order of the board, whatever the rows' is."""
+    told = [(str(each.name), each.interval) for each in found.values()]
+    return sorted(told, key=lambda each: (-(each[1].low or 0.0), each[0]))
 
 
 def _read_names(session: Session, candidate_ids: Collection[UUID]) -> dict[UUID, Name]:
@@ -128,8 +130,8 @@ def _read_names(session: Session, candidate_ids: Collection[UUID]) -> dict[UUID,
     return {row.id: Name(row.name, row.author) for row in session.execute(query)}
 
 
-def _find_best(confirmed: Mapping[UUID, Confirmed]) -> dict[str, Any] | None:
-    """A discovery where there is one, as what leaves the campaign is."""
+def _find_best(session: Session, campaign: Campaign, confirmed: Mapping[UUID, Confirmed]) -> dict[str, Any] | None:
+    """A discovery where there is one, as what leaves the campaign is; without a confirmation what it was before."""
     discoveries = {key: each for key, each in confirmed.items() if each.verdict == Verdict.BETTER}
     among = discoveries or confirmed
     for best in pick_best({key: each.interval for key, each in among.items()}, 1):
@@ -137,4 +139,4 @@ def _find_best(confirmed: Mapping[UUID, Confirmed]) -> dict[str, Any] | None:
         difference = {"difference": interval.mean, "lower": interval.low, "upper": interval.high}
         named = {"candidate_id": str(best), "name": name, "author": author}
         return {**named, **difference, "stage": Purpose.CONFIRM.value, "verdict": verdict}
-    return None
+    return session.get_one(CampaignProgress, campaign.id, populate_existing=True).best
