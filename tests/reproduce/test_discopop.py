@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.kept import Kept
 from benchmarks.search import KEPT
-from benchmarks.search_plan import Case, Part
+from benchmarks.search_plan import SEEDS, Case, Part
 from benchmarks.search_shipped import describe_feedback
 from discovery_service.domain.campaign import StrategyName
 from tests.reproduce.conftest import Quickly, Told, find
@@ -103,8 +103,9 @@ def test_of_too_few_searches_nothing_is_told_but_that(monkeypatch: pytest.Monkey
     (none,) = conclude(terse=[0.3])
     assert none["interval"] is None
     assert "4 of 160" in none["note"]
-    (told,) = conclude(terse=[0.3], panel=[0.1, 0.2, 0.3])
-    assert (told["figure"], told["direction"]) == (pytest.approx(0.2), False)
+    assert SEEDS == standing.PLANNED_PAIRS
+    (told,) = conclude(terse=[0.3] * (SEEDS - 1), panel=[0.1, 0.3] * (SEEDS // 2))
+    assert (told["figure"], told["direction"]) == (pytest.approx(0.2), True)
     assert read_feedback().of == 160
 
 
