@@ -84,7 +84,7 @@ def test_what_a_loss_was_made_from_is_what_stood_in_its_prompt_or_was_drawn_from
             .where(child.campaign_id == search.campaign_id)
         )
         with sessions() as session:
-            found = set(session.execute(query).tuples())
+            found = {(row[0], row[1], row[2]) for row in session.execute(query)}
             differing = replay(session, search.campaign_id, lambda *_: None).differences
         made = {(by, role) for _, by, role in found}
         assert (Author.SYMBOLIC, "inspiration") not in made
