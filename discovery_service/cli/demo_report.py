@@ -12,9 +12,10 @@ from uuid import UUID
 import typer
 
 from discovery_service.cli.export import read_said
+from discovery_service.cli.figures import tell_interval
 from discovery_service.cli.leaderboard import print_confirmed, print_leaderboard
 from discovery_service.cli.output import print_table, printable
-from discovery_service.client import Against, Campaign, Client, Conflict, Leaderboard, LeaderboardRow, Score, Standings
+from discovery_service.client import Campaign, Client, Conflict, Leaderboard, LeaderboardRow, Standings
 
 BETTER = "better than"
 CHECK_TIMEOUT_S = 120.0
@@ -121,11 +122,7 @@ def _tell_best(row: LeaderboardRow) -> str:
     if score is None or score.difference is None or score.lower is None or score.upper is None:
         return "nothing with a difference"
     stage = "confirmed" if row.confirm is not None else "screened"
-    return f"{row.name} {_tell_interval(score)}, {stage}"
-
-
-def _tell_interval(score: Score | Against) -> str:
-    return f"{score.difference:+.3f} [{score.lower:+.3f}, {score.upper:+.3f}]"
+    return f"{row.name} {tell_interval(score.difference, score.lower, score.upper)}, {stage}"
 
 
 def tell_verdict(found: Findings) -> list[str]:
@@ -139,7 +136,7 @@ def tell_verdict(found: Findings) -> list[str]:
         )
     said += [
         f"{row.name} ({row.author}) is {met.verdict} {met.name}, the best known loss of the screen:"
-        f" {_tell_interval(met)}."
+        f" {tell_interval(met.difference, met.lower, met.upper)}."
         for row in found.search.rows
         if is_found(row) and row.confirm is not None
         for met in row.confirm.against

@@ -9,6 +9,7 @@ from uuid import UUID
 import typer
 
 from discovery_service.cli.connection import connect
+from discovery_service.cli.figures import tell_interval, tell_mean, tell_setting
 from discovery_service.cli.output import AsJson, as_plain, print_json, print_table, printable
 from discovery_service.client import Against, Cost, Leaderboard, LeaderboardRow, Mean, Score
 from discovery_service.client.resources import BOARD_PAGE_SIZE
@@ -185,38 +186,28 @@ def _print_scores(scores: Scores, *, with_campaign: bool, spare: Sequence[str]) 
 
 
 def _write_row(row: LeaderboardRow, score: Score, low: float, high: float, others: Sequence[str]) -> tuple[object, ...]:
-    at = score.setting
     met = {each.name: tell_against(each) for each in score.against}
     known = f" (known as {', '.join(row.known_as)})" if row.known_as and row.author != "library" else ""
     return (
         row.name,
         row.rank,
         f"{_name_author(row)}{known}",
-        _tell(score.difference, score.lower, score.upper),
+        tell_interval(score.difference, score.lower, score.upper),
         draw_bar(score, low, high),
         row.verdict if score is row.confirm or row.confirm is None else "see above",
         *(met.get(name) for name in others),
-        f"beta {at.beta:g}, rate {at.learning_rate:g}, {at.steps} steps",
+        tell_setting(score.setting),
         f"{score.draws} over {len(score.base_policies)}{f', {score.failed} failed' if score.failed else ''}",
         _tell_signed(score.attained),
     )
 
 
 def _tell_signed(found: Mean | None) -> str | None:
-    return None if found is None else _tell(found.mean, found.low, found.high)
-
-
-def tell_mean(mean: Mean | None) -> str | None:
-    """One draw has no interval, and says so."""
-    if mean is None:
-        return None
-    if mean.low is None or mean.high is None:
-        return f"{mean.mean:.3f} (one draw)"
-    return f"{mean.mean:.3f} [{mean.low:.3f}, {mean.high:.3f}]"
+    return None if found is None else tell_interval(found.mean, found.low, found.high)
 
 
 def tell_against(met: Against) -> str:
-    return f"{_tell(met.difference, met.lower, met.upper) or ''} {met.verdict} {met.name}".strip()
+    return f"{tell_interval(met.difference, met.lower, met.upper) or ''} {met.verdict} {met.name}".strip()
 
 
 def _tell_cost(cost: Cost) -> str:
@@ -230,11 +221,6 @@ def _name_author(row: LeaderboardRow) -> str:
     if row.model is None:
         return row.author
     return row.model if row.model.startswith(f"{row.author}/") else f"{row.author} {row.model}"
-
-
-def _tell(mean: float | None, low: float | None, high: float | None) -> str | None:
-    """No number without its interval."""
-    return None if mean is None or low is None or high is None else f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def draw_bar(score: Score, low: float, high: float) -> str:

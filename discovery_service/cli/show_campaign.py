@@ -5,12 +5,12 @@ from collections.abc import Iterable
 
 import typer
 
+from discovery_service.cli.figures import tell_setting
 from discovery_service.cli.output import print_fields, print_table, printable, shown
 from discovery_service.cli.progress import tell_progress
 from discovery_service.client import (
     Campaign,
     CampaignSpec,
-    EvaluationSetting,
     Event,
     Finalist,
     Freeze,
@@ -78,11 +78,7 @@ def print_standings(found: Standings) -> None:
 def _finalist(finalist: Finalist, freeze: Freeze) -> str:
     """With its setting where it is frozen at several."""
     is_one = sum(each.candidate_id == finalist.candidate_id for each in freeze.finalists) == 1
-    return f"{finalist.name} ({finalist.role}{'' if is_one else f' at {_setting(finalist.setting)}'})"
-
-
-def _setting(setting: EvaluationSetting) -> str:
-    return f"beta {setting.beta:g}, rate {setting.learning_rate:g}, {setting.steps} steps"
+    return f"{finalist.name} ({finalist.role}{'' if is_one else f' at {tell_setting(finalist.setting)}'})"
 
 
 def _standing(standing: Standing) -> tuple[object, ...]:
@@ -90,7 +86,7 @@ def _standing(standing: Standing) -> tuple[object, ...]:
     return (
         *(standing.name, standing.author),
         f"{standing.arena}, extension {standing.extension}" if standing.extension else standing.arena,
-        _setting(standing.setting),
+        tell_setting(standing.setting),
         standing.draws,
         # No number without its interval.
         f"{standing.difference:.3g}" if interval and standing.difference is not None else None,

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import typer
 
-from discovery_service.cli.leaderboard import tell_against, tell_mean
+from discovery_service.cli.figures import tell_interval, tell_mean, tell_setting
+from discovery_service.cli.leaderboard import tell_against
 from discovery_service.cli.output import print_fields, print_table, printable
 from discovery_service.client import (
     CandidateCurve,
@@ -14,7 +15,6 @@ from discovery_service.client import (
     CandidateStanding,
     CurvePoints,
     Evaluation,
-    EvaluationSetting,
     Frontier,
     FrontierPoint,
     FrontierTrace,
@@ -192,12 +192,3 @@ def _write_point(trace: FrontierTrace, point: FrontierPoint) -> tuple[object, ..
     mark = "*" if point.is_on_frontier else ""
     means = map(tell_mean, (point.earned, point.kl))
     return trace.name, tell_setting(point.setting), *means, mark, f"{point.draws}{failed}"
-
-
-def tell_setting(setting: EvaluationSetting) -> str:
-    return f"beta {setting.beta:g}, rate {setting.learning_rate:g}, {setting.steps} steps"
-
-
-def tell_interval(mean: float | None, low: float | None, high: float | None) -> str | None:
-    """No difference without its interval."""
-    return None if mean is None or low is None or high is None else f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"

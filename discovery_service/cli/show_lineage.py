@@ -7,8 +7,8 @@ from uuid import UUID
 
 import typer
 
+from discovery_service.cli.figures import tell_interval
 from discovery_service.cli.output import print_tree, printable
-from discovery_service.cli.show_candidate import tell_interval
 from discovery_service.client import Descent, Lineage, Relative
 
 if TYPE_CHECKING:

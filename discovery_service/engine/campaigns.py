@@ -194,10 +194,7 @@ def complete_campaign(session: Session, campaign: Campaign, reason: str, best: d
     """Nothing of it waits any more, as a training that is tried again after the freeze may; its rounds are closed."""
     _cancel_all_waiting(session, campaign.id)
     _close_rounds(session, campaign.id)
-    judged = (CandidateStatus.ACCEPTED, CandidateStatus.REJECTED)
-    counted = (Candidate.campaign_id == campaign.id, Candidate.status.in_(judged))
-    candidates = select(func.count(Candidate.id)).where(*counted, Candidate.author != Author.LIBRARY)
-    _write_progress(session, campaign.id, candidates=candidates.scalar_subquery(), best=best)
+    _write_progress(session, campaign.id, candidates=count_judged(campaign.id), best=best)
     move(session, campaign, CampaignStatus.COMPLETED, reason)
 
 
@@ -317,6 +314,13 @@ def count_closed(campaign_id: UUID) -> ScalarSelect[int]:
     """Rounds that were opened; one that waited when the search ended saw nothing and is none of them."""
     where = (Round.campaign_id == campaign_id, Round.status == RoundStatus.CLOSED, was_opened())
     return select(func.count(Round.id)).where(*where).scalar_subquery()
+
+
+def count_judged(campaign_id: UUID) -> ScalarSelect[int]:
+    """Candidates that were proposed and came through the gate or were refused there."""
+    judged = (CandidateStatus.ACCEPTED, CandidateStatus.REJECTED)
+    where = (Candidate.campaign_id == campaign_id, Candidate.status.in_(judged), Candidate.author != Author.LIBRARY)
+    return select(func.count(Candidate.id)).where(*where).scalar_subquery()
 
 
 def was_opened() -> ColumnElement[bool]:

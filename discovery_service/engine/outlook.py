@@ -19,15 +19,7 @@ from discovery_service.domain.forecast import CampaignStage, Forecast, make_fore
 from discovery_service.domain.halving import LIBRARY_ROUND
 from discovery_service.domain.states import CampaignStatus, EvaluationStatus, RoundStatus, is_final
 from discovery_service.engine.arenas import get_arena_of
-from discovery_service.engine.library import read_shipped
-from discovery_service.engine.spending import (
-    count_ended,
-    count_trainings,
-    find_wall_time,
-    keep_back,
-    read_ledger,
-    was_begun,
-)
+from discovery_service.engine.spending import count_trainings, find_wall_time, keep_back_for, read_ledger, was_begun
 from discovery_service.engine.work import EVALUATION
 from discovery_service.engine.workers import count_live_slots
 
@@ -170,10 +162,9 @@ def _find_committed(session: Session, underway: _Underway, spent: Spend) -> Spen
     ledger = read_ledger(session, underway.campaign.id, underway.spec, underway.search)
     closed = [number for number, each in underway.rounds.items() if each.status is RoundStatus.CLOSED]
     in_rounds = sum(each.evaluations for each in ledger.spent.values())
-    shipped = read_shipped(session, underway.campaign.id)
-    kept = keep_back(underway.spec, underway.search, underway.held_out, shipped).evaluations
-    ended = count_ended(session, underway.campaign.id, underway.search, underway.campaign.extension)
-    at_the_end = max(kept + ended, spent.evaluations - in_rounds)
+    campaign, arenas = underway.campaign, [underway.search, *underway.held_out]
+    kept = keep_back_for(session, campaign.id, underway.spec, arenas, campaign.extension).evaluations
+    at_the_end = max(kept, spent.evaluations - in_rounds)
     committed = ledger.committed(closed) + Spend(evaluations=at_the_end)
     if underway.is_all_frozen:
         committed = replace(committed, evaluations=spent.evaluations + sum(underway.waiting.values()))

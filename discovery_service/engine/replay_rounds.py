@@ -19,7 +19,7 @@ from discovery_service.domain.proposals import Next, Step
 from discovery_service.domain.requests import Request
 from discovery_service.domain.states import CampaignStatus, CandidateStatus, ExchangeStatus, ProposalStatus
 from discovery_service.engine.archive import read_archive
-from discovery_service.engine.arenas import get_arena_of
+from discovery_service.engine.arenas import get_arena_of, list_arenas_of
 from discovery_service.engine.by_hand import list_of_people
 from discovery_service.engine.entries import read_field
 from discovery_service.engine.findings import Findings, What
@@ -36,8 +36,8 @@ from discovery_service.engine.proposals import (
     write_repair,
 )
 from discovery_service.engine.questions import Asked, ask_slots
-from discovery_service.engine.rounds import Opening, decide, find_first_seen, keep_back_for, read_rounds
-from discovery_service.engine.spending import Ledger, read_ledger
+from discovery_service.engine.rounds import Opening, decide, find_first_seen, read_rounds
+from discovery_service.engine.spending import Ledger, keep_back_for, read_ledger
 from discovery_service.errors import ServiceError
 from discovery_service.losses.refusals import RefusalCode
 from discovery_service.prompts.parse import ReplyFailure
@@ -135,7 +135,8 @@ def _find_opening(on: _Replay, number: int, spec: CampaignSpec, last: int, exten
     """What a round sees that may see the rounds up to `last`, and how many it asks; nothing where it has no room."""
     budgets = spec.budgets.model_copy(update=dict.fromkeys(_TIMED))
     free = spec.model_copy(update={"budgets": budgets})
-    kept = keep_back_for(on.session, on.campaign.id, free, extension)
+    arenas = list_arenas_of(on.session, on.campaign.id, free)
+    kept = keep_back_for(on.session, on.campaign.id, free, arenas, extension)
     made_in = on.rounds.get(number)
     people = () if made_in is None else list_of_people(on.session, made_in)
     opening = Opening(number, on.arena, on.ledger.before(number), kept, made_in, people)

@@ -22,21 +22,21 @@ from discovery_service.domain.states import CandidateStatus, ProposalStatus, Pur
 from discovery_service.domain.stopping import find_stop
 from discovery_service.domain.token_costs import NOTHING
 from discovery_service.engine.archive import read_archive
-from discovery_service.engine.arenas import get_arena_of, list_arenas_of
+from discovery_service.engine.arenas import list_arenas_of
 from discovery_service.engine.by_hand import begin_waiting, drop_waiting, list_waiting
-from discovery_service.engine.campaigns import complete_campaign, count_closed
+from discovery_service.engine.campaigns import complete_campaign, count_closed, count_judged
 from discovery_service.engine.dispatch import ring_task
 from discovery_service.engine.entries import JUDGED, Field
 from discovery_service.engine.events import record
-from discovery_service.engine.library import find_shipped, list_library, open_library, read_shipped
+from discovery_service.engine.library import find_shipped, list_library, open_library
 from discovery_service.engine.proposals import IN_MOTION, write_exchange
 from discovery_service.engine.questions import Asked, ask_slots
 from discovery_service.engine.spending import (
     Ledger,
-    count_ended,
     count_library,
     count_trainings,
     keep_back,
+    keep_back_for,
     read_ledger,
 )
 from discovery_service.engine.work import CANDIDATE
@@ -132,11 +132,7 @@ def close_rounds(session: Session, campaign_id: UUID, field: Field) -> None:
 
 
 def _write_progress(session: Session, campaign_id: UUID, arena_id: UUID) -> None:
-    judged = (CandidateStatus.ACCEPTED, CandidateStatus.REJECTED)
-    candidates = select(func.count(Candidate.id)).where(
-        Candidate.campaign_id == campaign_id, Candidate.status.in_(judged), Candidate.author != Author.LIBRARY
-    )
-    values = {"rounds_closed": count_closed(campaign_id), "candidates": candidates.scalar_subquery()}
+    values = {"rounds_closed": count_closed(campaign_id), "candidates": count_judged(campaign_id)}
     session.execute(
         update(CampaignProgress)
         .where(CampaignProgress.campaign_id == campaign_id)
@@ -228,12 +224,12 @@ def find_first_seen(spec: CampaignSpec, number: int) -> int:
 def prepare_opening(
     session: Session, campaign: Campaign, spec: CampaignSpec, number: int, waiting: Round | None
 ) -> Opening:
-    arena = get_arena_of(session, campaign.id, spec.arena)
+    arenas = list_arenas_of(session, campaign.id, spec)
     return Opening(
         number,
-        arena,
-        read_ledger(session, campaign.id, spec, arena),
-        keep_back_for(session, campaign.id, spec, campaign.extension),
+        arenas[0],
+        read_ledger(session, campaign.id, spec, arenas[0]),
+        keep_back_for(session, campaign.id, spec, arenas, campaign.extension),
         waiting,
         () if waiting is None else list_waiting(session, waiting),
     )
@@ -241,13 +237,6 @@ def prepare_opening(
 
 def are_closed(rounds: Mapping[int, Round], last: int) -> bool:
     return all(number in rounds and rounds[number].status is RoundStatus.CLOSED for number in range(last + 1))
-
-
-def keep_back_for(session: Session, campaign_id: UUID, spec: CampaignSpec, extension: int) -> Spend:
-    """For the end that is to come, and what was spent for those of earlier extensions."""
-    arena, *held_out = list_arenas_of(session, campaign_id, spec)
-    ended = Spend(evaluations=count_ended(session, campaign_id, arena, extension))
-    return keep_back(spec, arena, held_out, read_shipped(session, campaign_id)) + ended
 
 
 def _begin(session: Session, campaign: Campaign, spec: CampaignSpec) -> bool:

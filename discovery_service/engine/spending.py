@@ -227,6 +227,15 @@ def keep_back(spec: CampaignSpec, arena: Arena, held_out: Iterable[Arena], shipp
     return Spend(evaluations=_count_confirming(spec, arena) + apart)
 
 
+def keep_back_for(
+    session: Session, campaign_id: UUID, spec: CampaignSpec, arenas: Sequence[Arena], extension: int
+) -> Spend:
+    """For the end that is to come, and what was spent for those of earlier extensions."""
+    arena, *held_out = arenas
+    ended = Spend(evaluations=count_ended(session, campaign_id, arena, extension))
+    return keep_back(spec, arena, held_out, read_shipped(session, campaign_id)) + ended
+
+
 def keep_for(spec: CampaignSpec, arena: Arena, shipped: Shipped, *, fewest: bool = False) -> int:
     """A held-out one, where finalists and references are tuned and confirmed, on the fewest draws or as many as its
     calibration asks for."""

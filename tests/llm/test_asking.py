@@ -113,7 +113,7 @@ def test_without_prices_tokens_are_known_and_dollars_are_not(start_endpoint: Sta
     assert replies(ask(model, QUESTION, waits)).spent == Spent(100, 50, None)
 
 
-def test_a_reply_that_max_tokens_cut_is_passed_on_as_such(start_endpoint: StartEndpoint, waits: Waits) -> None:
+def test_a_reply_that_max_tokens_cut_is_passed_on(start_endpoint: StartEndpoint, waits: Waits) -> None:
     reply = replies(ask(model_at(start_endpoint(replying("half", finish_reason="length"))), QUESTION, waits))
     assert reply.text == "half"
 

@@ -9,7 +9,7 @@ from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Exchange, Proposal
 from discovery_service.domain.states import CampaignStatus, ExchangeStatus, ProposalStatus
 from discovery_service.engine.campaigns import cancel_campaign
-from discovery_service.engine.exchanges import count_attempts, pose, put_back
+from discovery_service.engine.exchanges import Posed, count_attempts, pose, put_back
 from tests.engine.searching import say
 from tests.llm.endpoint import Behaviour, Endpoint, failing, replying
 from tests.workers.asking import Asking, models
@@ -23,6 +23,18 @@ def open_first(asking: Asking) -> UUID:
     [(_, proposal)] = asking.list_proposals()
     [exchange] = asking.list_exchanges(proposal.id)
     return exchange.id
+
+
+def hold(asking: Asking, exchange_id: UUID) -> Posed:
+    with asking.sessions.begin() as session:
+        posed = pose(session, exchange_id, asking.worker_id)
+    assert posed is not None
+    return posed
+
+
+def find_status(asking: Asking, exchange_id: UUID) -> ExchangeStatus:
+    with asking.sessions() as session:
+        return session.get_one(Exchange, exchange_id).status
 
 
 def pass_time(asking: Asking, exchange_id: UUID) -> Exchange:
@@ -88,48 +100,35 @@ def test_a_wait_beyond_reason_or_one_that_costs_pauses_the_campaign(
 
 def test_a_question_that_is_put_back_after_a_cancellation_ends_with_its_campaign(sessions: Sessions) -> None:
     asking = Asking(sessions, library=["dpo"])
-    asking.search(until=lambda: bool(asking.list_proposals()))
-    [(_, proposal)] = asking.list_proposals()
-    [exchange] = asking.list_exchanges(proposal.id)
-    with sessions.begin() as session:
-        posed = pose(session, exchange.id, asking.worker_id)
-    assert posed is not None
+    exchange_id = open_first(asking)
+    posed = hold(asking, exchange_id)
     with sessions.begin() as session:
         cancel_campaign(session, asking.campaign_id)
     with sessions.begin() as session:
         assert put_back(session, posed, {"code": "paused", "message": "It was paused."})
-    [exchange] = asking.list_exchanges(proposal.id)
-    assert exchange.status is ExchangeStatus.CANCELLED
+    assert find_status(asking, exchange_id) is ExchangeStatus.CANCELLED
     assert asking.get_campaign().status is CampaignStatus.CANCELLED
 
 
 def test_a_question_whose_proposal_was_cut_meanwhile_is_not_asked_again(sessions: Sessions) -> None:
     asking = Asking(sessions, library=["dpo"])
-    asking.search(until=lambda: bool(asking.list_proposals()))
-    [(_, proposal)] = asking.list_proposals()
-    [exchange] = asking.list_exchanges(proposal.id)
+    exchange_id = open_first(asking)
+    posed = hold(asking, exchange_id)
     with sessions.begin() as session:
-        posed = pose(session, exchange.id, asking.worker_id)
-    assert posed is not None
-    with sessions.begin() as session:
-        session.get_one(Proposal, proposal.id).status = ProposalStatus.CANCELLED
+        session.get_one(Proposal, session.get_one(Exchange, exchange_id).proposal_id).status = ProposalStatus.CANCELLED
     with sessions.begin() as session:
         assert put_back(session, posed, {"code": "server_error", "message": "It failed."})
-    [exchange] = asking.list_exchanges(proposal.id)
-    assert exchange.status is ExchangeStatus.CANCELLED
+    assert find_status(asking, exchange_id) is ExchangeStatus.CANCELLED
     assert asking.get_campaign().status is CampaignStatus.RUNNING
 
 
 def test_what_a_pause_held_back_is_no_attempt(sessions: Sessions) -> None:
     asking = Asking(sessions, library=["dpo"])
-    asking.search(until=lambda: bool(asking.list_proposals()))
-    [(_, proposal)] = asking.list_proposals()
-    [exchange] = asking.list_exchanges(proposal.id)
+    exchange_id = open_first(asking)
     counted = []
     for counts in (False, False, True, False, True):
+        posed = hold(asking, exchange_id)
+        counted.append(count_attempts(posed))
         with sessions.begin() as session:
-            posed = pose(session, exchange.id, asking.worker_id)
-            assert posed is not None
-            counted.append(count_attempts(posed))
             assert put_back(session, posed, {"code": "paused", "message": "It was paused."}, counts=counts)
     assert counted == [1, 1, 1, 2, 2]
