@@ -4,7 +4,7 @@ Whoever does this finds the same: it looks at nothing but how a proposal's excha
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
@@ -37,7 +37,8 @@ NOT_AFFORDED = {"code": "budget", "message": "Another question could cost more t
 NO_ROOM = {"code": "context", "message": "Another question would not fit into the context of the model's profile."}
 ROOM = "room_tokens"
 """In the event of a question that was fitted into a model's context: what that left for the prompt."""
-_FUNCTION = re.compile(r"^\s*def\s+([A-Za-z_]\w{0,99})", re.MULTILINE)
+_FUNCTION = re.compile(r"^([ \t]*+)def[ \t]+([A-Za-z_]\w{0,99})", re.MULTILINE)
+_CALLED = re.compile(r"\b([A-Za-z_]\w*+)\s*+\(")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 Row = TypeVar("Row", Exchange, Candidate)
@@ -229,8 +230,18 @@ def show_failure(failure: ReplyFailure) -> dict[str, Any]:
 
 
 def _name(parsed: Reply) -> str:
-    found = _FUNCTION.search(parsed.code)
-    return storable(parsed.name or (found[1] if found else "unnamed"))
+    return storable(parsed.name or _find_last(parsed.code) or "unnamed")
+
+
+def _find_last(code: str) -> str | None:
+    """The last function that no other one calls, as the gate takes it where a reply names none."""
+    found = _FUNCTION.findall(code)
+    margin = min((margin for margin, _ in found), key=len, default="")
+    functions = [name for indented, name in found if indented == margin]
+    # Once where it is defined.
+    counts = Counter(_CALLED.findall(code))
+    free = [name for name in functions if counts[name] == 1]
+    return next(reversed(free or functions), None)
 
 
 def storable(text: str) -> str:

@@ -1,7 +1,8 @@
 """JSON objects as language models write them: strict where it can be, lenient where one reading is likely meant.
 
-Covered: raw line breaks in strings, quotes in strings that nothing escapes, triple and single quotes, backticks,
-trailing and missing commas, bare keys, unknown escapes. Not covered: comments, expressions, joined strings.
+Covered: raw line breaks in strings, quotes in strings that nothing escapes, triple, single and typographic quotes,
+backticks, trailing and missing commas, bare keys, unknown escapes, comments behind `//`. Not covered: expressions,
+joined strings.
 """
 
 import json
@@ -12,16 +13,18 @@ from typing import Any
 
 MAX_DEPTH = 16
 _STRICT = JSONDecoder(strict=False)
-_SPACE = re.compile(r"\s*+")
-_KEY = r"""(?:"[A-Za-z_][\w -]{0,40}"|'[A-Za-z_][\w -]{0,40}'|[A-Za-z_]\w{0,40})\s*+:"""
+_GAP = r"(?:\s|//[^\n]*+)*+"
+_SPACE = re.compile(_GAP)
+_KEY = r"""(?:"[A-Za-z_][\w -]{0,40}"|'[A-Za-z_][\w -]{0,40}'|“[A-Za-z_][\w -]{0,40}”|[A-Za-z_]\w{0,40})\s*+:"""
 _BARE_KEY = re.compile(r"[A-Za-z_]\w{0,40}")
 # What comes behind the quote that ends a string: the next key, the end of what holds it, or the end of it all.
-_AFTER_VALUE = re.compile(rf"\s*+(?:,?\s*+(?:{_KEY}|[}}\]])|,?\s*+\Z)")
-_AFTER_ELEMENT = re.compile(r"""\s*+(?:,\s*+["'\]]|\]|\Z)""")
+_AFTER_VALUE = re.compile(rf"{_GAP}(?:,?{_GAP}(?:{_KEY}|[}}\]])|,?{_GAP}\Z)")
+_AFTER_ELEMENT = re.compile(rf"""{_GAP}(?:,{_GAP}["'“\]]|\]|\Z)""")
 _AFTER_KEY = re.compile(r"\s*+:")
 _NUMBER_OR_WORD = re.compile(r"-?(?:\d[\d_]*\.?\d*(?:[eE][-+]?\d+)?|\.\d+)|[A-Za-z]+")
 _WORDS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
-_QUOTES = ('"""', "'''", '"', "'", "`")
+_QUOTES = ('"""', "'''", '"', "'", "`", "“")
+_CLOSING = {"“": "”"}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\n": ""}
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 
@@ -106,8 +109,9 @@ class _Reader:
         return bare.group()
 
     def _read_string(self, after: re.Pattern[str]) -> str:
-        quote = next(each for each in _QUOTES if self.text.startswith(each, self.place))
-        start = self.place = self.place + len(quote)
+        opening = next(each for each in _QUOTES if self.text.startswith(each, self.place))
+        start = self.place = self.place + len(opening)
+        quote = _CLOSING.get(opening, opening)
         for found in re.compile(rf"\\.|{quote}", re.DOTALL).finditer(self.text, start):
             if found.group() == quote and (len(quote) == 3 or after.match(self.text, found.end())):
                 self.place = found.end()

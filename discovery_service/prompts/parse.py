@@ -4,20 +4,24 @@ Covered: JSON, fenced JSON, fenced or bare Python, text around it, thinking befo
 Not covered: whether the source is one that may be run; that is the static check's to say.
 """
 
+import json
 import math
 import re
 import string
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from discovery_service.prompts.fences import Fence, find_bare_code, find_fences, holds_function
 from discovery_service.prompts.lenient_json import CutOff, NotJson, read_object
+from discovery_service.prompts.thinking import drop_thinking
 
 MAX_CHARACTERS = 500_000
 MAX_ATTEMPTS = 50
 MAX_REPAIRS = 3
+MAX_DEPTH = 3
 MAX_NAME = 100
 MAX_THOUGHT = 8_000
 MAX_PROSE = 20_000
@@ -25,16 +29,16 @@ _CODE_KEYS = ("code", "source", "source_code", "python_code", "loss_code", "impl
 _NAME_KEYS = ("name", "loss_name", "title")
 _THOUGHT_KEYS = ("thought", "thoughts", "reasoning", "rationale", "explanation", "description", "idea", "hypothesis")
 _VALUE_KEYS = ("values", "hyperparameters", "hyper_parameters", "parameters", "params", "defaults")
+_DEFINED = re.compile(r"\bdef\s+([A-Za-z_]\w*)")
+_CALLED = re.compile(r"\b([A-Za-z_]\w*+)\s*+\(")
+_POLICY_INPUT = re.compile(r"\bpolicy_\w*logps\b")
+_NUMBER_KEYS = ("value", "default", "initial")
+_NUMBER = re.compile(r"[-+]?(?:\d{1,15}\.?\d{0,20}|\.\d{1,20})(?:[eE][-+]?\d{1,3})?")
 _OBJECT = re.compile(
-    r"""\{\s*+(?:["'] ?[A-Za-z_][\w -]{0,40}(?:["']\s*+:|\Z)|["']?\Z|(?:"""
+    r"""\{(?:\s|//[^\n]*+)*+(?:["'“] ?[A-Za-z_][\w -]{0,40}(?:["'”]\s*+:|\Z)|["'“]?\Z|(?:"""
     + "|".join((*_CODE_KEYS, *_NAME_KEYS, *_THOUGHT_KEYS))
     + r")\s*+:)"
 )
-# Where a model begins to think aloud, not where it writes of that in a string or a comment.
-_THINKING = re.compile(
-    r"(?:^[ \t>]*+|(?<=>))<(?:think|thinking|thought|reasoning|scratchpad)>", re.IGNORECASE | re.MULTILINE
-)
-_END_OF_THINKING = re.compile(r"</(?:think|thinking|thought|reasoning|scratchpad)>", re.IGNORECASE)
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
@@ -82,6 +86,7 @@ _TRUNCATED = ReplyFailure(
 def parse_reply(text: str) -> Reply | ReplyFailure:
     text = text[:MAX_CHARACTERS].lstrip(_INVISIBLE).replace("\r\n", "\n")
     answer, is_still_thinking = drop_thinking(text)
+    answer = _unquote(answer)
     if not answer.strip(_INVISIBLE + string.whitespace):
         return _TRUNCATED if is_still_thinking else _EMPTY
     search = _Search(answer)
@@ -96,19 +101,13 @@ def parse_reply(text: str) -> Reply | ReplyFailure:
     return _TRUNCATED if is_still_thinking else _NO_CODE
 
 
-def drop_thinking(text: str) -> tuple[str, bool]:
-    """The reply without what was thought aloud, and whether it ends in the middle of that."""
-    kept: list[str] = []
-    place = 0
-    while opening := _THINKING.search(text, place):
-        kept.append(text[place : opening.start()])
-        closing = _END_OF_THINKING.search(text, opening.end())
-        if closing is None:
-            return "".join(kept), True
-        place = closing.end()
-    # Some servers swallow the opening tag.
-    _, closed, rest = text[place:].rpartition("</think>")
-    return "".join(kept) + (rest if closed else text[place:]), False
+def _unquote(answer: str) -> str:
+    """An object that was written as a string once more."""
+    if answer.lstrip().startswith('"{'):
+        with suppress(ValueError, RecursionError):
+            inner = json.loads(answer)
+            return inner if isinstance(inner, str) else answer
+    return answer
 
 
 @dataclass(frozen=True)
@@ -129,8 +128,10 @@ class _Search:
         self.fences = list(find_fences(answer))
         self.spans: list[tuple[int, int]] = []
         self.frame: Mapping[str, Any] = {}
-        """An object without code: what it says is about the code that stands in a fence."""
-        self.proposals = [*self._read_objects(), *self._read_blocks()]
+        """An object without a function: what it says is about the code that stands in a fence."""
+        self.sketches: list[_Proposal] = []
+        """What stands for code in it and is none: the gate says so, unless there is a function elsewhere."""
+        self.proposals = [*self._read_objects(), *self._read_blocks()] or self.sketches
 
     def _read_objects(self) -> Iterator[_Proposal]:
         place = 0
@@ -152,10 +153,11 @@ class _Search:
                 continue
             place = read.end
             self.spans.append((opening.start(), read.end))
-            proposals = list(_proposals_in(read.value))
-            self.is_repaired = self.is_repaired or bool(proposals and not read.is_strict)
+            found = list(_proposals_in(read.value))
+            proposals = [each for each in found if _has_function(each.code)]
+            self.is_repaired = self.is_repaired or bool(found and not read.is_strict)
             if not proposals and not self.frame:
-                self.frame = read.value
+                self.frame, self.sketches = read.value, found
             yield from proposals
 
     def _find_fence(self, place: int) -> Fence | None:
@@ -176,20 +178,37 @@ class _Search:
     def _read_blocks(self) -> Iterator[_Proposal]:
         name = _text_of(self.frame, _NAME_KEYS)
         thought = _text_of(self.frame, _THOUGHT_KEYS)
+        losses, parts = self._list_blocks()
+        for fence in losses or parts:
+            before = self.answer[max(0, fence.start - MAX_PROSE) : fence.start]
+            yield _Proposal(
+                name or _named_in(before, fence.content),
+                thought or _prose(before) or _prose(self.answer[fence.end : fence.end + MAX_PROSE]),
+                _with_parts(fence.content, [part.content for part in parts if part is not fence]),
+                _values_of(self.frame),
+            )
+
+    def _list_blocks(self) -> tuple[list[Fence], list[Fence]]:
+        """Those that could be a loss, and those that could be a part of one."""
+        losses, parts = [], []
         blocks = [fence for fence in self.fences if fence.is_code]
         for fence in blocks[:MAX_ATTEMPTS]:
             if any(start < fence.start < end for start, end in self.spans):
                 continue
             if not fence.is_closed:
                 self.failure = self.failure or _TRUNCATED
-                continue
-            before = self.answer[max(0, fence.start - MAX_PROSE) : fence.start]
-            yield _Proposal(
-                name or _named_in(before, fence.content),
-                thought or _prose(before) or _prose(self.answer[fence.end : fence.end + MAX_PROSE]),
-                fence.content,
-                _values_of(self.frame),
-            )
+            elif _POLICY_INPUT.search(fence.content):
+                losses.append(fence)
+            else:
+                parts.append(fence)
+        return losses, parts
+
+
+def _with_parts(code: str, parts: list[str]) -> str:
+    """With the functions from other blocks that it calls, and those that these call."""
+    called = set(_CALLED.findall(code)) - set(_DEFINED.findall(code))
+    part = next((each for each in parts if not called.isdisjoint(_DEFINED.findall(each))), None)
+    return code if part is None else _with_parts(f"{part}\n\n{code}", [each for each in parts if each is not part])
 
 
 def _reply(proposals: list[_Proposal], search: _Search) -> Reply:
@@ -210,40 +229,77 @@ def _reply(proposals: list[_Proposal], search: _Search) -> Reply:
 def _proposals_in(value: Any, depth: int = 0) -> Iterator[_Proposal]:
     """An object with code in it, or objects within this one that have it."""
     if isinstance(value, dict):
-        code = _text_of(value, _CODE_KEYS)
+        code = _code_of(value)
         if code.strip():
             yield _Proposal(_text_of(value, _NAME_KEYS), _text_of(value, _THOUGHT_KEYS), code, _values_of(value))
             return
         value = list(value.values())
-    if isinstance(value, list) and depth < 3:
+    if isinstance(value, str) and _is_object(value) and "def " in value:
+        # The arguments of a call that nobody made.
+        value = _read_text(value)
+    if isinstance(value, list) and depth < MAX_DEPTH:
         for each in value:
             yield from _proposals_in(each, depth + 1)
 
 
+def _read_text(text: str) -> list[Any]:
+    try:
+        return [read_object(text, text.index("{")).value]
+    except (NotJson, ValueError):
+        return []
+
+
+def _code_of(found: Mapping[str, Any], depth: int = 0) -> str:
+    """Under the key that was asked for, or under whichever one there is a function."""
+    lowered = _lowered(found)
+    inner = next((lowered[key] for key in _CODE_KEYS if isinstance(lowered.get(key), dict)), None)
+    if inner is not None and depth < MAX_DEPTH:
+        return _code_of(inner, depth + 1)
+    code = _text_of(found, _CODE_KEYS)
+    if _has_function(code):
+        return code
+    others = (_as_text(value) for key, value in lowered.items() if key not in (*_THOUGHT_KEYS, *_NAME_KEYS))
+    return next((text for text in others if holds_function(text) and not _is_object(text)), code)
+
+
+def _has_function(code: str) -> bool:
+    return holds_function(_plain_code(code)[0])
+
+
+def _is_object(text: str) -> bool:
+    return text.lstrip().startswith(("{", "["))
+
+
 def _text_of(found: Mapping[str, Any], keys: tuple[str, ...]) -> str:
-    """The first of the keys that holds text; text may come as a list of lines."""
-    lowered = {key.strip().lower(): value for key, value in found.items()}
-    for key in keys:
-        value = lowered.get(key)
-        if isinstance(value, list) and value and all(isinstance(line, str) for line in value):
-            value = "\n".join(line.rstrip("\n") for line in value)
-        if isinstance(value, str) and value.strip():
-            return value
-    return ""
+    """The first of the keys that holds text."""
+    lowered = _lowered(found)
+    texts = (_as_text(lowered.get(key)) for key in keys)
+    return next((text for text in texts if text.strip()), "")
+
+
+def _lowered(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.strip().lower(): value for key, value in found.items()}
+
+
+def _as_text(value: Any) -> str:
+    """Text may come as a list of lines."""
+    if isinstance(value, list) and value and all(isinstance(line, str) for line in value):
+        return "\n".join(line.rstrip("\n") for line in value)
+    return value if isinstance(value, str) else ""
 
 
 def _values_of(found: Mapping[str, Any]) -> dict[str, float]:
     """Numbers by name, as an object or as a list of objects with a name and a value each."""
+    lowered = _lowered(found)
     for key in _VALUE_KEYS:
-        value = found.get(key)
+        value = lowered.get(key)
         if isinstance(value, list):
-            value = {
-                each["name"]: each.get("value")
-                for each in value
-                if isinstance(each, dict) and isinstance(each.get("name"), str)
-            }
+            named = (each for each in value if isinstance(each, dict))
+            value = {each["name"]: each for each in named if isinstance(each.get("name"), str)}
         if isinstance(value, dict):
-            return {name: number for name, number in value.items() if _is_parameter(name) and _is_number(number)}
+            numbers = {name: _as_number(number) for name, number in value.items() if _is_parameter(name)}
+            if values := {name: number for name, number in numbers.items() if number is not None}:
+                return values
     return {}
 
 
@@ -252,8 +308,14 @@ def _is_parameter(name: object) -> bool:
     return isinstance(name, str) and name.isidentifier()
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+def _as_number(value: Any) -> float | None:
+    """As a number, as text, or as what an object says of it."""
+    if isinstance(value, dict):
+        value = next((value[key] for key in _NUMBER_KEYS if key in value), None)
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+    return value if is_number else None
 
 
 def _plain_code(code: str) -> tuple[str, list[str]]:
@@ -270,7 +332,7 @@ def _plain_code(code: str) -> tuple[str, list[str]]:
 
 def _named_in(prose: str, code: str) -> str:
     """A name that the text gives, if a function in the code has it."""
-    functions = set(re.findall(r"\bdef\s+([A-Za-z_]\w*)", code))
+    functions = set(_DEFINED.findall(code))
     given = re.findall(r"(?i)\bname\b\W{1,12}([A-Za-z_]\w{0,99})", prose)
     return next((name for name in given if name in functions), "")
 

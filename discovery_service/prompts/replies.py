@@ -1,6 +1,6 @@
 """A reply as it goes back to the model that wrote it: without what it thought aloud, never empty, never without end."""
 
-from discovery_service.prompts.parse import drop_thinking
+from discovery_service.prompts.thinking import drop_thinking
 
 MAX_CHARACTERS = 24_000
 """A source may have 16,384; what is longer is no proposal, and half of it from either end shows what it is."""

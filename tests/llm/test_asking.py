@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from discovery_service.domain.token_costs import NOTHING, Spent
+from discovery_service.prompts import parse
 from tests.llm import endpoint as endpoints
 from tests.llm.conftest import PRICE, QUESTION, StartEndpoint, Waits, model_at
 from tests.llm.endpoint import KEY, Behaviour, Handler, failing, limited_to, replying, sending
@@ -120,6 +121,15 @@ def test_a_reply_that_max_tokens_cut_is_passed_on(start_endpoint: StartEndpoint,
 
 def test_a_reply_holds_nothing_that_the_database_refuses(start_endpoint: StartEndpoint, waits: Waits) -> None:
     assert replies(ask(model_at(start_endpoint(replying("a\x00b\tc\n"))), QUESTION, waits)).text == "a\ufffdb\tc\n"
+
+
+def test_a_reply_with_windows_line_ends_is_a_proposal(start_endpoint: StartEndpoint, waits: Waits) -> None:
+    code = "def loss(policy_chosen_logps, beta):\n    return -beta * policy_chosen_logps\n"
+    said = json.dumps({"thought": "Think.", "name": "loss", "code": code}, indent=1)
+    answer = replies(ask(model_at(start_endpoint(replying(said.replace("\n", "\r\n")))), QUESTION, waits))
+    read = parse.parse_reply(answer.text)
+    assert isinstance(read, parse.Reply)
+    assert (read.name, read.code) == ("loss", code)
 
 
 def test_a_reply_in_parts_is_their_text_without_what_the_model_thought(

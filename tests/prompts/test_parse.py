@@ -13,6 +13,7 @@ PROPOSAL = {"thought": "Think.", "name": "loss", "code": CODE}
 JSON = json.dumps(PROPOSAL)
 RAW = '{\n  "thought": "Think.",\n  "name": "loss",\n  "code": "' + CODE + '"\n}'
 PYTHON = f"```python\n{CODE}```\n"
+DRAFT = json.dumps({"name": "draft", "code": "def draft(policy_chosen_logps):\n    return policy_chosen_logps\n"})
 
 
 def parsed(text: str) -> Reply:
@@ -41,6 +42,17 @@ SHAPES = {
     "thinking before it": f'<think>\nMaybe {{"name": "draft", "code": "def draft(): pass"}}?\n</think>\n{JSON}',
     "thinking twice": f"<think>One.</think>\n<thinking>Two.</thinking>\n{JSON}",
     "thinking without its first tag": f"Let me think.\n```python\ndef draft(): pass\n```\n</think>\n{JSON}",
+    "thinking in the middle of a line": f"Sure. <reasoning>{DRAFT}</reasoning> {JSON}",
+    "thinking as Magistral does": f"[THINK]Maybe {DRAFT}[/THINK]{JSON}",
+    "thinking as Kimi does": f"◁think▷Maybe {DRAFT}◁/think▷{JSON}",
+    "thinking as Seed does": f"<seed:think>Maybe {DRAFT}</seed:think>{JSON}",
+    "thinking in a channel": f"<|channel|>analysis<|message|>Maybe {DRAFT}<|end|><|start|>assistant<|channel|>final"
+    f"<|message|>{JSON}<|return|>",
+    "thinking in a channel before bare Python": f"<|start|>assistant<|channel|>analysis<|message|>Name: loss. {DRAFT}"
+    f"<|channel|>final<|message|>Name: loss\n{CODE}",
+    "thinking in a channel whose marks were taken away": f"analysisWe need {DRAFT}assistantfinal{JSON}",
+    "other thinking without its first tag": f"Maybe {DRAFT}\n</thinking>\n{JSON}",
+    "thoughts about both tags": json.dumps({**PROPOSAL, "thought": "First <analysis>this</analysis>, then that."}),
     "raw line breaks in strings": RAW,
     "raw line breaks and a comma too many": RAW.replace('"\n}', '",\n}'),
     "no comma between entries": RAW.replace('",\n', '"\n'),
@@ -52,6 +64,14 @@ SHAPES = {
     "code as a list of lines": json.dumps({**PROPOSAL, "code": CODE.splitlines()}),
     "code in a fence within the string": json.dumps({**PROPOSAL, "code": PYTHON}),
     "code whose line breaks are escaped twice": json.dumps({**PROPOSAL, "code": CODE.replace("\n", "\\n")}),
+    "code under another key": json.dumps({"thought": "Think.", "name": "loss", "loss": CODE}),
+    "code as an object": json.dumps({**PROPOSAL, "code": {"language": "python", "content": CODE}}),
+    "code in a fence after an object that speaks of it": json.dumps({**PROPOSAL, "code": "see below"}) + f"\n{PYTHON}",
+    "a call that nobody made": json.dumps({"name": "propose", "arguments": JSON}),
+    "an object written as a string": json.dumps(JSON),
+    "comments": '{ // An idea:\n"thought": "Think.", // perhaps\n"name": "loss",\n"code": '
+    + f"{json.dumps(CODE)} // so\n}}",
+    "typographic quotes": "{“thought”: “Think.”, “name”: “loss”, “code”: “" + CODE.replace("\n", "\\n") + "”}",
     "within another object": json.dumps({"proposal": PROPOSAL}),
     "a list": json.dumps([PROPOSAL]),
     "a byte order mark": "\ufeff" + JSON,
@@ -76,6 +96,19 @@ def test_the_code_is_found_in_every_shape(text: str) -> None:
     assert reply.name == "loss"
     assert CODE.strip() in reply.code.replace("\r", "")
     assert reply.code.replace("\r", "").startswith(("def loss", "import torch\n\ndef loss"))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_loss_has_the_functions_of_other_blocks_that_it_calls(order: int) -> None:
+    inner = "def _half(x):\n    return x / 2\n"
+    outer = "def _quarter(x):\n    return _half(_half(x))\n"
+    loss = "def loss(policy_chosen_logps):\n    return _quarter(policy_chosen_logps)\n"
+    blocks = [f"```python\n{part}```\n" for part in (inner, outer, loss)][::order]
+    reply = parsed("Name: loss\n" + "and\n".join(blocks) + "\n```python\ndef unused(x):\n    return x\n```")
+    assert [line for line in reply.code.splitlines() if "def" in line] == [
+        each.splitlines()[0] for each in (inner, outer, loss)
+    ]
+    assert reply.notes == ()
 
 
 def test_json_gives_the_thought_the_name_and_the_code_as_they_are() -> None:
@@ -136,6 +169,20 @@ def test_numbers_beside_the_source_are_values_of_hyperparameters(key: str) -> No
     assert parsed(json.dumps({**PROPOSAL, key: listed})).values == expected
 
 
+SPELLED = {
+    "in capitals": {"Hyperparameters": {"tau": 0.1}},
+    "as text": {"values": {"tau": "0.1"}},
+    "with a default": {"values": {"tau": {"default": 0.1, "range": [0, 1]}}},
+    "listed with a default": {"values": [{"name": "tau", "default": 0.1}]},
+    "beside nothing": {"values": {}, "hyperparameters": {"tau": 0.1}},
+}
+
+
+@pytest.mark.parametrize("given", SPELLED.values(), ids=SPELLED.keys())
+def test_values_are_read_however_they_are_spelled(given: dict[str, object]) -> None:
+    assert parsed(json.dumps({**PROPOSAL, **given})).values == {"tau": 0.1}
+
+
 @pytest.mark.parametrize("name", ["a\0", "\ud800", "", "two words", "1st", "a\nb"])
 def test_what_no_parameter_can_be_called_has_no_value(name: str) -> None:
     assert parsed(json.dumps({**PROPOSAL, "values": {name: 1, "tau": 0.1}})).values == {"tau": 0.1}
@@ -174,6 +221,7 @@ FAILURES = {
     "fenced Python cut": (f"Here:\n```python\n{CODE[:-9]}", FailureCode.TRUNCATED),
     "a string without end": (f"```json\n{RAW[:-3]}\n}}\n```", FailureCode.INVALID_JSON),
     "a string without end and no fence": (f"{RAW[:-3]}\n}}\nThat is it.", FailureCode.INVALID_JSON),
+    "comments without a function": ('{ // An idea:\n"name": "x" // so\n}', FailureCode.NO_CODE),
     "an expression": ('{"name": "x", "code": 1 + 1}', FailureCode.INVALID_JSON),
     "a word": ('{"name": "x", "code": undefined}', FailureCode.INVALID_JSON),
 }
@@ -205,6 +253,11 @@ LONG = {
     "names": "name x " * 60_000 + f"\n{PYTHON}",
     "functions": "def f(\n" * 70_000,
     "backticks": "`" * 400_000,
+    "thoughts of all kinds": "[THINK]</think>◁think▷<|end|>" * 15_000,
+    "ends of thoughts": "</think>" * 60_000,
+    "comments": '{"code": "x"' + "//" * 200_000,
+    "comments on lines of their own": '{"code": "x"' + "//\n" * 150_000,
+    "helpers": "".join(f"```\ndef f{number}(x):\n    return f{number + 1}(x)\n```\n" for number in range(9_000)),
     "a fence and spaces": "```" + " " * 400_000 + "`",
     "a fence and a word": "```" + "a" * 400_000 + "`",
     "tildes and a word": "~" * 200_000 + "a" * 200_000 + "`",

@@ -52,7 +52,7 @@ def read_answer(body: bytes, model: Model, worst: Spent) -> Outcome:
     if not answer.choices:
         return _no_reply(FaultCode.EMPTY, f"{model.name} gave no reply at all.", spent)
     choice = answer.choices[0]
-    text = clean(_text(choice.message.content))
+    text = clean(_text(choice.message.content).replace("\r\n", "\n"))
     if choice.finish_reason == "content_filter":
         return _no_reply(FaultCode.FILTERED, f"A filter of {model.base_url} stopped the reply.", spent)
     if text.strip():
