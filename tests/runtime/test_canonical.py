@@ -41,6 +41,12 @@ GRAPHS = {f"{name} by hand": read_graph(document) for name, document in GOOD.ite
 }
 GRAPHS |= {name: compiled(text) for name, text in ACCEPTED.items()}
 GRAPHS |= {name: compiled(text, family) for name, (family, text) in OTHER_FAMILIES.items()}
+LOOP = "    u = rho\n    for k in range(20):\n        u = "
+LOOPS = {
+    "a running sum": f"{HEAD}{LOOP}u + 0.1 * torch.tanh(rho - u)\n    return u\n",
+    "a running product": f"{HEAD}{LOOP}u * torch.sigmoid(a - u)\n    return u\n",
+}
+GRAPHS |= {name: compiled(text) for name, text in LOOPS.items()}
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -70,6 +76,23 @@ def test_sums_in_any_order_are_one_graph_to_the_last_bit(terms: tuple[str, ...])
     for graph in graphs[1:]:
         assert canonicalise(graph).nodes == canonicalise(graphs[0]).nodes
         assert all(map(torch.equal, run(canonicalise(graph)), first))
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_what_a_loop_sums_up_is_not_written_out_at_each_of_its_steps(name: str) -> None:
+    assert len(canonicalise(GRAPHS[name]).nodes) <= len(GRAPHS[name].nodes)
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_in_a_loop_dead_code_and_the_order_of_operands_do_not_count(name: str) -> None:
+    other = LOOPS[name].replace("    u = rho\n", "    dead = rho ** 3\n    u = rho\n")
+    for one, turned in (
+        ("u + 0.1 * torch.tanh(rho - u)", "torch.tanh(rho - u) * 0.1 + u"),
+        ("u * torch.sigmoid(a - u)", "torch.sigmoid(a - u) * u"),
+    ):
+        other = other.replace(one, turned)
+    assert canonicalise(compiled(other)) == canonicalise(GRAPHS[name])
+    assert hash_graph(compiled(other)) == hash_graph(GRAPHS[name])
 
 
 def test_the_order_of_statements_and_dead_code_do_not_count() -> None:
