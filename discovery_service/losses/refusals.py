@@ -50,6 +50,7 @@ class RefusalCode(StrEnum):
     NON_FINITE = "non_finite"
     ZERO_GRADIENT = "zero_gradient"
     REVERSED = "reversed"
+    PLACE_IN_BATCH = "place_in_batch"
     SEMANTICS_DIFFER = "semantics_differ"
     DUPLICATE = "duplicate"
     # The jail stopped it.

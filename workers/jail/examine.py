@@ -13,11 +13,17 @@ from discovery_service.losses.refusals import Refusal, RefusalCode
 from workers.jail.curves import measure_curve, shown_curve
 from workers.jail.draws import Inputs
 from workers.jail.fingerprint import pack_fingerprint, run_grid
+from workers.jail.order import sees_order
 from workers.jail.passport import measure_passport
 from workers.jail.probes import Loss, Run, policy_inputs, run_losses, working_probes
 from workers.jail.spread import spread_batches
 
 _NOISE = 1e-6
+_PLACE = Refusal(
+    RefusalCode.PLACE_IN_BATCH,
+    "The loss treats a row by its place in the batch, which is chance, for batches are shuffled: make what a row counts"
+    " for of its own inputs, or of all rows alike.",
+)
 _SCORES = {
     Family.OUTCOME: ("outcomes", "predicted_outcomes", "sampled_predicted_outcomes"),
     Family.MATCHING: ("rewards",),
@@ -52,11 +58,14 @@ def examine_loss(loss: Loss, family: Family) -> Examination:
     count = len(spread_batches(family))
     middle = len(grid) // count // 2 * count
     spread = grid.take(slice(middle, middle + count)).separate()
+    refusals = list(_find_refusals(loss, family, spread))
+    if sees_order(loss, grid, family):
+        refusals.append(_PLACE)
     return Examination(
         passport=measure_passport(loss, family, curve, grid),
         fingerprint=pack_fingerprint(grid),
         curve=shown_curve(curve),
-        refusals=tuple(_find_refusals(loss, family, spread)),
+        refusals=tuple(refusals),
     )
 
 
