@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from tests.jail.conftest import run_source
 from workers.jail.messages import Ended, LockReport, Order
 from workers.supervisor.jail import Jail, JailUnavailable
 from workers.supervisor.pipes import LOG_BYTES, RESULT_BYTES
-from workers.supervisor.verdict import MOST_MESSAGE, read_answer, read_lock
+from workers.supervisor.verdict import MOST_MESSAGE, ChildStarved, read_answer, read_lock
 from workers.supervisor.zygote import Child
 
 ENDS = {
@@ -116,7 +117,7 @@ def test_a_program_that_others_kept_from_computing_is_not_blamed(own_jail: Jail,
     zygote = own_jail.zygote_pid
     assert zygote is not None
     os.sched_setaffinity(zygote, {crowd})
-    with pytest.raises(JailUnavailable, match="kept from computing"):
+    with pytest.raises(JailUnavailable, match="came to compute for"):
         run_source(own_jail, "while True: pass", wall_s=0.2)
     assert own_jail.zygote_pid == zygote
 
@@ -156,6 +157,15 @@ def test_nobody_can_pass_for_a_victim_of_the_host(jail: Jail) -> None:
         "RESULT = ctypes.CDLL(None).syscall(234, os.getpid(), os.getpid(), int(signal.SIGKILL))"
     )
     assert run_source(jail, source).answer == {"result": "-1"}
+
+
+@pytest.mark.parametrize(
+    ("job", "cpu_s", "is_ours"), [("compile", 1.0, True), ("compile", 9.0, False), ("execute", 1.0, False)]
+)
+def test_who_runs_no_python_is_late_by_our_fault(job: str, cpu_s: float, is_ours: bool) -> None:
+    child = replace(ended_child(b""), ended=Ended(9, True, cpu_s, 10.0, 1 << 20, 0.0))
+    with pytest.raises(ChildStarved if is_ours else Refused):
+        read_answer(child, replace(ORDER, job=job), zygote_rss_bytes=0)
 
 
 @pytest.mark.parametrize("what", FORGED)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from discovery_service.losses.refusals import Refusal, RefusalCode, Refused
-from workers.jail.lacking import find_lack
+from workers.jail.lacking import find_lack, is_out_of_memory
 from workers.jail.lockdown import Limits, LockFailed, lock
 from workers.jail.messages import LockReport, Order
 
@@ -51,7 +51,7 @@ def _answer(job: JobFunction, request: bytes) -> bytes:
     try:
         return json.dumps({"answer": job(json.loads(request))}, allow_nan=False).encode()
     except BaseException as error:  # noqa: BLE001 - the process ends with it, and tells what it was
-        return _OUT_OF_MEMORY_ANSWER if _is_out_of_memory(error) else json.dumps(_describe(error)).encode()
+        return _OUT_OF_MEMORY_ANSWER if is_out_of_memory(error) else json.dumps(_describe(error)).encode()
 
 
 def _describe(error: BaseException) -> dict[str, Any]:
@@ -61,15 +61,6 @@ def _describe(error: BaseException) -> dict[str, Any]:
     told = "".join(traceback.format_exception(error))
     _write(LOG, told[-MOST_TRACEBACK:].encode(errors="backslashreplace"))
     return {"crashed": type(error).__name__} if lack is None else {"lacking": lack}
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Torch reports a failed allocation as a RuntimeError."""
-    if isinstance(error, MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(
-        mark in str(error) for mark in ("can't allocate memory", "bad_alloc", "bad allocation")
-    )
 
 
 def _read(descriptor: int) -> bytes:

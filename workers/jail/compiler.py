@@ -20,6 +20,7 @@ from discovery_service.losses.source import CheckedSource, check_source
 from discovery_service.losses.source.parsing import parse_source
 from workers.jail.explain import FAULTS, explain
 from workers.jail.interpreter import Interpreter
+from workers.jail.lacking import is_out_of_memory
 from workers.jail.trace import ROWS, TOKENS, Recording, record
 from workers.jail.values import NumberNeeded, Scalar
 
@@ -100,6 +101,8 @@ class _Compilation:
         except (Refused, NumberNeeded) as error:
             raise self._placed(error) from None
         except FAULTS as error:
+            if is_out_of_memory(error):
+                raise
             raise self._placed(explain(error, self._code())) from None
 
     def _compute(self, *tensors: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ from discovery_service.losses.source.parsing import parse_source
 from discovery_service.losses.vocabulary import BUILTINS
 from workers.jail.batches import make_batch, make_weights
 from workers.jail.cases import CASES, Case
-from workers.jail.lacking import find_lack
+from workers.jail.lacking import find_lack, is_out_of_memory
 from workers.jail.lockdown import is_locked
 from workers.runtime.graph import Program
 
@@ -89,10 +89,10 @@ def _execute(
     try:
         exec(load(), namespace)  # noqa: S102 - what this module is for
         return _measure(loss, checked.family, cases)
-    except (Refused, MemoryError):
+    except Refused:
         raise
     except Exception as error:
-        if find_lack(error) is not None:
+        if find_lack(error) is not None or is_out_of_memory(error):
             raise
         raise _explain(error) from None
 

@@ -1,4 +1,4 @@
-"""What a locked process lacks since nobody loaded it before the lock: our fault, whatever the candidate asked for."""
+"""What a process lacks, whatever the candidate asked for: a module that nobody loaded before the lock, or memory."""
 
 MOST_WORDS = 200
 
@@ -14,3 +14,12 @@ def find_lack(error: BaseException) -> str | None:
         seen.add(id(cause))
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Torch reports a failed allocation as a RuntimeError."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        mark in str(error) for mark in ("can't allocate memory", "bad_alloc", "bad allocation")
+    )

@@ -21,6 +21,7 @@ from workers.jail.draws import (
     name_inputs,
     with_settings,
 )
+from workers.jail.lacking import is_out_of_memory
 
 Loss = Callable[[Inputs], Tensor]
 
@@ -103,6 +104,8 @@ def _blaming(rows: int) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, IndexError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
         told = ascii(str(error).partition("\n")[0][:200])
         raise refuse(RefusalCode.WRONG_ARGUMENT, f"The loss fails on a batch of {rows} rows: {told}.") from error
 

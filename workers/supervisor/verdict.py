@@ -11,7 +11,8 @@ import signal
 from typing import Any, TypeGuard
 
 from discovery_service.losses.refusals import Refusal, RefusalCode, Refused, refuse
-from workers.jail.messages import LockReport, Order
+from workers.jail.jobs import JOBS
+from workers.jail.messages import Ended, LockReport, Order
 from workers.supervisor.zygote import Child
 
 MOST_REFUSALS = 100
@@ -65,14 +66,20 @@ def read_answer(child: Child, order: Order, zygote_rss_bytes: int) -> dict[str, 
     raise _bad_output()
 
 
+def _is_starved(ended: Ended, order: Order) -> bool:
+    """What executes no candidate's Python cannot wait for anything of its own: not for a lock, and not for a clock."""
+    is_never_idle = order.job in JOBS and not JOBS[order.job].runs_python
+    return ended.waited_s > order.wall_s / 2 or (is_never_idle and ended.cpu_s < order.wall_s / 2)
+
+
 def _check_end(child: Child, order: Order, zygote_rss_bytes: int) -> None:
     ended = child.ended
     if child.has_flooded:
         raise refuse(RefusalCode.OUTPUT_LIMIT, "The program writes without end: it must only return its loss.")
-    if ended.was_late and ended.waited_s > order.wall_s / 2:
+    if ended.was_late and _is_starved(ended, order):
         raise ChildStarved(
-            f"a child was kept from computing for {ended.waited_s:.1f} of {order.wall_s:g} s by whatever else runs"
-            " here: give the machine less to do, or the gate fewer workers"
+            f"a child came to compute for {ended.cpu_s:.1f} of {order.wall_s:g} s, and whatever else runs here kept it"
+            " from the rest: give the machine less to do, or the gate fewer workers"
         )
     if ended.was_late:
         raise refuse(

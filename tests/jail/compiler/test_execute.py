@@ -192,3 +192,9 @@ def test_no_row_weighs_as_much_as_another() -> None:
     weights = make_weights(128, 0)
     assert len(set(weights.tolist())) == 128
     assert weights.min() > 0
+
+
+def test_a_lack_of_memory_is_not_told_as_a_wrong_argument() -> None:
+    text = "def loss(policy_chosen_logps, beta):\n    return policy_chosen_logps * torch.zeros(1 << 46).sum()\n"
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        execute_source(_checked(text))

@@ -171,3 +171,11 @@ def test_a_loss_that_fails_on_a_batch_is_refused_with_its_size() -> None:
 def test_no_outlier_decides_what_a_batch_shows() -> None:
     for magnitude, batches_of_it in zip(MAGNITUDES, pairs_of_batches(Family.PAIRWISE), strict=True):
         assert max(float((REFERENCE_BETA * margins(each)).abs().max()) for each in batches_of_it) < 3.2 * magnitude
+
+
+def test_a_lack_of_memory_is_not_told_as_a_wrong_argument() -> None:
+    def greedy(inputs: Inputs) -> torch.Tensor:
+        return inputs["policy_chosen_logps"] * torch.zeros(1 << 46).sum()
+
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        run_loss(greedy, spread_batches(Family.PAIRWISE)[0], Family.PAIRWISE)
