@@ -20,6 +20,9 @@ TASK_MODULES = ("workers.tasks.maintain", "workers.tasks.propose", "workers.task
 
 # A third of a lease: work of a lost worker waits at most 20 s.
 SWEEP_EVERY_S = 5.0
+SWEEP_KEPT_S = 300.0
+"""By beat's clock and the gate worker's: what these differ by is no reason to drop every sweep, without which nobody
+finds what a lost worker held. Nobody there, no more than sixty wait."""
 # A process of the gate's pool is up once its jail is open. By default Celery kills one that takes 4 s.
 UP_WITHIN_S = 150.0
 # How long tasks may take to see that they have lost their leases, once somebody has asked twice for the end.
@@ -80,7 +83,7 @@ def make_app(settings: Settings) -> Celery:
             "sweep": {
                 "task": SWEEP_TASK,
                 "schedule": SWEEP_EVERY_S,
-                "options": {"queue": MAINTAIN_QUEUE, "expires": SWEEP_EVERY_S},
+                "options": {"queue": MAINTAIN_QUEUE, "expires": SWEEP_KEPT_S},
             }
         },
         # In memory: a schedule of seconds has nothing to remember, and no file lands where beat was started.

@@ -1,6 +1,5 @@
 """Starts a worker in the shape that its kind of work needs."""
 
-import os
 import warnings
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +17,7 @@ from workers.celery_app import make_app
 from workers.fleet import Membership
 from workers.kinds import WorkerKind, default_name
 from workers.slots import get_slots
+from workers.supervisor.processors import count_processors
 
 MOST_GATES = 8
 
@@ -33,7 +33,7 @@ class Shape:
 
 
 def shape_of(kind: WorkerKind) -> Shape:
-    cores = len(os.sched_getaffinity(0))
+    cores = count_processors()
     match kind:
         case WorkerKind.PROPOSE:
             # They wait for the model's endpoint, hardly for the processor.

@@ -36,11 +36,15 @@ def holding(scope: Scope) -> Callable[[Request, object], Principal]:
     def check(request: Request, _documented: Annotated[object, Security(_bearer)]) -> Principal:
         principal = request.state.principal
         assert isinstance(principal, Principal)
-        if not principal.may(scope):
-            raise Forbidden(f"This needs a key with the scope {scope}.")
+        demand(principal, scope)
         return principal
 
     return check
+
+
+def demand(principal: Principal, scope: Scope) -> None:
+    if not principal.may(scope):
+        raise Forbidden(f"This needs a key with the scope {scope}.")
 
 
 Reader = Annotated[Principal, Depends(holding(Scope.CAMPAIGNS_READ))]

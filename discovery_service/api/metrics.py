@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from discovery_service.db.sessions import Sessions
 from discovery_service.db.tables import Campaign, CampaignProgress, Worker
-from discovery_service.engine.work import WORK_KINDS
+from discovery_service.domain.states import CampaignStatus
+from discovery_service.engine.work import WORK_KINDS, is_due
 from discovery_service.engine.workers import LOST_AFTER
 
 
@@ -51,15 +52,24 @@ class PipelineMetrics(Collector):
 def _work(session: Session) -> list[Metric]:
     rows = GaugeMetricFamily("discovery_work", "Pieces of work by kind and status.", labels=("kind", "status"))
     oldest = GaugeMetricFamily(
-        "discovery_oldest_waiting_seconds", "Age of the oldest waiting piece of work.", labels=("kind",)
+        "discovery_oldest_waiting_seconds",
+        "Age of the oldest piece of work that a worker could take.",
+        labels=("kind",),
     )
     for kind in WORK_KINDS:
         for status, count in session.execute(select(kind.table.status, func.count()).group_by(kind.table.status)):
             rows.add_metric([kind.name, status.value], count)
-        waiting = select(func.min(kind.table.created_at)).where(kind.table.status == kind.waiting)
+        # Of an attempt before, when that began.
+        since = func.min(func.coalesce(kind.table.started_at, kind.table.created_at))
+        waiting = select(since).join(Campaign, Campaign.id == kind.table.campaign_id)
+        waiting = waiting.where(
+            kind.table.status == kind.waiting, is_due(kind), Campaign.status == CampaignStatus.RUNNING
+        )
         age = session.scalar(select(func.extract("epoch", func.now() - waiting.scalar_subquery())))
         oldest.add_metric([kind.name], float(age or 0))
-    crashes = CounterMetricFamily("discovery_crashes", "Attempts that ended by our own fault.", labels=("kind",))
+    # No counters, here and of what models cost: a retry begins anew, and a question that is asked again is charged
+    # when it ends, so that these may fall, which a counter's reader takes for a new beginning.
+    crashes = GaugeMetricFamily("discovery_crashes", "Attempts that ended by our own fault.", labels=("kind",))
     for kind in WORK_KINDS:
         crashes.add_metric([kind.name], session.scalar(select(func.sum(kind.table.crashes))) or 0)
     return [rows, oldest, crashes]
@@ -77,8 +87,8 @@ def _campaigns(session: Session) -> list[Metric]:
             func.coalesce(func.sum(CampaignProgress.device_seconds), 0),
         )
     ).one()
-    cost = CounterMetricFamily("discovery_llm_cost_usd", "Dollars spent on language models.", value=float(spent[0]))
-    tokens = CounterMetricFamily("discovery_llm_tokens", "Tokens read and written by language models.", value=spent[1])
+    cost = GaugeMetricFamily("discovery_llm_cost_usd", "Dollars spent on language models.", value=float(spent[0]))
+    tokens = GaugeMetricFamily("discovery_llm_tokens", "Tokens read and written by language models.", value=spent[1])
     device = CounterMetricFamily("discovery_device_seconds", "Seconds that devices trained.", value=spent[2])
     alive = select(func.count()).select_from(Worker)
     alive = alive.where(Worker.stopped_at.is_(None), Worker.seen_at > func.now() - LOST_AFTER)

@@ -68,7 +68,7 @@ def upgrade(as_json: AsJson = False) -> None:
 @group.command()
 def check(as_json: AsJson = False) -> None:
     """See whether the schema fits this version; exit code 1 when it does not."""
-    from discovery_service.db.migrate import find_revision, head_revision
+    from discovery_service.db.migrate import NEWER, find_revision, head_revision, is_newer
     from discovery_service.db.sessions import make_sessions
 
     db = get_settings().db
@@ -80,6 +80,9 @@ def check(as_json: AsJson = False) -> None:
         print_json({"schema_revision": revision, "newest": head, "is_newest": revision == head})
     elif revision == head:
         typer.echo(f"The schema is at {revision}, the newest.")
+    if is_newer(revision):
+        say(NEWER)
+        raise typer.Exit(ExitCode.ERROR)
     if revision != head:
         say(f"The schema is at {revision or 'nothing'}, the newest is {head}. Run `discovery db upgrade`.")
         raise typer.Exit(ExitCode.ERROR)

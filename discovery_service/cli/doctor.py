@@ -119,7 +119,7 @@ def _local_servers() -> Finding:
 def _database(settings: Settings) -> Finding:
     from sqlalchemy import text
 
-    from discovery_service.db.migrate import find_revision, head_revision
+    from discovery_service.db.migrate import NEWER, find_revision, head_revision, is_newer
     from discovery_service.db.sessions import SERVICE_ROLE, make_sessions
 
     if settings.db.url is None:
@@ -135,6 +135,8 @@ def _database(settings: Settings) -> Finding:
         return Finding(
             "database", "problem", f"works as {name}, not in its restricted role", "Run `discovery db upgrade`."
         )
+    if is_newer(revision):
+        return Finding("database", "problem", f"schema at {revision}, the newest known here is {head}", NEWER)
     if revision != head:
         found = f"schema at {revision or 'nothing'}, the newest is {head}"
         return Finding("database", "problem", found, "Run `discovery db upgrade`.")
@@ -154,10 +156,12 @@ def _redis(settings: Settings) -> Finding:
     from kombu import Connection
     from kombu.exceptions import OperationalError
 
+    from discovery_service.engine.broker import verify
+
     if settings.redis.url is None:
         return _given_by_the_stack("redis", "DISCOVERY__REDIS__URL", settings)
     try:
-        with Connection(settings.redis.url.get_secret_value(), connect_timeout=3) as connection:
+        with Connection(verify(settings.redis.url.get_secret_value()), connect_timeout=3) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
     except (OperationalError, ValueError, KeyError) as error:
         return Finding("redis", "problem", f"cannot be reached: {error}", "Start it, or mend DISCOVERY__REDIS__URL.")

@@ -90,7 +90,7 @@ class Transport:
             if response.is_success:
                 return response
             response.read()
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise ConnectionFailed(self.base_url, str(error) or type(error).__name__) from error
         raise api_error(response)
 

@@ -16,6 +16,23 @@ from discovery_service.errors import UsageError
 
 log = structlog.get_logger(__name__)
 
+NEWER = (
+    "The schema is of a newer version of discovery-service, and there is no way down: use that version, or restore what"
+    " was backed up before it."
+)
+_HAS_RIGHTS = text(
+    "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :role) AND (SELECT has_table_privilege(oid, 'event', 'INSERT')"
+    " FROM pg_roles WHERE rolname = :role)"
+)
+_NO_TEMPORARY_TABLES = text(
+    "DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()); END $$"
+)
+_EVENTS_OF_ANOTHER_CLUSTER = text(
+    "UPDATE event SET xid = 0 WHERE EXISTS (SELECT FROM event"
+    " WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint)"
+)
+"""No transaction has such an id yet, so that they would not be shown: in their order instead (docs/decisions/0005)."""
+
 if TYPE_CHECKING:
     from alembic.config import Config
 
@@ -40,7 +57,10 @@ def upgrade(owner_url: str, service_url: str | None = None) -> None:
         with engine.begin() as connection:
             # Two machines may start at once; the second waits here and then finds nothing to do.
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('discovery_service.migrate'))"))
+            if is_newer(_find_revision(connection)):
+                raise UsageError(NEWER)
             command.upgrade(_config(connection), "head")
+            _mend_restored(connection)
             _set_service_password(connection, service_url)
     except OperationalError as error:
         raise UsageError(f"The database cannot be reached: {_first_line(error)}. Check DISCOVERY__DB__URL.") from error
@@ -55,13 +75,27 @@ def upgrade(owner_url: str, service_url: str | None = None) -> None:
         engine.dispose()
 
 
+def _mend_restored(connection: Connection) -> None:
+    """What a dump does not bring along into another cluster: rights on the database, and what transactions were."""
+    if not connection.scalar(_HAS_RIGHTS, {"role": SERVICE_ROLE}):
+        raise UsageError(
+            f"The role {SERVICE_ROLE} has no rights on these tables, as after a restore into a cluster that did not"
+            f" know it. Create it (CREATE ROLE {SERVICE_ROLE} LOGIN) and restore the dump once more, into an empty"
+            " database (docs/deploy.md)."
+        )
+    connection.execute(_NO_TEMPORARY_TABLES)
+    connection.execute(_EVENTS_OF_ANOTHER_CLUSTER)
+
+
 def _set_service_password(connection: Connection, service_url: str | None) -> None:
     url = make_url(service_url) if service_url else None
     if url is None or url.username != SERVICE_ROLE or url.password is None:
         return
-    statement = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(SERVICE_ROLE), str(url.password))
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
+    # What the server keeps of it, and not the password: a statement that is refused stands in the server's log.
+    verifier = driver.pgconn.encrypt_password(str(url.password).encode(), SERVICE_ROLE.encode()).decode()
+    statement = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(SERVICE_ROLE), verifier)
     try:
         with connection.begin_nested():
             connection.exec_driver_sql(statement.as_string(driver).replace("%", "%%"))
@@ -92,9 +126,21 @@ def head_revision() -> str:
 
 def find_revision(session: Session) -> str | None:
     """The schema's revision, or None where nothing was ever migrated."""
-    if session.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+    return _find_revision(session.connection())
+
+
+def _find_revision(connection: Connection) -> str | None:
+    if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
         return None
-    return session.scalar(text("SELECT version_num FROM alembic_version"))
+    return connection.scalar(text("SELECT version_num FROM alembic_version"))
+
+
+def is_newer(revision: str | None) -> bool:
+    """Whether a later version has migrated: of this one no migration has that name."""
+    from alembic.script import ScriptDirectory
+
+    known = {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return revision is not None and revision not in known
 
 
 def _first_line(error: DBAPIError) -> str:

@@ -9,6 +9,7 @@ from kombu import Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from discovery_service.engine.broker import verify
 from discovery_service.engine.dispatch import QUEUES, Ring
 
 log = structlog.get_logger(__name__)
@@ -17,7 +18,7 @@ log = structlog.get_logger(__name__)
 def broker_config(redis_url: str, *, answers_within_s: float = 10) -> dict[str, Any]:
     """What every Celery app of the service shares, the API's that only sends and the workers'."""
     return {
-        "broker_url": redis_url,
+        "broker_url": verify(redis_url),
         "task_queues": [Queue(name) for name in QUEUES],
         "task_create_missing_queues": False,
         "task_ignore_result": True,

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from discovery_service.db.migrate import upgrade
 from discovery_service.db.sessions import make_engine
 from discovery_service.domain.access import Scope
+from discovery_service.engine.broker import verify
 from discovery_service.engine.keys import create_key, find_principal
 from discovery_service.errors import UsageError
 from discovery_service.local import services, state
@@ -134,7 +135,7 @@ def _wait_for(name: str, is_ready: Callable[[], bool]) -> None:
 
 def _check_broker(url: str) -> None:
     try:
-        with Connection(url, connect_timeout=3) as connection:
+        with Connection(verify(url), connect_timeout=3) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=5)
     except (OperationalError, ValueError) as error:
         raise UsageError(f"Redis cannot be reached: {error}. Check --redis-url.") from error

@@ -94,7 +94,9 @@ async def enter(request: Request, state: State) -> Response:
     if not await to_thread.run_sync(_opens, state, key):
         return HTMLResponse(render("enter.html", to=to, wrong=True), status_code=403)
     answer = RedirectResponse(to, status_code=303)
-    answer.set_cookie(COOKIE, key, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+    # What a proxy with TLS passes on is plain here; the browser's own page says how it came.
+    is_secure = request.url.scheme == "https" or (origin or "").startswith("https:")
+    answer.set_cookie(COOKIE, key, httponly=True, samesite="strict", secure=is_secure)
     return answer
 
 

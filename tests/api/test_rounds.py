@@ -144,18 +144,22 @@ def test_what_cannot_be_stored_is_422(api: httpx2.Client, body: dict[str, str]) 
 
 def test_who_may_do_what(url: str, api: httpx2.Client, sessions: Sessions) -> None:
     path = f"/v1/campaigns/{create(api)['id']}"
+    losses = {"budgets": {"candidates": 9}, "candidates": [{"source": SOURCE}]}
 
-    def codes(scope: Scope) -> list[int]:
-        with client_of(url, make_key(sessions, scope)) as client:
+    def codes(*scope: Scope) -> list[int]:
+        with client_of(url, make_key(sessions, *scope)) as client:
             return [
                 client.get(f"{path}/rounds").status_code,
                 client.post(f"{path}/rounds", json={}).status_code,
                 client.post(f"{path}/candidates", json={"source": SOURCE}).status_code,
+                client.post(f"{path}/extend", json=losses).status_code,
             ]
 
-    assert codes(Scope.CAMPAIGNS_READ) == [200, 403, 403]
-    assert codes(Scope.CAMPAIGNS_WRITE)[1:] == [201, 403]
-    assert codes(Scope.CANDIDATES_WRITE)[1:] == [403, 201]
+    assert codes(Scope.CAMPAIGNS_READ) == [200, 403, 403, 403]
+    assert codes(Scope.CAMPAIGNS_WRITE)[1:] == [201, 403, 403]
+    assert codes(Scope.CANDIDATES_WRITE)[1:] == [403, 201, 403]
+    # It has not completed yet.
+    assert codes(Scope.CAMPAIGNS_WRITE, Scope.CANDIDATES_WRITE)[3] == 409
     for unknown in (f"/v1/campaigns/{uuid4()}/rounds", f"/v1/rounds/{uuid4()}", f"/v1/proposals/{uuid4()}"):
         assert api.get(unknown).status_code == 404
 

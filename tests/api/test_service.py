@@ -10,20 +10,25 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx2
+import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import func
 from starlette.types import Message
 
 from discovery_service.api import create_app
 from discovery_service.api.middleware import WholeBody
 from discovery_service.api.server import GRACE_S
+from discovery_service.db.migrate import upgrade
 from discovery_service.db.sessions import Sessions
-from discovery_service.db.tables import Campaign
+from discovery_service.db.tables import Campaign, Evaluation
+from discovery_service.domain.states import CampaignStatus
 from tests.api.serving import KEY_SECRET, api_settings, client_of, serving
 from tests.api.test_campaigns import create
 from tests.conftest import Database
@@ -69,6 +74,40 @@ def test_an_unmigrated_database_is_not_ready(empty_database: Database, redis_url
     with serving(create_app(api_settings(empty_database.owner_url, redis_url))) as url, client_of(url, None) as api:
         readiness = api.get("/readyz")
     assert (readiness.status_code, readiness.json()["database"]) == (503, "behind")
+
+
+def test_where_a_newer_version_has_migrated_this_one_goes_on(empty_database: Database, redis_url: str) -> None:
+    upgrade(empty_database.owner_url)
+    with psycopg.connect(empty_database.owner_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with serving(create_app(api_settings(empty_database.owner_url, redis_url))) as url, client_of(url, None) as api:
+        readiness = api.get("/readyz")
+    assert (readiness.status_code, readiness.json()["status"]) == (200, "ready")
+    assert (readiness.json()["database"], readiness.json()["schema_revision"]) == ("newer", "9999")
+
+
+def test_what_nobody_could_take_is_not_waiting(api: httpx2.Client, sessions: Sessions) -> None:
+    def read() -> float:
+        families = {family.name: family for family in text_string_to_metric_families(api.get("/metrics").text)}
+        samples = families["discovery_oldest_waiting_seconds"].samples
+        return next(each.value for each in samples if each.labels["kind"] == "evaluation")
+
+    with sessions.begin() as session:
+        campaign_id = (campaign := add_campaign(session)).id
+        an_hour_ago = func.now() - timedelta(hours=1)
+        evaluation_id = add_evaluation(session, campaign, created_at=an_hour_ago).id
+    assert 3_600 <= read() < 3_700
+    with sessions.begin() as session:
+        session.get_one(Evaluation, evaluation_id).started_at = func.now() - timedelta(minutes=1)
+    assert 60 <= read() < 160
+    with sessions.begin() as session:
+        session.get_one(Campaign, campaign_id).status = CampaignStatus.PAUSED
+    assert read() == 0
+
+
+def test_what_may_fall_is_no_counter(api: httpx2.Client) -> None:
+    kinds = {family.name: family.type for family in text_string_to_metric_families(api.get("/metrics").text)}
+    assert {kinds[f"discovery_{name}"] for name in ("crashes", "llm_cost_usd", "llm_tokens")} == {"gauge"}
 
 
 def test_metrics_count_requests_by_route_and_work_by_status(api: httpx2.Client, sessions: Sessions) -> None:

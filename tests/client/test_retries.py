@@ -151,13 +151,15 @@ def test_no_connection_is_an_error_that_names_the_url(sleeps: list[float]) -> No
 
 
 @contextmanager
-def stranger(status: int, body: bytes) -> Iterator[str]:
+def stranger(status: int, body: bytes, **headers: str) -> Iterator[str]:
     """A server that has nothing to do with us."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             self.send_header("Content-Type", "text/html")
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -171,6 +173,15 @@ def stranger(status: int, body: bytes) -> Iterator[str]:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
+
+
+def test_what_cannot_be_unpacked_is_an_error_of_this_package(sleeps: list[float]) -> None:
+    with (
+        stranger(200, b"no gzip", Content_Encoding="gzip") as url,
+        Client(url, "dls_none") as client,
+        pytest.raises(ConnectionFailed, match=url),
+    ):
+        client.service.health()
 
 
 def test_another_server_is_not_taken_for_ours(client: Client) -> None:

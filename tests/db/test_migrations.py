@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import sessionmaker
 
@@ -170,6 +170,23 @@ def test_the_services_login_gets_the_password_of_its_url(database: Database, ser
     stored = find_password(service_role)
     assert stored is not None
     assert is_scram_of(stored, password)
+
+
+def test_no_statement_holds_the_password(database: Database, service_role: psycopg.Connection) -> None:
+    """A server logs those that fail."""
+    sent: list[str] = []
+
+    def keep(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", keep)
+    try:
+        url = make_url(database.service_url).set(password="in-the-clear")
+        upgrade(database.owner_url, url.render_as_string(hide_password=False))
+    finally:
+        event.remove(Engine, "before_cursor_execute", keep)
+    assert any(statement.startswith("ALTER ROLE") for statement in sent)
+    assert not any("in-the-clear" in statement for statement in sent)
 
 
 def test_a_url_without_a_password_or_of_another_login_sets_none(

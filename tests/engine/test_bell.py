@@ -1,8 +1,10 @@
 import socket
+import ssl
 from typing import Any
 
 import pytest
 from celery.exceptions import QueueNotFound
+from kombu.utils.url import parse_url
 from structlog.testing import CapturingLogger
 
 from discovery_service.engine import bell as module
@@ -23,6 +25,23 @@ def test_a_broker_that_is_away_does_not_fail_the_unit_of_work(stage: Stage, monk
     assert all(stage.get((EVALUATION, row_id)).rung_at is not None for row_id in rows)
     # One warning and no further try: each would take its time.
     assert [(call.method_name, call.args) for call in log.calls] == [("warning", ("bell.broker_away",))]
+
+
+@pytest.mark.parametrize(
+    ("url", "required"),
+    [
+        ("rediss://:p%40ss@somewhere:6380/1", True),
+        ("rediss://somewhere/1?ssl_ca_certs=/etc/ours.pem", True),
+        ("rediss://somewhere/1?ssl_cert_reqs=none", False),
+    ],
+)
+def test_the_brokers_certificate_is_verified_unless_the_url_says_otherwise(url: str, required: bool) -> None:
+    read = parse_url(make_bell(url).app.conf.broker_url)
+    assert read["ssl"]["ssl_cert_reqs"] == (ssl.CERT_REQUIRED if required else ssl.CERT_NONE)
+    given = parse_url(url)
+    assert {name: read[name] for name in read if name != "ssl"} == {
+        name: given[name] for name in given if name != "ssl"
+    }
 
 
 def test_whether_the_broker_answers_is_known(redis_url: str) -> None:

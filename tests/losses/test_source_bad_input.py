@@ -72,6 +72,14 @@ def test_hostile_text_is_refused_with_one_sentence(source: str, code: Code) -> N
     assert is_one_sentence(refusal.message)
 
 
+@pytest.mark.timeout(ENDLESS_S)
+def test_updates_of_names_that_share_memory_are_found_in_no_time() -> None:
+    names = [f"a{number} = a{number - 1}" for number in range(1, 170)]
+    lines = ["a0 = policy_chosen_logps", *names, *["a0 += 1"] * 200, "return a0"]
+    source = function(*lines)
+    assert {each.code for each in refusals(source)} == {Code.IN_PLACE}
+
+
 def test_comments_and_docstrings_may_be_in_any_script() -> None:
     plain = check(LOSS)
     for words in ("δοκιμή Δ", "損失関数", "функция", "دالة می\u200cشود", "हानि क्\u200dष", "פונקציה", "😀 ±∞"):

@@ -9,7 +9,9 @@ import pytest
 
 from discovery_service.errors import UsageError
 from discovery_service.settings import MachineSettings, WorkerSettings
-from workers.supervisor import devices, memory
+from workers.kinds import WorkerKind
+from workers.start import shape_of
+from workers.supervisor import devices, memory, processors
 from workers.supervisor.devices import CPU, Device, assign_devices, find_card_share
 
 CORES = len(os.sched_getaffinity(0))
@@ -62,6 +64,30 @@ def test_there_are_no_more_of_them_than_memory_has_room_for(
     assert slots == expected
     assert usable_gib < 2 or slots * memory.share_memory(slots) <= usable_gib * (1 << 30)
     assert len(assigned(memory_bytes=memory_bytes, slots=9)) == 9
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"),
+    [
+        ("max 100000", 16),
+        ("400000 100000", 4),
+        ("150000 100000", 2),
+        ("50000 100000", 1),
+        ("3200000 100000", 16),
+        (None, 16),
+    ],
+)
+def test_a_containers_quota_counts_as_its_processors(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str | None, expected: int
+) -> None:
+    limit = tmp_path / "cpu.max"
+    if quota is not None:
+        limit.write_text(f"{quota}\n")
+    monkeypatch.setattr(processors, "_LIMIT", limit)
+    monkeypatch.setattr(memory, "read_usable", lambda: 64 << 30)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
+    assert len(assigned()) == expected
+    assert shape_of(WorkerKind.GATE).slots == min(expected, 8)
 
 
 @pytest.mark.usefixtures("_two_cards")

@@ -54,6 +54,14 @@ def test_a_browser_says_that_our_page_is_ours(stranger: httpx2.Client, token: st
     assert (answer.status_code, "set-cookie" in answer.headers) == (303, True)
 
 
+def test_behind_a_proxy_with_tls_the_cookie_never_travels_in_the_clear(stranger: httpx2.Client, token: str) -> None:
+    host = stranger.base_url.netloc.decode()
+    for origin, is_secure in ((f"https://{host}", True), (f"http://{host}", False)):
+        answer = stranger.post("/enter", data={"key": token}, headers={"Origin": origin})
+        words = {each.strip() for each in answer.headers["set-cookie"].lower().split(";")}
+        assert ("secure" in words) == is_secure
+
+
 def test_the_cookie_is_for_this_browser_alone(stranger: httpx2.Client, token: str) -> None:
     cookie = stranger.post("/enter", data={"key": token}).headers["set-cookie"].lower()
     assert {"httponly", "samesite=strict", "path=/"} <= {each.strip() for each in cookie.split(";")}

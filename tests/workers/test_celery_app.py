@@ -46,7 +46,8 @@ def test_the_sweep_comes_often_enough_for_leases_and_never_piles_up(app: Celery)
     (entry,) = app.conf.beat_schedule.values()
     assert (entry["task"], entry["options"]["queue"]) == (SWEEP_TASK, MAINTAIN_QUEUE)
     assert timedelta(seconds=entry["schedule"]) < LEASE
-    assert entry["options"]["expires"] <= entry["schedule"]
+    # By two clocks, so that a tight limit would drop them all where these differ.
+    assert 60 <= entry["options"]["expires"] <= 100 * entry["schedule"]
 
 
 def test_every_task_of_the_schedule_is_known(app: Celery) -> None:

@@ -1,6 +1,5 @@
 """One run of `discovery reproduce`: how many seeds, which lines, the gate, and processes to measure seeds in."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import torch
 
 from workers.reproduce.arms import Admission
 from workers.reproduce.training import Recipe
+from workers.supervisor.processors import count_processors
 
 QUICK_SEEDS = 3
 MOST_SCREEN_DRAWS = 12
@@ -72,7 +72,7 @@ class Run:
 @contextmanager
 def open_pool() -> Iterator[Executor]:
     """A process for each core, of one thread each, so that a seed gives the same numbers wherever it is measured."""
-    cores = len(os.sched_getaffinity(0))
+    cores = count_processors()
     one_thread = partial(torch.set_num_threads, 1)
     with ProcessPoolExecutor(cores, mp_context=get_context("spawn"), initializer=one_thread) as pool:
         try:

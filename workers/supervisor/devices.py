@@ -12,6 +12,7 @@ from typing import Any
 from discovery_service.errors import UsageError
 from discovery_service.settings import MachineSettings, WorkerSettings
 from workers.supervisor import memory
+from workers.supervisor.processors import count_processors
 
 SEARCH_PATH = f"{os.defpath}:/usr/local/bin:/usr/local/nvidia/bin"
 DEVICE_FILES = Path("/dev")
@@ -45,7 +46,7 @@ def assign_devices(settings: WorkerSettings, machine: MachineSettings) -> list[D
     cards = _find_wanted_cards(settings.devices, machine)
     if not cards:
         fitting = memory.count_fitting(settings.memory_bytes)
-        return [CPU] * (settings.slots or min(len(os.sched_getaffinity(0)), fitting))
+        return [CPU] * (settings.slots or min(count_processors(), fitting))
     return [cards[slot % len(cards)] for slot in range(settings.slots or len(cards))]
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, status
 from sqlalchemy.orm import Session
 
-from discovery_service.api.dependencies import Reader, Unit, Writer, admitted
+from discovery_service.api.dependencies import Reader, Unit, Writer, admitted, demand
 from discovery_service.api.idempotency import CreateOnce
 from discovery_service.api.pagination import DEFAULT_LIMIT, Limit, Page, PageOf, page_of
 from discovery_service.api.schemas.campaigns import (
@@ -21,6 +21,7 @@ from discovery_service.api.schemas.problems import ALWAYS, problems
 from discovery_service.api.schemas.standings import StandingsRead
 from discovery_service.db.queries import list_campaigns, list_frozen_losses, list_standings
 from discovery_service.db.tables import Campaign
+from discovery_service.domain.access import Scope
 from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.states import CampaignStatus
 from discovery_service.engine import campaigns as engine
@@ -116,8 +117,13 @@ def plan(body: PlanCreate, unit: Unit, _: Reader) -> PlanRead:
     response_model=CampaignRead,
     responses=problems(404, 408, 409, 413),
 )
-def extend(campaign_id: UUID, body: CampaignExtend, unit: Unit, _: Writer) -> CampaignRead:
-    """Give a completed campaign more, with which it goes on. Earlier verdicts stay; new ones are on fresh draws."""
+def extend(campaign_id: UUID, body: CampaignExtend, unit: Unit, writer: Writer) -> CampaignRead:
+    """Give a completed campaign more, with which it goes on. Earlier verdicts stay; new ones are on fresh draws.
+
+    With candidates the key needs the scope candidates:write as well.
+    """
+    if body.candidates:
+        demand(writer, Scope.CANDIDATES_WRITE)
     candidates = [each.sent() for each in body.candidates]
     return tell(unit, extend_campaign(unit, campaign_id, budgets=body.budgets, candidates=candidates))
 

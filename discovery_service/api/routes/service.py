@@ -40,7 +40,7 @@ def readiness(state: State, response: Response) -> Readiness:
     """Whether requests can be served: the database, its schema, the broker."""
     database, revision, jail = _look_at_database(state)
     broker: Literal["ok", "away"] = "ok" if state.bell.is_heard() else "away"
-    if database != "ok":
+    if database in ("behind", "away"):
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
         return Readiness(status="unavailable", database=database, schema_revision=revision, broker=broker, jail=jail)
     readiness: Literal["ready", "degraded"] = "ready" if broker == "ok" else "degraded"
@@ -52,16 +52,18 @@ JailLevel = Literal["full", "seccomp", "unavailable"]
 
 def _look_at_database(
     state: ApiState,
-) -> tuple[Literal["ok", "behind", "away"], str | None, JailLevel | None]:
+) -> tuple[Literal["ok", "newer", "behind", "away"], str | None, JailLevel | None]:
     # Loaded here because it brings Alembic, .4 s of import, which nothing else in the API needs.
-    from discovery_service.db.migrate import find_revision, head_revision
+    from discovery_service.db.migrate import find_revision, head_revision, is_newer
 
     try:
         with state.sessions() as session:
             revision = find_revision(session)
-            if revision != head_revision():
+            if revision != head_revision() and not is_newer(revision):
                 return "behind", revision, None
-            return "ok", revision, _weakest(list_isolation(session))
+            # A fleet is migrated before its new version starts: meanwhile the old one goes on.
+            found: Literal["ok", "newer"] = "newer" if is_newer(revision) else "ok"
+            return found, revision, _weakest(list_isolation(session))
     except (DBAPIError, PoolTimeout) as error:
         log.warning("readiness.database_away", error=str(error))
         return "away", None, None

@@ -24,7 +24,8 @@ class Readiness(BaseModel):
     )
 
     status: Literal["ready", "degraded", "unavailable"]
-    database: Literal["ok", "behind", "away"]
+    database: Literal["ok", "newer", "behind", "away"]
+    """By its schema: newer where it was migrated for a version that is about to start."""
     schema_revision: str | None
     broker: Literal["ok", "away"]
     jail: Literal["full", "seccomp", "unavailable"] | None

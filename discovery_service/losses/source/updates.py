@@ -5,6 +5,7 @@ Not covered: what a helper hands through.
 """
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
@@ -130,8 +131,14 @@ def _sources(node: ast.expr) -> frozenset[str]:
 
 
 def _partners(name: str, sharings: list[_Sharing], since: Place) -> frozenset[str]:
-    group = {name}
-    recent = [sharing.names for sharing in sharings if sharing.place >= since]
-    while grown := {other for names in recent if names & group for other in names} - group:
-        group |= grown
+    sharing_with: dict[str, list[frozenset[str]]] = defaultdict(list)
+    for sharing in sharings:
+        if sharing.place >= since:
+            for each in sharing.names:
+                sharing_with[each].append(sharing.names)
+    group, to_visit = {name}, [name]
+    while to_visit:
+        for names in sharing_with.pop(to_visit.pop(), ()):
+            to_visit.extend(names - group)
+            group |= names
     return frozenset(group - {name})
