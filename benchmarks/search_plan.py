@@ -48,7 +48,9 @@ CANDIDATES = {Part.SLOTS: 30, Part.OUTCOMES: 40, Part.STRATEGIES: 20, Part.PLACE
 BY_HAND = {Part.PLACEBO: ("terse:mini", "plain:mini"), Part.PLANTED: ("terse:mini", "panel:mini")}
 BY_HAND_SEEDS = 2
 ENGINE = 1
-"""Raised by whoever lets the engine or the gate decide otherwise: which rounds are seen, whom twins are, who stops."""
+"""Of the lines that are there, measured with versions up to commit 2d8e0a3. Raised by whoever measures anew after the
+engine or the gate has come to decide otherwise: which rounds are seen, whom twins are, who stops. What has changed
+since, and how little of it these campaigns would show, docs/search.md says."""
 
 
 class Given(NamedTuple):

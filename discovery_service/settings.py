@@ -166,6 +166,7 @@ class MachineSettings(BaseSettings):
     """Variables that others than we have named, and that a process on a card has to see."""
 
     cuda_visible_devices: str | None = None
+    cuda_device_order: str | None = None
     ld_library_path: str | None = None
     """Where some container platforms put the driver's libraries."""
 

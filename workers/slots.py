@@ -81,6 +81,11 @@ def make_slots(settings: Settings, machine: MachineSettings, command: Sequence[s
 
 def make_environment(device: Device, machine: MachineSettings) -> dict[str, str]:
     environment = ENVIRONMENT | {"CUDA_VISIBLE_DEVICES": device.visible}
+    if machine.cuda_device_order is not None:
+        environment["CUDA_DEVICE_ORDER"] = machine.cuda_device_order
+    elif machine.cuda_visible_devices is None:
+        # Then cards are counted as nvidia-smi lists them, and CUDA by itself counts the fastest first.
+        environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     if machine.ld_library_path is not None:
         environment["LD_LIBRARY_PATH"] = machine.ld_library_path
     return environment

@@ -145,7 +145,10 @@ def tell_verdict(found: Findings) -> list[str]:
         smallest = freeze.plan.get("detectable")
         if smallest is not None:
             draws = f"{freeze.plan['draws']} draws"
-            said.append(f"In {freeze.arena} {draws} find a difference of {smallest:.2f} with 80 % power.")
+            said.append(
+                f"In {freeze.arena} {draws} find a difference of {smallest:.2f} with 80 % power, where it is alike"
+                " under all base policies."
+            )
     for board in found.held_out:
         said += [
             f"{row.name} ({row.author}) is {row.verdict} in {board.arena}, which was held out."

@@ -80,7 +80,7 @@ def _write_neighbour(each: CandidateNeighbour) -> tuple[object, ...]:
     kind = "behaves like it" if each.is_twin else "near" if each.is_near else ""
     outside = "not in its campaign's library" if each.is_outside else ""
     told = ", ".join(filter(None, (kind, outside)))
-    return each.name, f"{each.cosine:.4f}", f"{each.beta_shift:.3g} times its beta", told
+    return each.name, f"{each.cosine:.4f}", each.where, told
 
 
 def print_curve(own: CurvePoints, curve: CandidateCurve) -> None:

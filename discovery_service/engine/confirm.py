@@ -1,6 +1,6 @@
 """The third stage: what was frozen is trained on draws that follow from the freeze, and compared with references."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from uuid import UUID
@@ -21,6 +21,7 @@ from discovery_service.domain.standings import (
     score_reference,
     tell_unfinished,
 )
+from discovery_service.domain.states import EvaluationStatus
 from discovery_service.engine.entries import SALT, Record, add_outcomes, select_outcomes
 from discovery_service.engine.freeze import find_digest_of, read_plan
 from discovery_service.engine.schedule import schedule
@@ -123,3 +124,11 @@ def score_confirmed(confirmation: Confirmation) -> dict[UUID, Score]:
         return score_confirmation(loss.trained[0], references, occasions, confirmation.plan.finalists)
 
     return {loss.candidate_id: score(loss) for loss in confirmation.losses}
+
+
+def list_unfinished(session: Session, seals: Iterable[UUID | None]) -> set[UUID]:
+    """Of these the seals of which some training is still to come, or never came."""
+    given = {each for each in seals if each is not None}
+    ended = (EvaluationStatus.SUCCEEDED, EvaluationStatus.FAILED)
+    query = select(Evaluation.seal_id).where(Evaluation.seal_id.in_(given), Evaluation.status.not_in(ended))
+    return {each for each in session.scalars(query.distinct()) if each is not None}

@@ -92,7 +92,7 @@ def end_unconfirmed(session: Session, campaign: Campaign, arena: Arena, reason: 
 def _tell_extension(campaign: Campaign, frozen: Freeze) -> str:
     if frozen.extension == campaign.extension:
         return f"Extension {campaign.extension}. " if campaign.extension else ""
-    return f"Extension {campaign.extension} has accepted nothing new, so that what was frozen before it stands. "
+    return f"Extension {campaign.extension} has no new finalist, so that what was frozen before it stands. "
 
 
 def _list_found_before(session: Session, campaign: Campaign, arena_id: UUID, extension: int) -> dict[UUID, Confirmed]:

@@ -1,7 +1,8 @@
 """The second stage: finalists and references are written down with their settings and sealed, before any confirmation.
 
-The family's reference at each setting between which its tuning chose, everybody else at the chosen one. One freeze an
-arena and extension. In a held-out arena it is of the same losses, at the settings to which they were tuned there.
+The family's reference at each setting between which its tuning chose, everybody else at the chosen one; references also
+for as many steps as a finalist has. One freeze an arena and extension.
+In a held-out arena it is of the same losses, at the settings to which they were tuned there.
 """
 
 from collections.abc import Sequence
@@ -68,6 +69,19 @@ def freeze_search(session: Session, campaign: Campaign, spec: CampaignSpec, fiel
     return _freeze(session, campaign.id, field.arena, chosen, plan, campaign.extension)
 
 
+def has_new_finalist(session: Session, before: Freeze, spec: CampaignSpec, field: Field) -> bool:
+    """Whether an extension has found what was not confirmed before it, or the same at another setting.
+
+    However many were looked at since: of a hopeless one nothing follows for those that were ahead of it already.
+    """
+    if read_plan(before).looked_at == field.looked_at:
+        return False
+    chosen = choose(field, spec.confirmation.finalists)
+    confirmed = {(each.candidate_id, Setting(**each.setting)) for each in list_frozen(session, before)}
+    wanted = {(each.entry.candidate_id, each.settings[0]) for each in chosen or () if each.role is Role.FINALIST}
+    return chosen is None or not wanted <= confirmed
+
+
 def freeze_held_out(
     session: Session, campaign: Campaign, spec: CampaignSpec, field: Field, search: Freeze
 ) -> Freeze | None:
@@ -111,14 +125,14 @@ def choose(field: Field, finalists: int) -> list[Chosen] | None:
         return None
     references = [reference.candidate_id, *pick_best(library, 1)]
     roles = [*((Role.FINALIST, key) for key in best), *((Role.REFERENCE, key) for key in references)]
-    return [Chosen(role, by_id[key], _find_settings(by_id[key])) for role, key in roles]
+    return _meet_longest([Chosen(role, by_id[key], _find_settings(by_id[key])) for role, key in roles])
 
 
 def choose_again(field: Field, frozen: Sequence[Finalist]) -> list[Chosen] | None:
     """The same in a held-out arena; None without the reference or any finalist that was tuned there."""
     roles = {each.candidate_id: Role(each.role) for each in frozen}
     tuned = [Chosen(roles[entry.candidate_id], entry, _find_settings(entry)) for entry in field.entries]
-    chosen = [each for each in tuned if each.settings]
+    chosen = _meet_longest([each for each in tuned if each.settings])
     has_finalist = any(each.role is Role.FINALIST for each in chosen)
     return chosen if has_finalist and any(each.entry.is_reference for each in chosen) else None
 
@@ -126,6 +140,21 @@ def choose_again(field: Field, frozen: Sequence[Finalist]) -> list[Chosen] | Non
 def _find_settings(entry: Entry) -> tuple[Setting, ...]:
     settings = entry.course.tuning.settings
     return settings if entry.is_reference else settings[:1]
+
+
+def _meet_longest(chosen: list[Chosen]) -> list[Chosen]:
+    """References also for as many steps as the longest finalist, where that has more than they.
+
+    A loss without beta may be tuned to twice the steps of one with it, which in some arenas is a gain for any loss: in
+    `outcome:mini` .25 for the reference itself.
+    """
+    most = max((each.settings[0].steps for each in chosen if each.role is Role.FINALIST), default=0)
+    return [
+        each._replace(settings=(*each.settings, replace(each.settings[0], steps=most)))
+        if each.role is Role.REFERENCE and all(setting.steps < most for setting in each.settings)
+        else each
+        for each in chosen
+    ]
 
 
 def _count_frozen(chosen: Sequence[Chosen]) -> int:

@@ -27,9 +27,9 @@ from discovery_service.engine.freeze import (
     find_last_freeze,
     freeze_held_out,
     freeze_search,
+    has_new_finalist,
     list_frozen,
     list_left_out,
-    read_plan,
 )
 from discovery_service.engine.rounds import close_rounds
 from discovery_service.engine.screen import is_screened, is_search_over, schedule_missing, score_field, tune_and_screen
@@ -105,7 +105,7 @@ def _search(
     if not (is_search_over(session, campaign.id) and is_screened(field)):
         return None
     before = find_last_freeze(session, campaign, arena.id)
-    if before is not None and read_plan(before).looked_at == field.looked_at:
+    if before is not None and not has_new_finalist(session, before, spec, field):
         # The same losses on other draws would only be another chance for each of them. What is lacking of the draws
         # that were sealed, because time ran out, is no second one.
         return before

@@ -14,9 +14,11 @@ ENTRY = (sys.executable, "-m", "discovery_service.cli")
 GRACE_S = 2.6
 
 MACHINE_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
-DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "HF_HOME")
-MODEL_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE")
+DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HF_HOME")
+MODEL_VARIABLES = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """For the one process that talks to a language model."""
+PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
+"""Written in small letters as often."""
 LLM = "DISCOVERY__LLM"
 MODEL = f"{LLM}__MODEL"
 PROFILES = f"{LLM}__PROFILES__"
@@ -40,7 +42,9 @@ def service_programs(
     """All but the servers. `inherited` is what the person's shell has, `settings` what the stack decided."""
     environment = base_environment(inherited) | dict(settings)
     model = {
-        name: value for name, value in inherited.items() if name in MODEL_VARIABLES or name.upper().startswith(LLM)
+        name: value
+        for name, value in inherited.items()
+        if name in MODEL_VARIABLES or name.upper() in PROXY_VARIABLES or name.upper().startswith(LLM)
     }
     model[RECORDED_URL] = f"{recorded.url}/v1"
     listen = ("--host", address.host, "--port", str(address.port))

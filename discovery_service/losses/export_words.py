@@ -232,7 +232,9 @@ def _tell_untested(facts: Facts, checked: CheckedSource) -> Iterator[str]:
     yield "With no other model, data, optimiser or batch size than its arenas', and at no scale above theirs."
     yield "By no human judge and on no benchmark of abilities: only by the metrics of those arenas."
     if checked.hyperparameters:
-        yield "At no other values of its hyper-parameters: only beta, learning rate and steps were tuned."
+        uses_beta = facts.passport.get("uses", {}).get("beta")
+        tuned = "beta and learning rate" if uses_beta else "learning rate and number of steps"
+        yield f"At no other values of its hyper-parameters: only {tuned} were tuned."
     if not facts.is_executed:
         yield "As Python by the gate, whose lock was not complete there: only its graph was trained; use --check."
 

@@ -5,14 +5,15 @@ from uuid import uuid4
 
 import httpx2
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from discovery_service.api.schemas.rounds import RoundDetail
 from discovery_service.client import Client, Conflict
 from discovery_service.db.rounds import read_round
 from discovery_service.db.sessions import Sessions
+from discovery_service.db.tables import Evaluation
 from discovery_service.domain.access import Scope
-from discovery_service.domain.states import CampaignStatus
+from discovery_service.domain.states import CampaignStatus, Purpose
 from tests.api.serving import client_of, make_key
 from tests.api.test_campaigns import create, kinds
 from tests.engine.playing import table
@@ -162,6 +163,26 @@ def test_who_may_do_what(url: str, api: httpx2.Client, sessions: Sessions) -> No
     assert codes(Scope.CAMPAIGNS_WRITE, Scope.CANDIDATES_WRITE)[3] == 409
     for unknown in (f"/v1/campaigns/{uuid4()}/rounds", f"/v1/rounds/{uuid4()}", f"/v1/proposals/{uuid4()}"):
         assert api.get(unknown).status_code == 404
+
+
+def test_a_confirmation_is_read_once_it_is_whole(api: httpx2.Client, search: Search, sessions: Sessions) -> None:
+    def read() -> list[dict[str, object]]:
+        query = select(Evaluation.candidate_id).where(Evaluation.purpose == Purpose.CONFIRM).distinct()
+        with sessions() as session:
+            losses = session.scalars(query.where(Evaluation.campaign_id == search.campaign_id)).all()
+        pages = [api.get(f"/v1/candidates/{each}/evaluations", params={"purpose": "confirm"}).json() for each in losses]
+        return [row for page in pages for row in page["data"] if row["status"] == "succeeded"]
+
+    search.search(slots=1, until=lambda: bool(read()))
+    (row,) = read()
+    assert row["measurement_id"]
+    assert (row["metrics"], row["series"]) == (None, None)
+    assert api.get(f"/v1/evaluations/{row['id']}").json()["metrics"] is None
+    search.search()
+    whole = read()
+    assert len(whole) > 9
+    assert all(each["metrics"] and each["series"] is not None for each in whole)
+    assert api.get(f"/v1/evaluations/{row['id']}").json()["metrics"]
 
 
 def test_a_completed_campaign_is_extended(api: httpx2.Client, search: Search) -> None:

@@ -1,6 +1,7 @@
 """The trainer of an exported bundle takes the steps of TRL's own DPO, and gives a loss all that it may ask for."""
 
 import copy
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -119,6 +120,14 @@ def test_where_no_column_says_who_labelled_nobody_did(bundle: Bundle, tmp_path: 
     with pytest.warns(UserWarning, match="nobody labelled: that may train another loss"):
         trained = train(bundle(TELLING).DiscoveredTrainer, tmp_path, max_steps=1)
     assert trained.state.log_history[0]["loss"] == pytest.approx(-1.0, abs=1e-4)
+
+
+def test_a_loss_that_asks_for_nobody_trains_whatever_the_rows_say_of_who_labelled(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    rows = ROWS.add_column("annotator", ["ada", "ben", "ada", None] * STEPS)
+    trained = train(bundle(KNOWN["dpo"].text).DiscoveredTrainer, tmp_path, rows, max_steps=1)
+    assert trained.state.log_history[0]["loss"] == pytest.approx(math.log(2), abs=1e-3)
 
 
 def test_annotators_that_are_no_numbers_are_refused_where_the_loss_asks_for_them(

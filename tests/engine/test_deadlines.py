@@ -315,7 +315,7 @@ def test_more_time_after_the_end_finishes_what_was_sealed_and_seals_nothing_anew
     extend(search, device_seconds=1000.0)
     search.search()
     assert reason(search).startswith(
-        "Extension 1 has accepted nothing new, so that what was frozen before it stands. Confirmed:"
+        "Extension 1 has no new finalist, so that what was frozen before it stands. Confirmed:"
     )
     assert sealed in list_sealed(search)
     assert [extension for _, extension, _ in list_sealed(search)] == [0, 0]

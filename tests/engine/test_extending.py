@@ -122,10 +122,8 @@ def test_what_an_extension_has_written_is_what_a_rebuild_finds(sessions: Session
     assert {each.extension for each in stored} == {0, 1}
 
 
-def test_the_same_finalist_is_confirmed_again_under_another_seal(sessions: Sessions) -> None:
-    value = table({EARLY: 0.4})
-    search = Search(sessions, value, in_turn(), budgets={"candidates": 2}, library=["dpo", "ipo"])
-    search.search()
+def test_beside_a_new_finalist_one_is_confirmed_again_under_another_seal(sessions: Sessions) -> None:
+    search = completed(sessions, confirmation={"finalists": 2})
     extend(search, candidates=4)
     search.search()
     with sessions() as session:
@@ -193,10 +191,29 @@ def test_nothing_new_is_no_second_chance_for_what_was_confirmed(sessions: Sessio
         campaign = search.get_campaign()
         assert campaign.status is CampaignStatus.COMPLETED
         assert (campaign.status_reason or "").startswith(
-            f"Extension {extension} has accepted nothing new, so that what was frozen before it stands. Confirmed:"
+            f"Extension {extension} has no new finalist, so that what was frozen before it stands. Confirmed:"
         )
     assert len(search.list_rounds()) == 3
     assert search.counts(Purpose.CONFIRM) == before
+
+
+def test_a_hopeless_loss_buys_those_ahead_of_it_no_second_chance(sessions: Sessions) -> None:
+    given = {"budgets": {"candidates": 2}, "library": ["dpo", "ipo"], "confirmation": {"finalists": 1}}
+    search = Search(sessions, table({EARLY: 0.4, LATE: -0.4}), in_turn(), **given)  # type: ignore[arg-type]
+    search.search()
+    before = search.counts(Purpose.CONFIRM)
+    assert before[EARLY]
+    for extension, candidates in ((1, 3), (2, 4)):
+        extend(search, candidates=candidates)
+        search.search()
+        reason = search.get_campaign().status_reason or ""
+        assert reason.startswith(
+            f"Extension {extension} has no new finalist, so that what was frozen before it stands."
+        )
+        assert EARLY in reason
+    assert search.counts(Purpose.CONFIRM) == before
+    with sessions() as session:
+        assert search.replay(session).differences == []
 
 
 def test_the_end_of_an_extension_is_kept_back_beside_what_the_first_has_spent(sessions: Sessions) -> None:

@@ -50,6 +50,26 @@ def test_a_copy_of_dpo_is_not_better_because_dpos_tuning_chose_the_worse_setting
         assert rebuild(session, play.campaign_id).differed == 0
 
 
+def test_a_loss_is_not_better_because_only_it_may_train_longer(sessions: Sessions) -> None:
+    def value(name: str, setting: Any, policy: int, purpose: Purpose, draw: str) -> float | None:
+        return (table({})(name, setting, policy, purpose, draw) or 0.0) + 0.5 * (setting.steps - 120) / 120
+
+    play = Play(sessions, value, rounds=[("sign", "cdpo")], library=("dpo", "ipo"), held_out=[ELSEWHERE])
+    play.run()
+    assert {each["steps"] for each in at_settings(play, "sign")} == {240}
+    for reference, tuned in (("dpo", 2), ("ipo", 1)):
+        for frozen in (at_settings(play, reference)[: tuned + 1], at_settings(play, reference)[tuned + 1 :]):
+            assert [each["steps"] for each in frozen] == [*[120] * tuned, 240]
+            assert frozen[-1] == {**frozen[0], "steps": 240}
+    rows = play.standings(CONFIRM)
+    told = rows["sign"].figures["against"]
+    assert (told["dpo"]["setting"]["steps"], rows["sign"].verdict) == (240, "not distinguishable from")
+    assert "better than" in {each["verdict"] for each in told["dpo"]["others"]}
+    assert told["ipo"]["verdict"] == "not distinguishable from"
+    with sessions.begin() as session:
+        assert rebuild(session, play.campaign_id).differed == 0
+
+
 def test_in_a_held_out_arena_dpo_is_frozen_at_both_settings_that_were_found_there(sessions: Sessions) -> None:
     def value(name: str, setting: Any, policy: int, purpose: Purpose, draw: str) -> float | None:
         found = table({"cdpo": 0.5})(name, setting, policy, purpose, draw)

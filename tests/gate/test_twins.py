@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -5,7 +6,9 @@ import pytest
 import torch
 
 from discovery_service.domain.families import Family
+from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.losses.fingerprints import TWIN_COSINE
+from discovery_service.losses.known import list_known
 from tests.losses.eager import KNOWN, eager, known, of_margin
 from workers.gate.twins import Archive, Neighbour, find_twins, measure_cosines, read_fingerprint
 from workers.jail.draws import Inputs
@@ -54,6 +57,50 @@ def test_a_loss_is_its_own_twin(name: str, library: Archive) -> None:
 @pytest.mark.parametrize("name", KNOWN)
 def test_no_two_losses_of_the_library_are_twins(name: str, library: Archive) -> None:
     assert [each.name for each in find_twins(fingerprint(name), library) if each.is_twin] == [name]
+
+
+def with_number(name: str, beta: float) -> Loss:
+    """The loss as it is written by who takes a number instead of beta."""
+    return lambda inputs: known(name)({**inputs, "beta": torch.tensor(beta, dtype=torch.float64)})
+
+
+@pytest.mark.parametrize("beta", [0.1, 0.12, 0.2, 0.5, 0.6, 1, 1.2, 2, 3])
+def test_dpo_with_a_number_for_its_beta_is_dpo(beta: float, library: Archive) -> None:
+    twins = {each.name: each for each in find_twins(fingerprint(with_number("dpo", beta)), library) if each.is_twin}
+    assert twins["dpo"].beta == pytest.approx(beta, rel=0.26)
+    assert "beta" in twins["dpo"].document()
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_every_loss_with_a_number_for_its_beta_is_itself(name: str, library: Archive) -> None:
+    found = nearest(with_number(name, 1), library)
+    assert (found.name, found.is_twin, found.beta_shift) == (name, True, 1.0)
+    assert found.beta in (1, None)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        lambda rho: -rho,
+        lambda rho: F.relu(5 - rho),
+        lambda rho: torch.log1p(F.softplus(-rho) ** 2),
+        lambda rho: F.softplus(-0.02 * rho),
+    ],
+)
+def test_other_losses_without_a_beta_are_nobodys_twin(
+    formula: Callable[[torch.Tensor], torch.Tensor], library: Archive
+) -> None:
+    assert not nearest(of_margin(lambda rho, _: formula(rho)), library).is_twin
+
+
+@pytest.mark.parametrize("family", [Family.AUXILIARY, Family.OUTCOME, Family.MATCHING])
+def test_in_every_family_the_reference_with_a_number_for_its_beta_is_itself(family: Family) -> None:
+    losses = {each.name: eager(each.text) for each in list_known(family)}
+    archive = Archive((name, measure_fingerprint(loss, family)) for name, loss in losses.items())
+    reference = REFERENCE_LOSSES[family]
+    one = torch.tensor(1.0, dtype=torch.float64)
+    found = find_twins(measure_fingerprint(lambda inputs: losses[reference]({**inputs, "beta": one}), family), archive)
+    assert (found[0].name, found[0].is_twin, found[0].beta) == (reference, True, 1)
 
 
 @pytest.mark.parametrize("factor", [0.9, 1.1, 2**-0.25, 2**0.25, 1.3])

@@ -1,8 +1,12 @@
 """Each process is told what it needs and nothing more."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from discovery_service.local.address import Address
+from discovery_service.local.guarded import Program
 from discovery_service.local.services import service_programs, stack_settings
 
 SHELL = {
@@ -27,12 +31,14 @@ SHELL = {
     "DISCOVERY__API__KEY_SECRET": "hmac",
 }
 SETTINGS = stack_settings(Path("/data"), database_url="postgresql://service", redis_url="redis://r", slots=3)
-PROGRAMS = {
-    program.name: program
-    for program in service_programs(
-        ("discovery",), SHELL, SETTINGS, Address("0.0.0.0", 8020), Address("127.0.0.1", 8021), "hmac"
-    )
-}
+
+
+def make_programs(shell: Mapping[str, str]) -> dict[str, Program]:
+    addresses = Address("0.0.0.0", 8020), Address("127.0.0.1", 8021)
+    return {each.name: each for each in service_programs(("discovery",), shell, SETTINGS, *addresses, "hmac")}
+
+
+PROGRAMS = make_programs(SHELL)
 
 
 def test_the_commands() -> None:
@@ -61,6 +67,12 @@ def test_keys_of_profiles_are_for_that_process_too_and_their_prices_and_bounds_a
         assert program.env["DISCOVERY__LLM__PROFILES__FAST__MAX_TOKENS"] == "32000"
         assert program.env["DISCOVERY__LLM__PROFILES__FAST__INPUT_USD_PER_MILLION"] == "0.25"
         assert program.env["DISCOVERY__LLM__MODEL"] == "fast"
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "no_proxy", "all_proxy", "SSL_CERT_DIR"])
+def test_the_process_that_asks_the_model_reaches_it_as_the_persons_shell_does(name: str) -> None:
+    programs = make_programs({**SHELL, name: "there"})
+    assert [each for each, program in programs.items() if name in program.env] == ["propose"]
 
 
 def test_the_process_that_asks_the_model_is_told_where_recorded_replies_are_served() -> None:

@@ -49,6 +49,14 @@ def test_a_card_is_all_that_its_runtime_sees_and_a_processor_sees_none() -> None
     assert Device("cuda", "GPU-bbb").name == "cuda:0"
 
 
+def test_a_card_is_counted_as_who_named_it_counts() -> None:
+    card = Device("cuda", "1")
+    assert make_environment(card, MachineSettings())["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert "CUDA_DEVICE_ORDER" not in make_environment(card, MachineSettings(cuda_visible_devices="1"))
+    given = MachineSettings(cuda_visible_devices="1", cuda_device_order="FASTEST_FIRST")
+    assert make_environment(card, given)["CUDA_DEVICE_ORDER"] == "FASTEST_FIRST"
+
+
 def test_a_runtime_is_told_its_part_of_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cards = [Device("cuda", "0"), Device("cuda", "1"), Device("cuda", "0")]
     commands: list[Sequence[str]] = []

@@ -104,4 +104,6 @@ def _tell_graph(answer: dict[str, Any]) -> Iterator[str]:
     yield ""
     for near in answer["neighbours"]:
         kind = "twin of" if near["is_twin"] else "near" if near["is_near"] else "unlike"
-        yield f"{kind:8}{near['name']:14} cosine {near['cosine']:.4f} at {near['beta_shift']:.3g} times its beta"
+        beta = near.get("beta")
+        at = f"beta {beta:.3g}" if beta is not None else f"{near['beta_shift']:.3g} times its beta"
+        yield f"{kind:8}{near['name']:14} cosine {near['cosine']:.4f} at {at}"

@@ -165,7 +165,7 @@ def _describe(checked: CheckedSource, graph: Graph, examined: Examined, archive:
 
 
 def tell_duplicate(twin: Neighbour) -> Refusal:
-    at = "" if twin.beta_shift == 1 else f" at {twin.beta_shift:.3g} times its beta"
+    at = "" if twin.beta is None and twin.beta_shift == 1 else f" {twin.where}"
     return Refusal(
         RefusalCode.DUPLICATE,
         f"The loss behaves like {twin.name}{at} (cosine {twin.cosine:.4f}), which is known already; change what it "

@@ -1,4 +1,7 @@
-"""Which known losses a loss is the same as, or near to, when each may choose its own beta. Without torch."""
+"""Which known losses a loss is the same as, or near to, when each may choose its own beta. Without torch.
+
+A loss that has no beta, as one with a number in its place, is compared with the others at each single beta of theirs.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -60,6 +63,13 @@ def _list_compared(shift: int) -> _Compared:
 
 
 _COMPARED = {shift: _list_compared(shift) for shift in _SHIFTS}
+_SINGLE = [
+    place for place, beta in enumerate(BETAS) if beta >= REFERENCE_BETA / 4 and (~_IS_WIDE[place]).mean() >= 0.75
+]
+"""Betas at which one block of magnitudes tells a loss from others: at weaker ones all losses are straight lines, and at
+stronger ones most margins are wider than a loss has to bear."""
+_CONSTANT = 0.9999
+"""Cosine of two blocks that differ by what float16 costs."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +80,20 @@ class Neighbour:
     beta_shift: float
     """The loss at its beta times this is like the neighbour at its beta."""
     is_twin: bool
+    beta: float | None = None
+    """Of the neighbour, where a loss without one of its own is like it at that beta alone."""
 
     @property
     def is_near(self) -> bool:
         return not self.is_twin and self.cosine >= NEAR_COSINE
 
     def document(self) -> dict[str, Any]:
-        return {**vars(self), "is_near": self.is_near}
+        told = {name: value for name, value in vars(self).items() if name != "beta"}
+        return told | {"is_near": self.is_near} | ({} if self.beta is None else {"beta": self.beta})
+
+    @property
+    def where(self) -> str:
+        return f"at beta {self.beta:.3g}" if self.beta is not None else f"at {self.beta_shift:.3g} times its beta"
 
 
 class Archive:
@@ -176,12 +193,29 @@ def find_twins(fingerprint: bytes, archive: Archive, *, limit: int = 5) -> list[
     # Rounded, so that float noise does not prefer a shift of many octaves.
     best = lowest.round(4).argmax(axis=1)
     cosines = lowest[np.arange(len(best)), best]
+    single, places = _measure_singly(read_fingerprint(fingerprint), archive)
+    is_single = single.round(4) > cosines.round(4)
+    cosines = np.where(is_single, single, cosines)
     return [
         Neighbour(
             name=archive.names[index],
             cosine=float(cosines[index]),
-            beta_shift=2 ** (_SHIFTS[best[index]] / 2),
+            beta_shift=1.0 if is_single[index] else 2 ** (_SHIFTS[best[index]] / 2),
             is_twin=bool(cosines[index] > TWIN_COSINE),
+            beta=BETAS[places[index]] if is_single[index] else None,
         )
         for index in np.argsort(-cosines, kind="stable")[:limit].tolist()
     ]
+
+
+def _measure_singly(own: Floats, archive: Archive) -> tuple[Floats, NDArray[np.intp]]:
+    """By loss the highest of the cosines at single betas, each the lowest of all magnitudes, and the beta's place.
+
+    Of a loss that is another one at another beta there is none.
+    """
+    if (own * own[:1]).sum(axis=-1).min() < _CONSTANT:
+        return np.full(len(archive.names), -1, dtype=np.float32), np.zeros(len(archive.names), dtype=np.intp)
+    cosines = np.matmul(archive.blocks[_SINGLE], own[_SINGLE][..., None])[..., 0]
+    lowest = np.where(_IS_WIDE[_SINGLE][..., None], 1, cosines).min(axis=1)
+    best = lowest.argmax(axis=0)
+    return lowest[best, np.arange(len(best))], np.array(_SINGLE, dtype=np.intp)[best]

@@ -215,7 +215,10 @@ class _Job:
             return self._crashed("somebody has stopped the runtime's process")
         cpu_s = sight.cpu_s - self._cpu_before_s
         if self._stage is Stage.TRAINING and cpu_s > self._limits.evaluation_s:
-            message = f"The training took more than {self._limits.evaluation_s:g} s of a processor: compute less."
+            message = (
+                f"The training took more than {self._limits.evaluation_s:g} s of a processor, which an operator sets"
+                " (DISCOVERY__WORKER__EVALUATION_S): compute less."
+            )
             return Failed("time", message, device_s=self._device_s())
         if now - self._entered_at > self._limits.stall_s:
             return self._crashed(

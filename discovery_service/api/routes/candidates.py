@@ -16,6 +16,7 @@ from discovery_service.db.lineage import read_kin
 from discovery_service.domain.families import Family
 from discovery_service.domain.states import Purpose
 from discovery_service.engine.arenas import choose_arena
+from discovery_service.engine.confirm import list_unfinished
 from discovery_service.engine.frontiers import read_frontier
 
 router = APIRouter(prefix="/v1/candidates/{candidate_id}", tags=["candidates"], responses=problems(*ALWAYS, 404))
@@ -63,7 +64,8 @@ def evaluations(
     campaign = get_candidate(unit, candidate_id).campaign
     named = None if arena is None else choose_arena(campaign.spec, arena)
     found = list_evaluations(unit, candidate_id, arena=named, purposes=purpose, after=after, limit=limit + 1)
-    return page_of([EvaluationRead.of(*each) for each in found], limit)
+    unfinished = list_unfinished(unit, [each[0].seal_id for each in found])
+    return page_of([EvaluationRead.of(*each, unfinished) for each in found], limit)
 
 
 @router.get("/lineage", response_model=LineageRead)

@@ -10,6 +10,7 @@ from discovery_service.api.schemas.evaluations import EvaluationRead
 from discovery_service.api.schemas.problems import ALWAYS, problems
 from discovery_service.db.tables import Arena, Evaluation, Measurement
 from discovery_service.engine import evaluations as engine
+from discovery_service.engine.confirm import list_unfinished
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], responses=problems(*ALWAYS))
 
@@ -34,4 +35,5 @@ def retry(evaluation_id: UUID, unit: Unit, _: Writer) -> EvaluationRead:
 
 def _read(session: Session, row: Evaluation) -> EvaluationRead:
     measurement = None if row.measurement_id is None else session.get_one(Measurement, row.measurement_id)
-    return EvaluationRead.of(row, session.get_one(Arena, row.arena_id), measurement)
+    unfinished = list_unfinished(session, [row.seal_id])
+    return EvaluationRead.of(row, session.get_one(Arena, row.arena_id), measurement, unfinished)

@@ -1,5 +1,6 @@
 """Evaluations over the wire, with what was measured or why it was not."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -75,7 +76,10 @@ class EvaluationRead(BaseModel):
     measurement_id: UUID | None
     is_reused: bool
     device_seconds: float | None
-    metrics: dict[str, float | None] | None
+    metrics: dict[str, float | None] | None = Field(
+        description="Of a confirmation null, as the series, until all of it is measured: whoever looks at a part of it"
+        " decides by that what becomes of the rest."
+    )
     series: dict[str, list[float | None]] | None = Field(
         description="One value a step; of more than 2,000 steps some, with `step` for those that they are of."
     )
@@ -85,7 +89,10 @@ class EvaluationRead(BaseModel):
     finished_at: datetime | None
 
     @classmethod
-    def of(cls, evaluation: Evaluation, arena: Arena, measurement: Measurement | None) -> "EvaluationRead":
+    def of(
+        cls, evaluation: Evaluation, arena: Arena, measurement: Measurement | None, unfinished: Collection[UUID]
+    ) -> "EvaluationRead":
+        """`unfinished`: the seals of confirmations that are not whole."""
         # Rows of older versions lack the step where there was none.
         failure = evaluation.failure and {"step": None, **evaluation.failure}
         return cls.model_validate(
@@ -96,5 +103,6 @@ class EvaluationRead(BaseModel):
                 "metrics": measurement and add_attained(measurement.metrics, arena.spec, evaluation.base_policy),
                 "series": measurement.series if measurement else failure and failure.get("series"),
                 "build": measurement and measurement.key.get("build"),
+                **({"metrics": None, "series": None} if evaluation.seal_id in unfinished else {}),
             }
         )

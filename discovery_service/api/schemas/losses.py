@@ -72,6 +72,8 @@ class NeighbourRead(BaseModel):
     name: str
     cosine: float
     beta_shift: float
+    beta: float | None = None
+    """Of the neighbour, where a loss without one of its own is like it at that beta alone."""
     is_twin: bool
     is_near: bool
 

@@ -195,7 +195,9 @@ class HfArena:
 
         def build() -> dict[str, Tensor]:
             with autocast(self._device, self._precision):
-                return {"scores": examination.score(examination.reply(base.model))}
+                replies = examination.reply(base.model)
+            # As the policy's are: equal replies have equal scores.
+            return {"scores": examination.score(replies)}
 
         return self._cache.get(self._name("reference scores", base_policy, base.tokens_sha256, draw), build)["scores"]
 

@@ -94,7 +94,7 @@ def tell_tokens(model: Any, padded: Padded) -> Tensor:
 def tell_answers(model: Any, prompts: Sequence[Tensor], answers: Sequence[Tensor]) -> Tensor:
     """(answers,): the log-probability of each, on the CPU."""
     found = torch.zeros(len(answers))
-    for rows in split_rows(prompts, answers, model.config.vocab_size):
+    for rows in split_rows(prompts, answers, model.config.get_text_config().vocab_size):
         padded = pad([prompts[row] for row in rows], [answers[row] for row in rows], model.device)
         found[rows] = find_log_probabilities(model, padded).cpu()
     return found

@@ -72,7 +72,7 @@ def find_divergences(
 ) -> Tensor:
     """Of each reply: the exact divergence from the reference at each of its tokens, summed."""
     found = torch.zeros(len(prompts))
-    for rows in split_rows(prompts, replies, policy.config.vocab_size):
+    for rows in split_rows(prompts, replies, policy.config.get_text_config().vocab_size):
         padded = pad([prompts[row] for row in rows], [replies[row] for row in rows], policy.device)
         mine = find_logits(policy, padded).log_softmax(-1)
         with speak_as_reference() as reference:
