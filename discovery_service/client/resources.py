@@ -163,7 +163,7 @@ class Campaigns:
         guidance: str | None = None,
         budgets: Budgets | Mapping[str, Any] | None = None,
     ) -> Campaign:
-        """Change what may change while it runs; None leaves a field as it is. An absent budget stays, None lifts one."""
+        """Change what may change while it runs; None leaves a field as it is. A budget of None is lifted."""
         fields = {"name": name, "notes": notes, "guidance": guidance, "budgets": budgets and _plain(budgets)}
         body = {field: value for field, value in fields.items() if value is not None}
         return self._ask("PATCH", _path(campaign_id), json=body)
