@@ -66,7 +66,10 @@ def test_what_comes_is_never_more_than_was_said_and_the_stages_come_in_order(wat
     assert best["verdict"] == "better than"
 
 
-def test_an_extension_is_told_as_a_campaign_is_beside_what_was_spent_before_it(watched: Watched) -> None:
+@pytest.mark.parametrize("finds", [True, False])
+def test_an_extension_is_told_as_a_campaign_is_beside_what_was_spent_before_it(watched: Watched, finds: bool) -> None:
+    if finds:
+        watched.value = table({**MERITS, OTHERS[8]: 1.0})
     wider = {"candidates": 8, "evaluations": 800}
     extend(watched, **wider)
     watched.seen = [look(watched)]
@@ -77,8 +80,7 @@ def test_an_extension_is_told_as_a_campaign_is_beside_what_was_spent_before_it(w
         assert each.spent.evaluations <= each.committed.evaluations <= wider["evaluations"]
         if each.forecast is not None:
             assert last.evaluations <= each.spent.evaluations + each.forecast.evaluations <= wider["evaluations"]
-    # What it confirms elsewhere is tuned there already, and confirmed beside the rest.
-    stages = [CampaignStage.SEARCHING, CampaignStage.CONFIRMING, CampaignStage.ENDED]
+    stages = list(CampaignStage)[1:] if finds else [CampaignStage.SEARCHING, CampaignStage.ENDED]
     assert list(dict.fromkeys(each.stage for each in watched.seen)) == stages
 
 

@@ -160,9 +160,10 @@ def test_nobody_can_pass_for_a_victim_of_the_host(jail: Jail) -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "cpu_s", "is_ours"), [("compile", 1.0, True), ("compile", 9.0, False), ("execute", 1.0, False)]
+    ("job", "cpu_s", "is_ours"),
+    [("compile", 1.0, True), ("compile", 9.0, False), ("execute", 1.0, False), ("canary", 0.1, False)],
 )
-def test_who_runs_no_python_is_late_by_our_fault(job: str, cpu_s: float, is_ours: bool) -> None:
+def test_what_only_computes_is_late_by_our_fault(job: str, cpu_s: float, is_ours: bool) -> None:
     child = replace(ended_child(b""), ended=Ended(9, True, cpu_s, 10.0, 1 << 20, 0.0))
     with pytest.raises(ChildStarved if is_ours else Refused):
         read_answer(child, replace(ORDER, job=job), zygote_rss_bytes=0)

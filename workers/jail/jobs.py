@@ -14,13 +14,15 @@ class Job:
     function: str
     runs_python: bool = False
     """Executes the candidate's own Python, which is for level "full" alone."""
+    only_computes: bool = False
+    """Waits for nothing, neither for a lock nor for a clock: if it is late, something kept it from computing."""
 
 
 JOBS: Mapping[str, Job] = MappingProxyType(
     {
         "canary": Job("workers.jail.canaries", "run_canary"),
-        "compile": Job("workers.jail.compiler", "compile_request"),
-        "examine": Job("workers.jail.examine_graph", "examine_request"),
+        "compile": Job("workers.jail.compiler", "compile_request", only_computes=True),
+        "examine": Job("workers.jail.examine_graph", "examine_request", only_computes=True),
         "execute": Job("workers.jail.execute", "execute_request", runs_python=True),
     }
 )

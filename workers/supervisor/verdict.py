@@ -67,9 +67,8 @@ def read_answer(child: Child, order: Order, zygote_rss_bytes: int) -> dict[str, 
 
 
 def _is_starved(ended: Ended, order: Order) -> bool:
-    """What executes no candidate's Python cannot wait for anything of its own: not for a lock, and not for a clock."""
-    is_never_idle = order.job in JOBS and not JOBS[order.job].runs_python
-    return ended.waited_s > order.wall_s / 2 or (is_never_idle and ended.cpu_s < order.wall_s / 2)
+    only_computes = order.job in JOBS and JOBS[order.job].only_computes
+    return ended.waited_s > order.wall_s / 2 or (only_computes and ended.cpu_s < order.wall_s / 2)
 
 
 def _check_end(child: Child, order: Order, zygote_rss_bytes: int) -> None:
