@@ -68,21 +68,19 @@ def upgrade(as_json: AsJson = False) -> None:
 @group.command()
 def check(as_json: AsJson = False) -> None:
     """See whether the schema fits this version; exit code 1 when it does not."""
-    from discovery_service.db.migrate import NEWER, find_revision, head_revision, is_newer
+    from discovery_service.db.migrate import NEWER, compare_schema, find_revision, head_revision
     from discovery_service.db.sessions import make_sessions
 
     db = get_settings().db
     url = required(db.url or db.owner_url, "DISCOVERY__DB__URL")
     with database_errors(), make_sessions(url, pool_size=1)() as session:
         revision = find_revision(session)
-    head = head_revision()
+    head, schema = head_revision(), compare_schema(revision)
     if as_json:
-        print_json({"schema_revision": revision, "newest": head, "is_newest": revision == head})
-    elif revision == head:
+        print_json({"schema_revision": revision, "newest": head, "is_newest": schema == "ok"})
+    elif schema == "ok":
         typer.echo(f"The schema is at {revision}, the newest.")
-    if is_newer(revision):
-        say(NEWER)
-        raise typer.Exit(ExitCode.ERROR)
-    if revision != head:
-        say(f"The schema is at {revision or 'nothing'}, the newest is {head}. Run `discovery db upgrade`.")
+    if schema != "ok":
+        behind = f"The schema is at {revision or 'nothing'}, the newest is {head}. Run `discovery db upgrade`."
+        say(NEWER if schema == "newer" else behind)
         raise typer.Exit(ExitCode.ERROR)

@@ -119,7 +119,7 @@ def _local_servers() -> Finding:
 def _database(settings: Settings) -> Finding:
     from sqlalchemy import text
 
-    from discovery_service.db.migrate import NEWER, find_revision, head_revision, is_newer
+    from discovery_service.db.migrate import NEWER, compare_schema, find_revision, head_revision
     from discovery_service.db.sessions import SERVICE_ROLE, make_sessions
 
     if settings.db.url is None:
@@ -135,9 +135,10 @@ def _database(settings: Settings) -> Finding:
         return Finding(
             "database", "problem", f"works as {name}, not in its restricted role", "Run `discovery db upgrade`."
         )
-    if is_newer(revision):
+    schema = compare_schema(revision)
+    if schema == "newer":
         return Finding("database", "problem", f"schema at {revision}, the newest known here is {head}", NEWER)
-    if revision != head:
+    if schema == "behind":
         found = f"schema at {revision or 'nothing'}, the newest is {head}"
         return Finding("database", "problem", found, "Run `discovery db upgrade`.")
     return Finding("database", "ok", f"schema {revision}, in the restricted role {name}")

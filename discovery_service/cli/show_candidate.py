@@ -20,6 +20,7 @@ from discovery_service.client import (
     FrontierTrace,
 )
 from discovery_service.domain.metrics import OWN, list_own
+from discovery_service.losses.fingerprints import tell_beta
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _REACH, _CELLS = 5.0, 41
@@ -80,7 +81,7 @@ def _write_neighbour(each: CandidateNeighbour) -> tuple[object, ...]:
     kind = "behaves like it" if each.is_twin else "near" if each.is_near else ""
     outside = "not in its campaign's library" if each.is_outside else ""
     told = ", ".join(filter(None, (kind, outside)))
-    return each.name, f"{each.cosine:.4f}", each.where, told
+    return each.name, f"{each.cosine:.4f}", tell_beta(each.beta_shift, each.beta), told
 
 
 def print_curve(own: CurvePoints, curve: CandidateCurve) -> None:

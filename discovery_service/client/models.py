@@ -261,11 +261,6 @@ class Neighbour(Model):
     beta: float | None = None
     """Of the neighbour, where a loss without one of its own is like it at that beta alone."""
     is_twin: bool
-
-    @property
-    def where(self) -> str:
-        return f"at beta {self.beta:.3g}" if self.beta is not None else f"at {self.beta_shift:.3g} times its beta"
-
     is_near: bool
 
 

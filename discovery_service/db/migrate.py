@@ -1,7 +1,8 @@
 """Brings a database to the newest schema and tells how far it is. Alembic is loaded only when this is used."""
 
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import psycopg.errors
 import structlog
@@ -20,10 +21,7 @@ NEWER = (
     "The schema is of a newer version of discovery-service, and there is no way down: use that version, or restore what"
     " was backed up before it."
 )
-_HAS_RIGHTS = text(
-    "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :role) AND (SELECT has_table_privilege(oid, 'event', 'INSERT')"
-    " FROM pg_roles WHERE rolname = :role)"
-)
+_HAS_RIGHTS = text("SELECT has_table_privilege(oid, 'event', 'INSERT') FROM pg_roles WHERE rolname = :role")
 _NO_TEMPORARY_TABLES = text(
     "DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()); END $$"
 )
@@ -35,6 +33,7 @@ _EVENTS_OF_ANOTHER_CLUSTER = text(
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from alembic.script import ScriptDirectory
 
 
 def _config(connection: Connection | None = None) -> "Config":
@@ -57,7 +56,7 @@ def upgrade(owner_url: str, service_url: str | None = None) -> None:
         with engine.begin() as connection:
             # Two machines may start at once; the second waits here and then finds nothing to do.
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('discovery_service.migrate'))"))
-            if is_newer(_find_revision(connection)):
+            if compare_schema(find_revision(connection)) == "newer":
                 raise UsageError(NEWER)
             command.upgrade(_config(connection), "head")
             _mend_restored(connection)
@@ -116,31 +115,33 @@ def downgrade(owner_url: str, revision: str) -> None:
         engine.dispose()
 
 
-def head_revision() -> str:
+@cache
+def _scripts() -> "ScriptDirectory":
+    """Read once: readiness is asked for every few seconds."""
     from alembic.script import ScriptDirectory
 
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    return ScriptDirectory.from_config(_config())
+
+
+def head_revision() -> str:
+    head = _scripts().get_current_head()
     assert head is not None
     return head
 
 
-def find_revision(session: Session) -> str | None:
+def find_revision(database: Session | Connection) -> str | None:
     """The schema's revision, or None where nothing was ever migrated."""
-    return _find_revision(session.connection())
-
-
-def _find_revision(connection: Connection) -> str | None:
-    if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+    if database.scalar(text("SELECT to_regclass('alembic_version')")) is None:
         return None
-    return connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return database.scalar(text("SELECT version_num FROM alembic_version"))
 
 
-def is_newer(revision: str | None) -> bool:
-    """Whether a later version has migrated: of this one no migration has that name."""
-    from alembic.script import ScriptDirectory
-
-    known = {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()}
-    return revision is not None and revision not in known
+def compare_schema(revision: str | None) -> Literal["ok", "newer", "behind"]:
+    """Newer where a later version has migrated: of this one no migration has that name."""
+    if revision == head_revision():
+        return "ok"
+    is_known = revision is None or revision in {each.revision for each in _scripts().walk_revisions()}
+    return "behind" if is_known else "newer"
 
 
 def _first_line(error: DBAPIError) -> str:

@@ -60,6 +60,10 @@ class EvaluationStatus(StrEnum):
     ABANDONED = "abandoned"
 
 
+TRAINED = (EvaluationStatus.SUCCEEDED, EvaluationStatus.FAILED)
+"""Of evaluations whose training came to an end of its own: they are charged, and nothing of them is still to come."""
+
+
 class Purpose(StrEnum):
     """What a draw is for; draws of different purposes never share randomness."""
 

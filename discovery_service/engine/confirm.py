@@ -21,7 +21,7 @@ from discovery_service.domain.standings import (
     score_reference,
     tell_unfinished,
 )
-from discovery_service.domain.states import EvaluationStatus
+from discovery_service.domain.states import TRAINED
 from discovery_service.engine.entries import SALT, Record, add_outcomes, select_outcomes
 from discovery_service.engine.freeze import find_digest_of, read_plan
 from discovery_service.engine.schedule import schedule
@@ -129,6 +129,5 @@ def score_confirmed(confirmation: Confirmation) -> dict[UUID, Score]:
 def list_unfinished(session: Session, seals: Iterable[UUID | None]) -> set[UUID]:
     """Of these the seals of which some training is still to come, or never came."""
     given = {each for each in seals if each is not None}
-    ended = (EvaluationStatus.SUCCEEDED, EvaluationStatus.FAILED)
-    query = select(Evaluation.seal_id).where(Evaluation.seal_id.in_(given), Evaluation.status.not_in(ended))
+    query = select(Evaluation.seal_id).where(Evaluation.seal_id.in_(given), Evaluation.status.not_in(TRAINED))
     return {each for each in session.scalars(query.distinct()) if each is not None}

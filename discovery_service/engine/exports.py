@@ -31,7 +31,7 @@ from discovery_service.domain.intervals import LEVEL, Interval
 from discovery_service.domain.isolation import Level
 from discovery_service.domain.known_losses import REFERENCE_LOSSES, REFERENCES
 from discovery_service.domain.measuring import Setting
-from discovery_service.domain.states import CandidateStatus, EvaluationStatus, Purpose
+from discovery_service.domain.states import TRAINED, CandidateStatus, Purpose
 from discovery_service.domain.user_arenas import counted_metric
 from discovery_service.domain.verdicts import Verdict
 from discovery_service.engine.arenas import find_search_arena
@@ -250,7 +250,7 @@ def _read_evaluated(
 
 def _read_tuned(session: Session, candidate: Candidate, search: Arena) -> Tuned | None:
     """None where no training of it has ended there."""
-    ended = Evaluation.status.in_((EvaluationStatus.SUCCEEDED, EvaluationStatus.FAILED))
+    ended = Evaluation.status.in_(TRAINED)
     trained = (Evaluation.candidate_id == candidate.id, Evaluation.arena_id == search.id)
     counts = select(func.count(), func.count(Evaluation.draw.distinct())).where(*trained, ended)
     trainings, draws = session.execute(counts.where(Evaluation.purpose == Purpose.TUNE)).one()

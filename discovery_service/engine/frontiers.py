@@ -18,7 +18,7 @@ from discovery_service.domain.intervals import Interval, find_interval
 from discovery_service.domain.known_losses import REFERENCE_LOSSES
 from discovery_service.domain.measuring import Setting
 from discovery_service.domain.stages import SEARCH_POLICY
-from discovery_service.domain.states import EvaluationStatus, Purpose
+from discovery_service.domain.states import TRAINED, Purpose
 
 EARNED = ("reward", "score")
 """The metric that an arena pays in: the first of these that it has."""
@@ -111,7 +111,7 @@ def _read_tuning(session: Session, keys: Sequence[UUID], arena: str) -> Mapping[
             Evaluation.arena_id.in_(select(Arena.id).where(is_arena(arena))),
             Evaluation.base_policy == SEARCH_POLICY,
             Evaluation.purpose == Purpose.TUNE,
-            Evaluation.status.in_((EvaluationStatus.SUCCEEDED, EvaluationStatus.FAILED)),
+            Evaluation.status.in_(TRAINED),
         )
         .order_by(Evaluation.draw)
     )

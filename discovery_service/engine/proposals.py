@@ -4,7 +4,7 @@ Whoever does this finds the same: it looks at nothing but how a proposal's excha
 """
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
@@ -29,6 +29,7 @@ from discovery_service.engine.spending import can_afford
 from discovery_service.engine.work import EXCHANGE
 from discovery_service.prompts.brief import Message as Said
 from discovery_service.prompts.fitting import fits
+from discovery_service.prompts.functions import find_last
 from discovery_service.prompts.parse import FailureCode, Reply, ReplyFailure, parse_reply
 from discovery_service.prompts.repair import ask_again, tell_failure, tell_refusals
 
@@ -37,8 +38,6 @@ NOT_AFFORDED = {"code": "budget", "message": "Another question could cost more t
 NO_ROOM = {"code": "context", "message": "Another question would not fit into the context of the model's profile."}
 ROOM = "room_tokens"
 """In the event of a question that was fitted into a model's context: what that left for the prompt."""
-_FUNCTION = re.compile(r"^([ \t]*+)def[ \t]+([A-Za-z_]\w{0,99})", re.MULTILINE)
-_CALLED = re.compile(r"\b([A-Za-z_]\w*+)\s*+\(")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 Row = TypeVar("Row", Exchange, Candidate)
@@ -230,18 +229,7 @@ def show_failure(failure: ReplyFailure) -> dict[str, Any]:
 
 
 def _name(parsed: Reply) -> str:
-    return storable(parsed.name or _find_last(parsed.code) or "unnamed")
-
-
-def _find_last(code: str) -> str | None:
-    """The last function that no other one calls, as the gate takes it where a reply names none."""
-    found = _FUNCTION.findall(code)
-    margin = min((margin for margin, _ in found), key=len, default="")
-    functions = [name for indented, name in found if indented == margin]
-    # Once where it is defined.
-    counts = Counter(_CALLED.findall(code))
-    free = [name for name in functions if counts[name] == 1]
-    return next(reversed(free or functions), None)
+    return storable(parsed.name or find_last(parsed.code) or "unnamed")
 
 
 def storable(text: str) -> str:

@@ -28,14 +28,12 @@ from discovery_service.domain.budget import Spend, find_bounds
 from discovery_service.domain.campaign import Budgets, CampaignSpec
 from discovery_service.domain.freezing import ConfirmationPlan, SdSource, plan_confirmation
 from discovery_service.domain.halving import LIBRARY_ROUND
-from discovery_service.domain.states import EvaluationStatus, ExchangeStatus, Purpose, RoundStatus
+from discovery_service.domain.states import TRAINED, ExchangeStatus, Purpose, RoundStatus
 from discovery_service.domain.token_costs import Spent
 from discovery_service.domain.tuning_plans import find_plan
 from discovery_service.engine.history import EXTENDED
 from discovery_service.engine.library import Shipped, list_library, read_shipped
 from discovery_service.engine.screen import find_library
-
-_CHARGED = (EvaluationStatus.SUCCEEDED, EvaluationStatus.FAILED)
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ def _count_evaluations(session: Session, campaign_id: UUID, arena_id: UUID) -> d
             Evaluation.campaign_id == campaign_id,
             Evaluation.arena_id == arena_id,
             Evaluation.purpose.in_((Purpose.TUNE, Purpose.SCREEN)),
-            Evaluation.status.in_(_CHARGED),
+            Evaluation.status.in_(TRAINED),
         )
         .group_by(Round.number)
     )
@@ -210,7 +208,7 @@ def _was_tuned_apart(campaign_id: UUID, extension: int) -> ColumnElement[bool]:
 
 def _count_charged(session: Session, campaign_id: UUID, which: ColumnElement[bool]) -> int:
     query = select(func.count(Evaluation.id)).where(Evaluation.campaign_id == campaign_id, which)
-    return session.scalar(query.where(Evaluation.status.in_(_CHARGED))) or 0
+    return session.scalar(query.where(Evaluation.status.in_(TRAINED))) or 0
 
 
 def can_afford(session: Session, campaign_id: UUID, budgets: Budgets, worst: Spent) -> bool:

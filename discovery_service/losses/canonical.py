@@ -52,7 +52,7 @@ _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 
 def hash_graph(graph: Graph) -> str:
     """The SHA-256, in hexadecimal, of what the graph's result is made of."""
-    return _read(graph)[0]
+    return _choose(graph).digest(graph.out)
 
 
 def canonicalise(graph: Graph) -> Graph:
@@ -60,18 +60,17 @@ def canonicalise(graph: Graph) -> Graph:
 
     The order of nodes matters too: gradients that meet are added in its reverse.
     """
-    return _read(graph)[1]
+    return _Writer(graph, _choose(graph)).write()
 
 
-def _read(graph: Graph) -> tuple[str, Graph]:
+def _choose(graph: Graph) -> "_Hasher":
+    """With sums joined, unless that makes too much of them."""
     joined = _Hasher(graph)
-    written = _Writer(graph, joined).write()
-    if joined.has_joined:
-        nested = _Hasher(graph, joins=False)
-        as_nested = _Writer(graph, nested).write()
-        if len(written.nodes) > _MOST_GROWTH * len(as_nested.nodes):
-            return nested.digest(graph.out), as_nested
-    return joined.digest(graph.out), written
+    if not joined.has_joined:
+        return joined
+    nested = _Hasher(graph, joins=False)
+    flat, as_nested = (len(_Writer(graph, each).write().nodes) for each in (joined, nested))
+    return nested if flat > _MOST_GROWTH * as_nested else joined
 
 
 class _Hasher:

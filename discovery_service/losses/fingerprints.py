@@ -42,3 +42,8 @@ ENTRIES: Mapping[Family, int] = {
 TWIN_COSINE = 0.995
 """Above it, on every magnitude at some one shift of beta, two losses are the same."""
 NEAR_COSINE = 0.95
+
+
+def tell_beta(shift: float, beta: float | None) -> str:
+    """Where a loss is like another one: at what times its beta, or, having none of its own, at which of the other's."""
+    return f"at {shift:.3g} times its beta" if beta is None else f"at beta {beta:.3g}"

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from discovery_service.prompts.fences import Fence, find_bare_code, find_fences, holds_function
+from discovery_service.prompts.functions import list_called, list_defined
 from discovery_service.prompts.lenient_json import CutOff, NotJson, read_object
 from discovery_service.prompts.thinking import drop_thinking
 
@@ -29,8 +30,6 @@ _CODE_KEYS = ("code", "source", "source_code", "python_code", "loss_code", "impl
 _NAME_KEYS = ("name", "loss_name", "title")
 _THOUGHT_KEYS = ("thought", "thoughts", "reasoning", "rationale", "explanation", "description", "idea", "hypothesis")
 _VALUE_KEYS = ("values", "hyperparameters", "hyper_parameters", "parameters", "params", "defaults")
-_DEFINED = re.compile(r"\bdef\s+([A-Za-z_]\w*)")
-_CALLED = re.compile(r"\b([A-Za-z_]\w*+)\s*+\(")
 _POLICY_INPUT = re.compile(r"\bpolicy_\w*logps\b")
 _NUMBER_KEYS = ("value", "default", "initial")
 _NUMBER = re.compile(r"[-+]?(?:\d{1,15}\.?\d{0,20}|\.\d{1,20})(?:[eE][-+]?\d{1,3})?")
@@ -206,8 +205,8 @@ class _Search:
 
 def _with_parts(code: str, parts: list[str]) -> str:
     """With the functions from other blocks that it calls, and those that these call."""
-    called = set(_CALLED.findall(code)) - set(_DEFINED.findall(code))
-    part = next((each for each in parts if not called.isdisjoint(_DEFINED.findall(each))), None)
+    called = list_called(code) - list_defined(code)
+    part = next((each for each in parts if not called.isdisjoint(list_defined(each))), None)
     return code if part is None else _with_parts(f"{part}\n\n{code}", [each for each in parts if each is not part])
 
 
@@ -332,7 +331,7 @@ def _plain_code(code: str) -> tuple[str, list[str]]:
 
 def _named_in(prose: str, code: str) -> str:
     """A name that the text gives, if a function in the code has it."""
-    functions = set(_DEFINED.findall(code))
+    functions = list_defined(code)
     given = re.findall(r"(?i)\bname\b\W{1,12}([A-Za-z_]\w{0,99})", prose)
     return next((name for name in given if name in functions), "")
 

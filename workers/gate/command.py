@@ -10,6 +10,7 @@ from discovery_service.domain.isolation import Level
 from discovery_service.errors import UsageError
 from discovery_service.losses.answer import Answer, refuse_by_text
 from discovery_service.losses.exported_source import take_loss
+from discovery_service.losses.fingerprints import tell_beta
 from discovery_service.losses.passport import describe_passport
 from discovery_service.losses.refusals import Refusal, RefusalCode, Refused
 from discovery_service.losses.source import check_source, tell_unused
@@ -104,6 +105,5 @@ def _tell_graph(answer: dict[str, Any]) -> Iterator[str]:
     yield ""
     for near in answer["neighbours"]:
         kind = "twin of" if near["is_twin"] else "near" if near["is_near"] else "unlike"
-        beta = near.get("beta")
-        at = f"beta {beta:.3g}" if beta is not None else f"{near['beta_shift']:.3g} times its beta"
-        yield f"{kind:8}{near['name']:14} cosine {near['cosine']:.4f} at {at}"
+        where = tell_beta(near["beta_shift"], near.get("beta"))
+        yield f"{kind:8}{near['name']:14} cosine {near['cosine']:.4f} {where}"

@@ -10,6 +10,7 @@ from typing import Any
 from discovery_service.domain.families import Family
 from discovery_service.domain.isolation import Level
 from discovery_service.losses.canonical import canonicalise, hash_graph
+from discovery_service.losses.fingerprints import tell_beta
 from discovery_service.losses.formula import find_formula
 from discovery_service.losses.graph import Graph, read_graph
 from discovery_service.losses.printer import print_graph
@@ -165,7 +166,7 @@ def _describe(checked: CheckedSource, graph: Graph, examined: Examined, archive:
 
 
 def tell_duplicate(twin: Neighbour) -> Refusal:
-    at = "" if twin.beta is None and twin.beta_shift == 1 else f" {twin.where}"
+    at = "" if twin.beta is None and twin.beta_shift == 1 else f" {tell_beta(twin.beta_shift, twin.beta)}"
     return Refusal(
         RefusalCode.DUPLICATE,
         f"The loss behaves like {twin.name}{at} (cosine {twin.cosine:.4f}), which is known already; change what it "

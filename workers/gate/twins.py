@@ -88,12 +88,8 @@ class Neighbour:
         return not self.is_twin and self.cosine >= NEAR_COSINE
 
     def document(self) -> dict[str, Any]:
-        told = {name: value for name, value in vars(self).items() if name != "beta"}
-        return told | {"is_near": self.is_near} | ({} if self.beta is None else {"beta": self.beta})
-
-    @property
-    def where(self) -> str:
-        return f"at beta {self.beta:.3g}" if self.beta is not None else f"at {self.beta_shift:.3g} times its beta"
+        told = {name: value for name, value in vars(self).items() if value is not None}
+        return {**told, "is_near": self.is_near}
 
 
 class Archive:

@@ -16,7 +16,7 @@ from workers.jail.fingerprint import pack_fingerprint, run_grid
 from workers.jail.order import sees_order
 from workers.jail.passport import measure_passport
 from workers.jail.probes import Loss, Run, policy_inputs, run_losses, working_probes
-from workers.jail.spread import spread_batches
+from workers.jail.spread import REFERENCE, list_places, spread_batches
 
 _NOISE = 1e-6
 _PLACE = Refusal(
@@ -55,9 +55,7 @@ class Examination:
 def examine_loss(loss: Loss, family: Family) -> Examination:
     """Raises Refused where the loss fails on a batch or answers with another shape than one value a row."""
     curve, grid = measure_curve(loss, family), run_grid(loss, family)
-    count = len(spread_batches(family))
-    middle = len(grid) // count // 2 * count
-    spread = grid.take(slice(middle, middle + count)).separate()
+    spread = grid.take(list_places(family, REFERENCE)).separate()
     refusals = list(_find_refusals(loss, family, spread))
     if sees_order(loss, grid, family):
         refusals.append(_PLACE)

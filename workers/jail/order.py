@@ -11,11 +11,9 @@ import torch
 from torch import Tensor
 
 from discovery_service.domain.families import Family
-from discovery_service.losses.families import INPUTS, Role
-from discovery_service.losses.fingerprints import BETAS, REFERENCE_BETA
 from workers.jail.draws import Inputs
-from workers.jail.probes import Loss
-from workers.jail.spread import grid_inputs, spread_batches
+from workers.jail.probes import Loss, setting_inputs
+from workers.jail.spread import REFERENCE, batches_at, list_places
 from workers.jail.sweep import Runs, run_sweep
 
 _NOTICEABLE = 0.01
@@ -28,18 +26,11 @@ def sees_order(loss: Loss, grid: Runs, family: Family) -> bool:
     The first alone would find what pairs a row with the one at its mirrored place, the second what ranks rows.
     """
     moved = run_sweep(loss, _moved(family), family)
-    own = grid.take(_places(family))
+    own = grid.take(list_places(family, REFERENCE))
     if not _most_differ(_by_row(own), _by_row(moved).roll(-1, dims=1)):
         return False
     equal = _by_row(run_sweep(loss, _equal(family), family))
     return bool(_differ(equal, equal[:, :1].expand_as(equal)).any())
-
-
-def _places(family: Family) -> slice:
-    """Of all batches at the reference beta, in a fingerprint's grid."""
-    count = len(spread_batches(family))
-    start = BETAS.index(REFERENCE_BETA) * count
-    return slice(start, start + count)
 
 
 @cache
@@ -53,8 +44,7 @@ def _equal(family: Family) -> Inputs:
 
 
 def _with_rows(family: Family, change: Callable[[Tensor], Tensor]) -> Inputs:
-    settings = {each.name for each in INPUTS[family] if each.role is Role.SETTING}
-    batches = {name: each[_places(family)] for name, each in grid_inputs(family).items()}
+    batches, settings = batches_at(family, REFERENCE), setting_inputs(family)
     return {name: each if name in settings else change(each) for name, each in batches.items()}
 
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from discovery_service.domain.families import PAIRS, Family
-from discovery_service.losses.families import INPUTS, Role, find_input
-from discovery_service.losses.fingerprints import BETAS, REFERENCE_BETA
+from discovery_service.losses.families import Role, find_input
+from discovery_service.losses.fingerprints import BETAS
 from discovery_service.losses.refusals import Refused
 from workers.jail.curves import Curve, describe_curve
 from workers.jail.draws import Inputs
-from workers.jail.probes import Loss, policy_inputs, run_losses, working_probes
-from workers.jail.spread import HALVES, grid_inputs, spread_batches
+from workers.jail.probes import Loss, policy_inputs, run_losses, setting_inputs, working_probes
+from workers.jail.spread import HALVES, REFERENCE, batches_at, list_places
 from workers.jail.sweep import Runs, find_differing, run_sweep
 
 VERSION = 2
@@ -49,8 +49,7 @@ _FAR = 20.0
 _MIXED = (1, -1)
 
 # Places of betas: a part that is there at weak or strong betas only shows at one of these.
-_REFERENCE = BETAS.index(REFERENCE_BETA)
-_WEAK, _STRONG = _REFERENCE - 6, _REFERENCE + 4
+_WEAK, _STRONG = REFERENCE - 6, REFERENCE + 4
 
 
 def measure_passport(loss: Loss, family: Family, curve: Curve, grid: Runs) -> dict[str, Any]:
@@ -69,24 +68,13 @@ def measure_passport(loss: Loss, family: Family, curve: Curve, grid: Runs) -> di
     return passport | {"flags": [flag for flag, is_raised in _FLAGS.items() if is_raised(passport)]}
 
 
-def _places(family: Family, *betas: int) -> list[int]:
-    """Of all batches at these betas, in a fingerprint's grid."""
-    count = len(spread_batches(family))
-    return [place for beta in betas for place in range(beta * count, (beta + 1) * count)]
-
-
-def _at(family: Family, *betas: int) -> dict[str, Tensor]:
-    places = _places(family, *betas)
-    return {name: each[places] for name, each in grid_inputs(family).items()}
-
-
 def _find_uses(loss: Loss, family: Family, grid: Runs) -> dict[str, bool]:
     """A group of inputs is used where other ones change anything, at any of the betas and any progress."""
-    places = _places(family, _WEAK, _REFERENCE, _STRONG)
+    places = list_places(family, _WEAK, REFERENCE, _STRONG)
     runs = run_sweep(loss, _changed(family), family)
     own = grid.take(places * len(USES[family]))
     are_used = find_differing(own, runs).view(len(USES[family]), -1).any(dim=1).tolist()
-    by_beta = find_differing(grid.take(_places(family, _REFERENCE) * len(BETAS)), grid)
+    by_beta = find_differing(grid.take(list_places(family, REFERENCE) * len(BETAS)), grid)
     settings = {"beta": bool(by_beta.any()), "progress": _is_progress_used(loss, family)}
     return dict(zip(USES[family], are_used, strict=True)) | settings
 
@@ -94,7 +82,7 @@ def _find_uses(loss: Loss, family: Family, grid: Runs) -> dict[str, bool]:
 @cache
 def _changed(family: Family) -> Inputs:
     """For each group of inputs the same batches with the group taken from other ones, from one row further on."""
-    batches = _at(family, _WEAK, _REFERENCE, _STRONG)
+    batches = batches_at(family, _WEAK, REFERENCE, _STRONG)
     changed = [
         {**batches, **{name: batches[name].roll((1, 1), dims=(0, 1)) for name in names}}
         for names in USES[family].values()
@@ -115,7 +103,7 @@ def _is_progress_used(loss: Loss, family: Family) -> bool:
 @cache
 def _all_along(family: Family) -> Inputs:
     """A batch of each magnitude at every progress."""
-    batches = {name: each[: len(each) // 2 : HALVES] for name, each in _at(family, _REFERENCE).items()}
+    batches = {name: each[: len(each) // 2 : HALVES] for name, each in batches_at(family, REFERENCE).items()}
     values = torch.tensor(_PROGRESS, dtype=torch.float64)
     return _join([{**batches, "progress": torch.full_like(batches["progress"], each)} for each in values.tolist()])
 
@@ -125,7 +113,7 @@ def _is_batch_coupled(loss: Loss, grid: Runs, family: Family) -> bool:
 
     A sigmoid of a batch's statistic has saturated where margins are wide: DBAQL's shows at weak betas only.
     """
-    own = grid.take(_places(family, _WEAK, _REFERENCE) * len(_MIXED))
+    own = grid.take(list_places(family, _WEAK, REFERENCE) * len(_MIXED))
     half = own.values.shape[1] // 2
     runs = run_sweep(loss, _mixed(family), family)
     return bool(find_differing(own.first_rows(half), runs.first_rows(half)).any())
@@ -134,8 +122,8 @@ def _is_batch_coupled(loss: Loss, grid: Runs, family: Family) -> bool:
 @cache
 def _mixed(family: Family) -> Inputs:
     """The second half of each batch from another one, its better answers far likelier there, or far less likely."""
-    batches = _at(family, _WEAK, _REFERENCE)
-    settings = {each.name for each in INPUTS[family] if each.role is Role.SETTING}
+    batches = batches_at(family, _WEAK, REFERENCE)
+    settings = setting_inputs(family)
     parts = []
     for sign in _MIXED:
         other = {name: each.roll(1, dims=0) for name, each in batches.items()}
@@ -156,7 +144,7 @@ def _is_margin_only(loss: Loss, grid: Runs, family: Family, uses: Mapping[str, b
     """Whether pairs with the same margin are the same, however likely their answers are."""
     if any(used for name, used in uses.items() if name not in ("reference", "beta", "progress")):
         return False
-    batches = _at(family, _REFERENCE)
+    batches = batches_at(family, REFERENCE)
     shift = torch.arange(batches["policy_chosen_logps"].shape[1]).remainder(7) - 10.0
     moved = {
         "policy_chosen_logps": batches["policy_chosen_logps"] + 3 * shift,
@@ -164,17 +152,17 @@ def _is_margin_only(loss: Loss, grid: Runs, family: Family, uses: Mapping[str, b
         "policy_rejected_logps": batches["policy_rejected_logps"] + shift,
     }
     runs = run_sweep(loss, {**batches, **moved}, family)
-    return not bool(find_differing(grid.take(_places(family, _REFERENCE)), runs).any())
+    return not bool(find_differing(grid.take(list_places(family, REFERENCE)), runs).any())
 
 
 def _is_beta_equivariant(loss: Loss, grid: Runs, family: Family) -> bool:
     """Whether twice the beta at half the log-ratios pushes the same way, so that beta only sets their scale."""
-    batches = _at(family, _REFERENCE)
+    batches = batches_at(family, REFERENCE)
     halved = {name: (batches[name] + _reference_of(batches, name)) / 2 for name in policy_inputs(family)}
     runs = run_sweep(loss, {**batches, **halved, "beta": batches["beta"] * 2}, family)
     ours, theirs = (
         torch.cat([each.double().flatten(1) for each in some.gradients.values()], dim=1)
-        for some in (grid.take(_places(family, _REFERENCE)), runs)
+        for some in (grid.take(list_places(family, REFERENCE)), runs)
     )
     pushes = ours.any(dim=1) | theirs.any(dim=1)
     cosines = torch.nn.functional.cosine_similarity(ours, theirs, dim=1)[pushes]

@@ -76,6 +76,12 @@ def policy_inputs(family: Family) -> tuple[str, ...]:
     return tuple(each.name for each in INPUTS[family] if each.role is Role.POLICY)
 
 
+@cache
+def setting_inputs(family: Family) -> frozenset[str]:
+    """Of a whole batch, and not of a row."""
+    return frozenset(each.name for each in INPUTS[family] if each.role is Role.SETTING)
+
+
 def run_loss(loss: Loss, inputs: Inputs, family: Family) -> Run:
     return run_losses(loss, [inputs], family)[0]
 

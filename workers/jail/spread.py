@@ -24,6 +24,8 @@ from workers.jail.draws import (
 )
 
 HALVES = 2
+REFERENCE = BETAS.index(REFERENCE_BETA)
+"""Its place among the betas of the grid."""
 ROWS = 16
 SEQUENCES = 8
 _MEANS = ((0.5, -0.4), (-0.3, 0.6), (0.6, -0.3), (-0.5, 0.4), (0.4, -0.6), (-0.5, 0.3), (0.3, -0.5), (-0.4, 0.6))
@@ -53,6 +55,17 @@ def grid_inputs(family: Family) -> Inputs:
     """Every batch at every beta, stacked as the blocks of a fingerprint follow one another."""
     strengths = [torch.tensor(beta, dtype=torch.float64) for beta in BETAS]
     return stack([{**batch, "beta": beta} for beta in strengths for batch in spread_batches(family)])
+
+
+def list_places(family: Family, *betas: int) -> list[int]:
+    """Of all batches at the betas of these places, in the grid."""
+    count = len(spread_batches(family))
+    return [place for beta in betas for place in range(beta * count, (beta + 1) * count)]
+
+
+def batches_at(family: Family, *betas: int) -> dict[str, Tensor]:
+    places = list_places(family, *betas)
+    return {name: each[places] for name, each in grid_inputs(family).items()}
 
 
 def stack(batches: list[Inputs]) -> dict[str, Tensor]:

@@ -54,16 +54,15 @@ def _look_at_database(
     state: ApiState,
 ) -> tuple[Literal["ok", "newer", "behind", "away"], str | None, JailLevel | None]:
     # Loaded here because it brings Alembic, .4 s of import, which nothing else in the API needs.
-    from discovery_service.db.migrate import find_revision, head_revision, is_newer
+    from discovery_service.db.migrate import compare_schema, find_revision
 
     try:
         with state.sessions() as session:
             revision = find_revision(session)
-            if revision != head_revision() and not is_newer(revision):
-                return "behind", revision, None
-            # A fleet is migrated before its new version starts: meanwhile the old one goes on.
-            found: Literal["ok", "newer"] = "newer" if is_newer(revision) else "ok"
-            return found, revision, _weakest(list_isolation(session))
+            schema = compare_schema(revision)
+            # A fleet is migrated before its new version starts: on a newer schema the old one goes on meanwhile.
+            jail = None if schema == "behind" else _weakest(list_isolation(session))
+            return schema, revision, jail
     except (DBAPIError, PoolTimeout) as error:
         log.warning("readiness.database_away", error=str(error))
         return "away", None, None

@@ -66,6 +66,11 @@ def sum_rows(values: Tensor, padded: Padded) -> Tensor:
     return values.new_zeros(mask.shape).masked_scatter(mask, values).sum(1)
 
 
+def count_vocabulary(model: Any) -> int:
+    """Of a model that reads images too, the text's part alone has one."""
+    return model.config.get_text_config().vocab_size
+
+
 def split_rows(prompts: Sequence[Sized], completions: Sequence[Sized], vocabulary: int) -> Iterator[list[int]]:
     """Rows in parts, the shortest first, of so few tokens that neither they, padded, nor the logits of their
     completions pass the limits. A row that does so alone is a part of its own."""
@@ -94,7 +99,7 @@ def tell_tokens(model: Any, padded: Padded) -> Tensor:
 def tell_answers(model: Any, prompts: Sequence[Tensor], answers: Sequence[Tensor]) -> Tensor:
     """(answers,): the log-probability of each, on the CPU."""
     found = torch.zeros(len(answers))
-    for rows in split_rows(prompts, answers, model.config.get_text_config().vocab_size):
+    for rows in split_rows(prompts, answers, count_vocabulary(model)):
         padded = pad([prompts[row] for row in rows], [answers[row] for row in rows], model.device)
         found[rows] = find_log_probabilities(model, padded).cpu()
     return found

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from workers.arenas.hf.completions import Padded, pad, split_rows
+from workers.arenas.hf.completions import Padded, count_vocabulary, pad, split_rows
 
 WIDTH = 32
 _SEED = 0
@@ -21,7 +21,7 @@ def read_prompts(model: Any, prompts: Sequence[Tensor]) -> Tensor:
     """(prompts, WIDTH): at each prompt's end."""
     found = torch.zeros(len(prompts), WIDTH)
     nothing = [torch.empty(0, dtype=torch.int32)] * len(prompts)
-    for rows in split_rows(prompts, nothing, model.config.get_text_config().vocab_size):
+    for rows in split_rows(prompts, nothing, count_vocabulary(model)):
         padded = pad([prompts[row] for row in rows], nothing[: len(rows)], model.device)
         ends = torch.tensor([len(prompts[row]) - 1 for row in rows], device=model.device)
         read = _read(model, padded)[torch.arange(len(rows), device=model.device), ends]
@@ -33,7 +33,7 @@ def read_prompts(model: Any, prompts: Sequence[Tensor]) -> Tensor:
 def read_answers(model: Any, prompts: Sequence[Tensor], answers: Sequence[Tensor]) -> Tensor:
     """(answers, WIDTH): on average over each answer's tokens."""
     found = torch.zeros(len(answers), WIDTH)
-    for rows in split_rows(prompts, answers, model.config.get_text_config().vocab_size):
+    for rows in split_rows(prompts, answers, count_vocabulary(model)):
         padded = pad([prompts[row] for row in rows], [answers[row] for row in rows], model.device)
         mask = padded.is_completion[..., None]
         said = _read(model, padded) * mask

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from workers.arenas.hf.completions import find_logits, pad, split_rows, sum_rows
+from workers.arenas.hf.completions import count_vocabulary, find_logits, pad, split_rows, sum_rows
 from workers.arenas.hf.tokenising import cut_at
 
 _ROWS_AT_ONCE = 64
@@ -72,7 +72,7 @@ def find_divergences(
 ) -> Tensor:
     """Of each reply: the exact divergence from the reference at each of its tokens, summed."""
     found = torch.zeros(len(prompts))
-    for rows in split_rows(prompts, replies, policy.config.get_text_config().vocab_size):
+    for rows in split_rows(prompts, replies, count_vocabulary(policy)):
         padded = pad([prompts[row] for row in rows], [replies[row] for row in rows], policy.device)
         mine = find_logits(policy, padded).log_softmax(-1)
         with speak_as_reference() as reference:
